@@ -1,0 +1,1 @@
+"""The aggregators that come with Bond, registered through the same hooks as anyone's."""

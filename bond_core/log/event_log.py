@@ -1,0 +1,96 @@
+"""What a log promises, whatever it is made of: memory, Redis, a Redis cluster.
+
+    append   idempotent and fenced; one window's entries enter in one step
+    read     everything kept after an offset, in order
+    watch    a hint that there is more; it may lose, `prev` shows it, `read` repairs it
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import attrs
+
+from bond_core.log.offset import Offset
+
+
+@attrs.frozen
+class Entry:
+    """One record in the log.
+
+    Attributes:
+        offset: Its position.
+        prev: The position before it when it was appended, so that a reader can tell a hole.
+        data: The record as clients get it: a JSON object in UTF-8.
+    """
+
+    offset: Offset
+    prev: Offset
+    data: bytes
+
+
+@attrs.frozen(kw_only=True)
+class Page:
+    """What a read found.
+
+    Attributes:
+        entries: In order; empty at the top.
+        oldest: The oldest position kept, or None while the log is empty.
+        top: The newest position; `START` while nothing was ever appended.
+        epoch: Which life of the log this is; offsets of another life mean nothing here.
+    """
+
+    entries: tuple[Entry, ...]
+    oldest: Offset | None
+    top: Offset
+    epoch: str
+
+
+@attrs.frozen(kw_only=True)
+class Retention:
+    """How much of a stream is kept.
+
+    Attributes:
+        seconds: Records younger than this, by their window's end.
+        windows: At least this many of the newest windows, however old.
+        max_bytes: And never more than this.
+    """
+
+    seconds: float = 60.0
+    windows: int = 10
+    max_bytes: int = 64 * 1024 * 1024
+
+
+class EventLog(Protocol):
+    """Keeps what streams published. Ids are given by the writer, the log only orders."""
+
+    async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
+        """Make the stream known; return its newest offset, `START` if it is new."""
+        ...
+
+    async def append(
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
+    ) -> None:
+        """Append in one step: readers see all of `items` or none.
+
+        Offsets rise. Items at or below the newest offset are there already and are left out,
+        so that a repeated append does no harm.
+
+        Raises:
+            FencedError: A higher fence has been seen: somebody else owns the stream.
+            LogUnavailableError: The outcome is unknown; repeat the same append.
+        """
+        ...
+
+    async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
+        """Return up to `limit` entries after an offset, from the oldest kept if that is older."""
+        ...
+
+    def watch(self, stream_id: str) -> AsyncIterator[Sequence[Entry]]:
+        """Yield what is appended from now on, appends in order; close with `aclosing`."""
+        ...
+
+    async def delete(self, stream_id: str) -> None:
+        """Forget the stream; its watchers end."""
+        ...

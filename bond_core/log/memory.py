@@ -1,0 +1,86 @@
+"""The event log in this process's own memory: what a Bond without Redis uses."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+
+from bond_core.errors import FencedError
+from bond_core.log.event_log import Entry, Page, Retention
+from bond_core.log.offset import START, Offset
+from bond_core.log.ring import Ring
+
+
+class MemoryLog:
+    """An EventLog that lasts as long as the process; its epoch is new each time."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, _Kept] = {}
+        self._epoch = secrets.token_hex(4)
+
+    async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
+        """See EventLog."""
+        kept = self._streams.setdefault(stream_id, _Kept(retention))
+        return kept.ring.top
+
+    async def append(
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
+    ) -> None:
+        """See EventLog."""
+        kept = self._streams[stream_id]
+        if fence < kept.fence:
+            raise FencedError(f"stream {stream_id} is written by owner {kept.fence} now, not {fence}")
+        kept.fence = fence
+        prev, entries = kept.ring.top, []
+        for offset, data in items:
+            if offset > prev:
+                entries.append(Entry(offset, prev, data))
+                prev = offset
+        if entries:
+            kept.ring.extend(entries)
+            for watcher in kept.watchers:
+                watcher.put_nowait(entries)
+
+    async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
+        """See EventLog."""
+        kept = self._streams.get(stream_id)
+        if kept is None:
+            return Page(entries=(), oldest=None, top=START, epoch=self._epoch)
+        oldest = kept.ring.oldest
+        return Page(
+            entries=kept.ring.after(after, limit),
+            oldest=oldest and oldest.offset,
+            top=kept.ring.top,
+            epoch=self._epoch,
+        )
+
+    async def watch(self, stream_id: str) -> AsyncIterator[Sequence[Entry]]:
+        """See EventLog."""
+        kept = self._streams.get(stream_id)
+        if kept is None:
+            return
+        # Unbounded, but its one reader is the process's Tail, which takes without awaiting.
+        appended: asyncio.Queue[Sequence[Entry] | None] = asyncio.Queue()
+        kept.watchers.add(appended)
+        try:
+            while (entries := await appended.get()) is not None:
+                yield entries
+        finally:
+            kept.watchers.discard(appended)
+
+    async def delete(self, stream_id: str) -> None:
+        """See EventLog."""
+        kept = self._streams.pop(stream_id, None)
+        if kept is not None:
+            for watcher in kept.watchers:
+                watcher.put_nowait(None)
+
+
+class _Kept:
+    """One stream's entries, its highest fence, and who watches it."""
+
+    def __init__(self, retention: Retention) -> None:
+        self.ring = Ring(retention)
+        self.fence = 0
+        self.watchers: set[asyncio.Queue[Sequence[Entry] | None]] = set()

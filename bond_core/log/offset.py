@@ -1,0 +1,35 @@
+"""A position in a stream's log: `<ms>-<n>`, strictly rising.
+
+`ms` is the end of the newest window published so far, in milliseconds since 1970; `n`
+counts within it. The text form is the record's `id` and a valid Redis stream id.
+"""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+_TEXT = re.compile(r"([0-9]{1,15})-([0-9]{1,9})")
+
+
+@attrs.frozen(order=True)
+class Offset:
+    """A position. Offsets compare as the log is ordered."""
+
+    ms: int
+    n: int
+
+    def __str__(self) -> str:
+        """Return the text form."""
+        return f"{self.ms}-{self.n}"
+
+
+START = Offset(0, 0)
+"""Before everything."""
+
+
+def parse_offset(text: str) -> Offset | None:
+    """Return the offset that `text` writes, or None."""
+    found = _TEXT.fullmatch(text)
+    return Offset(int(found[1]), int(found[2])) if found else None

@@ -1,0 +1,73 @@
+"""Entries of one stream in memory, as many as its retention says."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from bond_core.log.event_log import Entry, Retention
+from bond_core.log.offset import START, Offset
+
+
+class Ring:
+    """Keeps the newest entries in order.
+
+    What is kept: entries of the last `seconds` before the newest, or of the last `windows`
+    windows, whichever is more, and at most `max_bytes`. A window's entries leave together.
+    """
+
+    def __init__(self, retention: Retention) -> None:
+        self._retention = retention
+        self._entries: list[Entry] = []
+        self._first = 0  # entries before it are trimmed; the list is cut now and then
+        self._bytes = 0
+        self._ends: list[int] = []  # `ms` of the windows kept, rising
+        self.top = START
+
+    @property
+    def oldest(self) -> Entry | None:
+        """The oldest entry kept."""
+        return self._entries[self._first] if self._first < len(self._entries) else None
+
+    @property
+    def newest(self) -> Entry | None:
+        """The newest entry."""
+        return self._entries[-1] if self._first < len(self._entries) else None
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Add entries that are newer than `top`, in order, and let the oldest go."""
+        for entry in entries:
+            self._entries.append(entry)
+            self._bytes += len(entry.data)
+            if not self._ends or self._ends[-1] != entry.offset.ms:
+                self._ends.append(entry.offset.ms)
+            self.top = entry.offset
+        self._trim()
+
+    def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
+        """Return up to `limit` entries after a position."""
+        at = bisect_right(self._entries, position, lo=self._first, key=_offset)
+        return tuple(self._entries[at : at + limit])
+
+    def _trim(self) -> None:
+        keep = self._retention
+        if not self._ends:
+            return
+        since_ms = self._ends[-1] - round(keep.seconds * 1000)
+        while len(self._ends) > 1 and (
+            (self._ends[0] < since_ms and len(self._ends) > keep.windows)
+            or self._bytes > keep.max_bytes
+        ):
+            self._drop_window(self._ends.pop(0))
+        if self._first > 256 and self._first * 2 > len(self._entries):
+            del self._entries[: self._first]
+            self._first = 0
+
+    def _drop_window(self, end_ms: int) -> None:
+        while self._entries[self._first].offset.ms == end_ms:
+            self._bytes -= len(self._entries[self._first].data)
+            self._first += 1
+
+
+def _offset(entry: Entry) -> Offset:
+    return entry.offset

@@ -1,0 +1,92 @@
+"""The newest part of one stream's log, shared by every reader in this process.
+
+A tail is the only one who watches the log. It keeps the entries that were appended, in
+order and without a hole: where `prev` shows that the hint lost something, it reads it from
+the log. Entries are kept once, however many cursors walk over them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from bond_core.log.event_log import Entry, EventLog, Retention
+from bond_core.log.offset import Offset
+from bond_core.log.ring import Ring
+
+
+class Tail:
+    """A window on the log that moves on by itself while `run` runs."""
+
+    def __init__(self, log: EventLog, stream_id: str, retention: Retention) -> None:
+        self._log = log
+        self._stream_id = stream_id
+        self._ring = Ring(retention)
+        self._waiting: set[asyncio.Event] = set()
+        self.epoch = ""
+        self.has_ended = False
+
+    @property
+    def oldest(self) -> Entry | None:
+        """The oldest entry still here."""
+        return self._ring.oldest
+
+    @property
+    def top(self) -> Offset:
+        """The newest position; `START` before the first."""
+        return self._ring.top
+
+    @property
+    def readers(self) -> int:
+        """How many cursors stand on it."""
+        return len(self._waiting)
+
+    def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
+        """Return up to `limit` entries after a position."""
+        return self._ring.after(position, limit)
+
+    def attach(self, wake: asyncio.Event) -> None:
+        """Have `wake` set whenever there is more, or the stream ends."""
+        self._waiting.add(wake)
+
+    def detach(self, wake: asyncio.Event) -> None:
+        """Stop setting `wake`."""
+        self._waiting.discard(wake)
+
+    async def load(self) -> None:
+        """Read what the log keeps. Call once before `run` and before the first cursor."""
+        await self._repair()
+
+    async def run(self) -> None:
+        """Follow the log until the stream is deleted."""
+        async with aclosing(self._log.watch(self._stream_id)) as appended:
+            await self._repair()
+            async for entries in appended:
+                if entries and entries[0].prev > self.top:
+                    await self._repair()
+                self._take(entries)
+        self.end()
+
+    def end(self) -> None:
+        """Let every reader know that nothing more will come."""
+        self.has_ended = True
+        self._wake_all()
+
+    async def _repair(self) -> None:
+        """Read from the log whatever is newer than the tail's own top."""
+        while True:
+            page = await self._log.read(self._stream_id, self.top)
+            self.epoch = page.epoch
+            self._take(page.entries)
+            if not page.entries or self.top >= page.top:
+                return
+
+    def _take(self, entries: tuple[Entry, ...]) -> None:
+        fresh = [e for e in entries if e.offset > self.top]
+        if fresh:
+            self._ring.extend(fresh)
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for wake in self._waiting:
+            wake.set()

@@ -1,0 +1,1 @@
+"""What Bond speaks of: instruments, events, records. Plain data, no I/O, no clock."""

@@ -1,0 +1,260 @@
+"""The events a connector may send, one class for each kind.
+
+All times are int nanoseconds since 1970, UTC: `ts` when it happened (the source's clock),
+`recv_ts` when Bond heard it (stamped by the runtime if the connector leaves it 0).
+`symbol` is unified: `BTC/USDT`, a swap `BTC/USDT:USDT`, a stock `AAPL`, an asset `BTC`;
+empty where an event belongs to no symbol. `venue` is where it traded.
+
+The classes are slotted and unvalidated: they are built once for every message. Frozen for
+the type checker only, because freezing at run time triples the cost of building one
+(attrs 26.1 on CPython 3.11: 662 ns against 173 ns for eight fields).
+What a source sends is checked once, in `bond_core.runtime.ingest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from attrs import frozen as event_class
+else:
+    from attrs import define as event_class
+
+Side = Literal["buy", "sell"]
+Kind = Literal[
+    "trade", "quote", "book", "candle", "liquidation", "funding",
+    "open_interest", "post", "chain", "trend", "custom", "gap",
+]  # fmt: skip
+
+
+@event_class
+class Trade:
+    """One execution.
+
+    Attributes:
+        price: In the quote currency.
+        size: In base units, unless `size_unit` says otherwise; not negative.
+        side: The aggressor's; None where the venue doesn't say.
+        id: The venue's trade id; None if it has none, and then repeats can't be told.
+        seq: Orders trades of equal `ts`: the id as a number where the venue's ids are ordered.
+        size_unit: None for base units. An inverse contract says e.g. `100 USD contracts`;
+            sizes of different units are never summed.
+    """
+
+    kind: ClassVar[Kind] = "trade"
+    symbol: str
+    ts: int
+    price: float
+    size: float
+    side: Side | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+    size_unit: str | None = None
+
+
+@event_class
+class Quote:
+    """The best bid and ask, and the last price where the source gives it. None is unknown."""
+
+    kind: ClassVar[Kind] = "quote"
+    symbol: str
+    ts: int
+    bid: float | None = None
+    ask: float | None = None
+    bid_size: float | None = None
+    ask_size: float | None = None
+    last: float | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class OrderBook:
+    """Levels of an order book, best first: `(price, size)`.
+
+    Attributes:
+        is_snapshot: True replaces the book; False gives absolute sizes per level, 0 removes.
+        sequence: The venue's counter; None if it has none.
+    """
+
+    kind: ClassVar[Kind] = "book"
+    symbol: str
+    ts: int
+    bids: tuple[tuple[float, float], ...]
+    asks: tuple[tuple[float, float], ...]
+    is_snapshot: bool = True
+    sequence: int | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Candle:
+    """OHLCV as the venue sent it; `ts` is its start, `length_ns` its length."""
+
+    kind: ClassVar[Kind] = "candle"
+    symbol: str
+    ts: int
+    length_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    is_closed: bool = True
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Liquidation:
+    """A forced close. `side` is the side of the order that closed it; size in base units."""
+
+    kind: ClassVar[Kind] = "liquidation"
+    symbol: str
+    ts: int
+    price: float
+    size: float
+    side: Side | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+    size_unit: str | None = None
+
+
+@event_class
+class Funding:
+    """A swap's funding rate: a fraction per interval (0.0001 is 1 basis point)."""
+
+    kind: ClassVar[Kind] = "funding"
+    symbol: str
+    ts: int
+    rate: float
+    next_ts: int | None = None
+    mark_price: float | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class OpenInterest:
+    """Contracts outstanding: `amount` in base units, `value` in the quote currency."""
+
+    kind: ClassVar[Kind] = "open_interest"
+    symbol: str
+    ts: int
+    amount: float | None = None
+    value: float | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Post:
+    """Something somebody wrote: a tweet, a news item. `symbol` is the asset it was matched to.
+
+    `text` comes from strangers: show it, never act on it.
+    """
+
+    kind: ClassVar[Kind] = "post"
+    symbol: str
+    ts: int
+    text: str
+    author: str | None = None
+    url: str | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Chain:
+    """Something that happened on a blockchain: `type` is tx, transfer, block, account or metric."""
+
+    kind: ClassVar[Kind] = "chain"
+    symbol: str
+    ts: int
+    chain: str
+    type: str
+    amount: float | None = None
+    height: int | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Trend:
+    """How much something is searched for; `value` on the source's own scale."""
+
+    kind: ClassVar[Kind] = "trend"
+    symbol: str
+    ts: int
+    keyword: str
+    value: float
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Custom:
+    """Whatever a source of one's own sends: named values."""
+
+    kind: ClassVar[Kind] = "custom"
+    symbol: str
+    ts: int
+    values: Mapping[str, Any]
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+@event_class
+class Gap:
+    """A hole that a source knows of: events between two times may be missing."""
+
+    kind: ClassVar[Kind] = "gap"
+    symbol: str
+    ts: int
+    from_ts: int
+    to_ts: int
+    detail: str = ""
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+
+
+Event = (
+    Trade | Quote | OrderBook | Candle | Liquidation | Funding
+    | OpenInterest | Post | Chain | Trend | Custom | Gap
+)  # fmt: skip
+"""Any of them. All have `kind`, `symbol`, `ts`, `id`, `seq`, `recv_ts`, `venue`."""
+
+EVENT_CLASSES: Mapping[str, type] = {
+    cls.kind: cls
+    for cls in (
+        Trade, Quote, OrderBook, Candle, Liquidation, Funding,
+        OpenInterest, Post, Chain, Trend, Custom, Gap,
+    )
+}  # fmt: skip
+"""The class for each kind."""

@@ -1,0 +1,96 @@
+"""The record: what one closed window of one symbol says, to everyone.
+
+How it looks as JSON is `bond_core.wire.codec`'s job; the fields' meaning is in
+`docs/records.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import attrs
+
+Status = Literal["starting", "live", "stale", "reconnecting", "failed"]
+Value = float | int | str | None
+
+
+@attrs.define(kw_only=True)
+class SourceReport:
+    """How one source served one symbol since that symbol's previous record.
+
+    Attributes:
+        status: Now, at the window's close.
+        reason: Why, where the status is `failed`, `reconnecting` or `stale`.
+        simulated: Whether its events are made up.
+        coverage: How much of the window the source was heard, 0 to 1.
+        count: Events that went into this window.
+        lag_ms: Median of receive time less event time over those events; None without any.
+        late: Events that came after their window had closed, not counted in it.
+        duplicates: Events that the source had sent before.
+        gaps: Holes that were noticed.
+        rejected: Events that made no sense (a NaN, a negative size, a time in the future).
+        scope: `symbol`, or `stream` where the source belongs to no symbol.
+    """
+
+    status: Status
+    coverage: float
+    count: int | None
+    lag_ms: int | None = None
+    late: int = 0
+    duplicates: int = 0
+    gaps: int = 0
+    rejected: int = 0
+    reason: str | None = None
+    simulated: bool = False
+    scope: Literal["symbol", "stream"] = "symbol"
+
+
+@attrs.frozen(kw_only=True)
+class Notice:
+    """Something everybody should know that happened since the last record.
+
+    Attributes:
+        code: `gap`, `late_dropped`, `failover`, `stale`, `recovered`, `takeover`, `rejected`, …
+        source: The name of the source it is about, or None for the stream.
+        from_ns: When it began, ns; None where it has no extent.
+        to_ns: When it ended, ns.
+        detail: A sentence.
+    """
+
+    code: str
+    detail: str
+    source: str | None = None
+    from_ns: int | None = None
+    to_ns: int | None = None
+
+
+@attrs.define(kw_only=True)
+class Record:
+    """One window of one symbol.
+
+    What it is about is `(symbol, timeframe_ns, window_start_ns, rev)`; its position in the
+    log, the `id` that clients see, is given when it is appended.
+
+    Attributes:
+        values: The fields of the stream's feeds, always all of them; None is unknown.
+        sources: By source name.
+        rev: 0, and one more for each correction.
+        partial: Whether the stream ran for only a part of the window.
+        served: Names of the venues that contributed, in the spec's order.
+        size_unit: What sizes count where it isn't base units.
+        skipped: Windows before this one that a filter held back.
+    """
+
+    symbol: str
+    timeframe_ns: int
+    window_start_ns: int
+    window_end_ns: int
+    values: Mapping[str, Value]
+    sources: Mapping[str, SourceReport]
+    rev: int = 0
+    partial: bool = False
+    notices: Sequence[Notice] = ()
+    served: Sequence[str] = ()
+    size_unit: str | None = None
+    skipped: int = 0

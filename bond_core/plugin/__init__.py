@@ -1,0 +1,88 @@
+"""Everything that a plugin's author imports.
+
+    from bond_core.plugin import Channel, ConnectorSpec, hookimpl
+
+    @hookimpl
+    def bond_connectors():
+        yield ConnectorSpec(name="acme", factory="bond_acme.connector:Acme", ...)
+"""
+
+from bond_core.errors import Fatal, Retryable
+from bond_core.model.event import (
+    Candle,
+    Chain,
+    Custom,
+    Event,
+    Funding,
+    Gap,
+    Kind,
+    Liquidation,
+    OpenInterest,
+    OrderBook,
+    Post,
+    Quote,
+    Trade,
+    Trend,
+)
+from bond_core.plugin.aggregator import Aggregator
+from bond_core.plugin.connector import Connector, PollingConnector
+from bond_core.plugin.context import Context, Subscription, Subscriptions
+from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
+from bond_core.plugin.sink import Sink
+from bond_core.plugin.specs import (
+    AggregatorSpec,
+    Capabilities,
+    Channel,
+    ConnectorSpec,
+    NoConfig,
+    SinkSpec,
+)
+from bond_core.settings import Secret, setting, structure
+from bond_core.windows.plan import Count, First, Fold, Last, Max, Metric, Min, Reduce, Sum
+
+__all__ = [
+    "GROUP",
+    "Aggregator",
+    "AggregatorSpec",
+    "ApiInfo",
+    "Candle",
+    "Capabilities",
+    "Chain",
+    "Channel",
+    "Connector",
+    "ConnectorSpec",
+    "Context",
+    "Count",
+    "Custom",
+    "Event",
+    "Fatal",
+    "First",
+    "Fold",
+    "Funding",
+    "Gap",
+    "Kind",
+    "Last",
+    "Liquidation",
+    "Max",
+    "Metric",
+    "Min",
+    "NoConfig",
+    "OpenInterest",
+    "OrderBook",
+    "PollingConnector",
+    "Post",
+    "Quote",
+    "Reduce",
+    "Retryable",
+    "Secret",
+    "Sink",
+    "SinkSpec",
+    "Subscription",
+    "Subscriptions",
+    "Sum",
+    "Trade",
+    "Trend",
+    "hookimpl",
+    "setting",
+    "structure",
+]

@@ -1,0 +1,64 @@
+"""What a connector is: the class behind a ConnectorSpec's factory.
+
+The supervisor owns the one task that runs it, and starts it anew after a pause when it ends
+with an error that pausing may help:
+
+    returns            the source is at its end: done
+    Retryable, OSError, TimeoutError   again, after a growing, jittered pause
+    Fatal              never again; the reason is shown in every record
+    anything else      a bug in the connector: stopped, with a traceback in the log
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from bond_core.model.event import Event
+from bond_core.plugin.context import Context
+
+
+class Connector(Protocol):
+    """Listens to one outside system, for everybody in this process who wants to hear it."""
+
+    async def run(self, ctx: Context) -> None:
+        """Listen to what `ctx.wanted` says, following its changes, until cancelled.
+
+        Called again after a failure, on the same object: start afresh each time. On
+        cancellation clean up and let CancelledError pass, within a second.
+        """
+        ...
+
+
+class PollingConnector(ABC):
+    """A connector that asks, again and again: an author writes `poll` and nothing else.
+
+    A successful poll counts as a heartbeat of every channel it was asked about.
+    """
+
+    every_s: float = 5.0
+    """Seconds between the starts of two polls."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @abstractmethod
+    async def poll(self, ctx: Context, channel: str, symbols: Sequence[str]) -> Sequence[Event]:
+        """Return what is new on one channel for these symbols. Raise Retryable or Fatal."""
+
+    async def run(self, ctx: Context) -> None:
+        """Poll every channel that is wanted, each `every_s` seconds."""
+        while True:
+            started_ns = ctx.clock.now_ns()
+            wanted = ctx.wanted.current()
+            for channel in sorted({w.channel for w in wanted}):
+                symbols = sorted(w.symbol for w in wanted if w.channel == channel)
+                events = await self.poll(ctx, channel, symbols)
+                ctx.live(channel)
+                ctx.emit(channel, events)
+                ctx.heartbeat(channel)
+            if not wanted:
+                await ctx.wanted.changed(wanted)
+                continue
+            await ctx.clock.sleep_until(started_ns + round(self.every_s * 1e9))

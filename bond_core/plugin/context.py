@@ -1,0 +1,101 @@
+"""What a connector is handed while it runs: everything it may use of the outside world.
+
+All of a connector's I/O, waiting and telling goes through here. That one seam gives
+recorded tests, fault injection, virtual time and redaction without patching anything.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from bond_core.clock import Clock
+from bond_core.model.event import Event
+
+
+@attrs.frozen(order=True)
+class Subscription:
+    """One thing somebody wants to hear: a channel of one symbol (empty: the channel has none)."""
+
+    channel: str
+    symbol: str
+
+
+class Subscriptions(Protocol):
+    """What is wanted of a connector right now; it changes while the connector runs."""
+
+    def current(self) -> frozenset[Subscription]:
+        """Return what is wanted now."""
+        ...
+
+    async def changed(self, known: frozenset[Subscription]) -> frozenset[Subscription]:
+        """Wait until what is wanted differs from `known`; return it. At once if it does."""
+        ...
+
+
+class Context(Protocol):
+    """A connector's view of the runtime.
+
+    Attributes:
+        clock: The only clock; `clock.now_ns()`, `await clock.sleep(seconds)`.
+        log: A logger that never shows a secret.
+        wanted: What to listen to.
+        simulated_at: Base URL of the simulator to use in place of the real system, or None.
+            What comes from there is labelled by the runtime.
+    """
+
+    clock: Clock
+    log: logging.Logger
+    wanted: Subscriptions
+    simulated_at: str | None
+
+    def emit(self, channel: str, events: Iterable[Event]) -> None:
+        """Hand over events in the order they were heard. Never blocks and never raises.
+
+        `recv_ts` is set to now where it is 0. Events that make no sense are counted as
+        rejected and told, not raised.
+        """
+        ...
+
+    def live(self, channel: str, symbol: str | None = None) -> None:
+        """Say that the source has confirmed a subscription; None is all of the channel's."""
+        ...
+
+    def heartbeat(self, channel: str, ts: int | None = None) -> None:
+        """Say that the source is alive though it sent no event.
+
+        Only for something that proves the data flows (the source's own heartbeat of that
+        channel, a successful poll), never for a transport's ping.
+
+        Args:
+            channel: The channel it proves.
+            ts: Event time in ns that nothing older will come than; None is now.
+        """
+        ...
+
+    def failed(self, channel: str, symbol: str, reason: str) -> None:
+        """Say that one symbol can't be had (unlisted there); the others go on."""
+        ...
+
+    def gap(self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str) -> None:
+        """Say that events between two times may be missing."""
+        ...
+
+    def cursor(self, channel: str, symbol: str) -> str | None:
+        """Return the id of the newest event heard there, to resume after; None at first."""
+        ...
+
+    async def get_json(
+        self, url: str, *, params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+    ) -> Any:  # fmt: skip
+        """Fetch JSON over HTTP.
+
+        Raises:
+            Retryable: No connection, a time-out, 408, 429 (with its Retry-After) or 5xx.
+            Fatal: Any other status that isn't 2xx, or a body that isn't JSON.
+        """
+        ...

@@ -1,0 +1,170 @@
+"""What a plugin says of itself: frozen specs, cheap to read, that name their class by a string.
+
+A spec is all that discovery, the catalogue, the language and the documentation need; the
+class behind `factory` is imported when the first instance is built, and its SDK with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import attrs
+
+from bond_core.model.event import Kind
+
+Stability = Literal["stable", "beta", "experimental"]
+
+
+@attrs.frozen
+class NoConfig:
+    """The settings of something that has none."""
+
+
+@attrs.frozen(kw_only=True)
+class Channel:
+    """One kind of event that a connector can bring, and what it means in a stream.
+
+    Attributes:
+        name: What feeds call it, such as `trades` or `quotes`.
+        kind: The kind of its events.
+        fields: The record fields it brings, all of them; each must be some aggregator's.
+        words: What English calls it, in the singular and plural: word → the field words
+            it stands for in an explanation (`{"prices": "price"}`).
+        lateness_s: How far out of order its events may come.
+        idle_s: How long it may be silent before windows close without it.
+        stale_s: How long it may be silent before it counts as stale: no event and no
+            heartbeat of the source's own; None where silence means nothing (posts).
+        time: Whether events carry their own time or count by the time they were heard.
+        gates: Whether windows wait for it.
+        scope: Whether its events belong to symbols, or to the stream as a whole.
+        by_base: Whether it is asked for by base asset (`BTC`) and not by market (`BTC/USDT`).
+        default: Whether a spec that names no fields gets it.
+    """
+
+    name: str
+    kind: Kind
+    fields: tuple[str, ...]
+    words: Mapping[str, str] = attrs.field(factory=dict)
+    lateness_s: float = 0.5
+    idle_s: float = 1.5
+    stale_s: float | None = 15.0
+    time: Literal["event", "receive"] = "event"
+    gates: bool = True
+    scope: Literal["symbol", "stream"] = "symbol"
+    by_base: bool = False
+    default: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Capabilities:
+    """What a connector can do; the conformance kit holds it to it.
+
+    Attributes:
+        mode: `push` (the source sends) or `poll` (we ask).
+        resumable: It can go on from a cursor after a drop.
+        backfill: It can fetch what was missed.
+        runs_in: `loop` for asyncio code, `thread` for an SDK that blocks.
+    """
+
+    mode: Literal["push", "poll"] = "push"
+    resumable: bool = False
+    backfill: bool = False
+    runs_in: Literal["loop", "thread"] = "loop"
+
+
+@attrs.frozen(kw_only=True)
+class ConnectorSpec:
+    """A connector: something that listens to one outside system.
+
+    Attributes:
+        name: The source type that specs use, such as `ccxt` or `ccxt.ticker`.
+        factory: `package.module:Class`; called with `config=` and, where it has venues, the
+            venue is a field of that config.
+        config: Its settings class; fields declared with `bond_core.plugin.setting`.
+        channels: What it brings.
+        summary: One line for people.
+        aliases: Other source types that mean it (`twitter`, `x.tweets`).
+        venues: The venues it reaches, by id; empty where the source is its own venue.
+        venue_aliases: Names people use for a venue → its id.
+        simulator: `package.module:Class` of a loopback server that speaks its protocol.
+        default_symbol: What a bare asset becomes: `market` (`BTC` → `BTC/USDT`), `stock`
+            (`AAPL`) or `asset` (`BTC`).
+        needs: Environment variables without which it refuses, with a line on each.
+        polls_every_s: Seconds between polls unless a source says otherwise; None if pushed.
+        stability: How much its behaviour may still change.
+    """
+
+    name: str
+    factory: str
+    channels: tuple[Channel, ...]
+    summary: str
+    config: type = NoConfig
+    aliases: tuple[str, ...] = ()
+    venues: tuple[str, ...] = ()
+    venue_aliases: Mapping[str, str] = attrs.field(factory=dict)
+    simulator: str | None = None
+    default_symbol: Literal["market", "stock", "asset"] = "market"
+    needs: Mapping[str, str] = attrs.field(factory=dict)
+    polls_every_s: float | None = None
+    capabilities: Capabilities = Capabilities()
+    stability: Stability = "beta"
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of events it brings."""
+        return tuple(dict.fromkeys(c.kind for c in self.channels))
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The record fields it brings."""
+        return tuple(dict.fromkeys(f for c in self.channels for f in c.fields))
+
+    def channel(self, name: str) -> Channel:
+        """Return a channel by name; KeyError if there is none."""
+        return {c.name: c for c in self.channels}[name]
+
+
+@attrs.frozen(kw_only=True)
+class AggregatorSpec:
+    """An aggregator: how record fields are computed from one kind of event.
+
+    Attributes:
+        name: Unique, such as `builtin.prices`.
+        kind: The kind of event it reads.
+        fields: The record fields it computes. Two aggregators may compute one field from
+            different kinds (a price from trades, or from quotes); not from the same kind.
+        factory: `package.module:Class`; called with `config=` if it has settings. The object
+            has `plan() -> Mapping[field, FieldPlan]`.
+        rank: Where several kinds of a stream can give a field, the smallest rank does.
+    """
+
+    name: str
+    kind: Kind
+    fields: tuple[str, ...]
+    factory: str
+    summary: str
+    config: type = NoConfig
+    rank: int = 0
+    stability: Stability = "beta"
+
+
+@attrs.frozen(kw_only=True)
+class SinkSpec:
+    """A sink: where a stream's records are carried to besides its clients.
+
+    Attributes:
+        name: What specs call it, such as `webhook`.
+        factory: `package.module:Class`; called with `config=`.
+        delivery: `at_least_once` (a raising write is repeated) or `best_effort`.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    config: type = NoConfig
+    delivery: Literal["at_least_once", "best_effort"] = "at_least_once"
+    stability: Stability = "beta"
+
+
+Spec = ConnectorSpec | AggregatorSpec | SinkSpec

@@ -1,0 +1,1 @@
+"""Where things run: the only place in the core with tasks."""

@@ -1,0 +1,390 @@
+"""Bind a spec to what is installed: which connectors, venues, channels and fields it means.
+
+What binding decides (default venues, the connector behind an alias) goes into the spec, so
+that a stream's id names what really runs. What can't be had is refused here, never ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from bond_core.clock import NS
+from bond_core.errors import NotInstalledError, Problem, RequestError, SetupError
+from bond_core.model.instrument import base_asset
+from bond_core.plugin.catalog import Catalog, load_class
+from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.families import needs_plugin
+from bond_core.runtime.feeds import Origin
+from bond_core.runtime.refusals import refuse_what_is_missing
+from bond_core.settings import SettingsError, structure
+from bond_core.spec.duration import parse_duration_ms
+from bond_core.spec.stream_spec import SourceSpec, StreamSpec
+from bond_core.windows.plan import FieldPlan, Metric, SourcePlan, StreamPlan
+
+_MS = 1_000_000
+
+
+@attrs.frozen(kw_only=True)
+class Defaults:
+    """What a server decides where a spec leaves it open.
+
+    Attributes:
+        exchanges: Venues of a market source that names none.
+        fallback: What stands in for those.
+        simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
+    """
+
+    exchanges: tuple[str, ...] = ("binance", "okx")
+    fallback: tuple[str, ...] = ("bybit",)
+    simulate: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class BoundSource:
+    """One source of one stream: a channel of one connector, at one venue.
+
+    Attributes:
+        plan: How the window engine sees it; `plan.name` is its key in records.
+        origin: Where its feeds come from.
+        channel: Which channel of it.
+        asks: The symbols to subscribe to; `("",)` for a channel that has none.
+        group: Sources of one group stand in for each other: index of the spec's source, channel.
+        stale_s: Silence after which it counts as stale, where the spec says so.
+    """
+
+    plan: SourcePlan
+    origin: Origin
+    channel: Channel
+    asks: tuple[str, ...]
+    group: tuple[int, str]
+    stale_s: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class BoundStream:
+    """A spec that can run here.
+
+    Attributes:
+        spec: With everything resolved; the stream's id is made from it.
+        plan: For the window engine.
+        sources: What to listen to.
+        fallbacks: By group, what stands in, in order.
+        assumed: What was decided, one phrase each.
+    """
+
+    spec: StreamSpec
+    plan: StreamPlan
+    sources: tuple[BoundSource, ...]
+    fallbacks: Mapping[tuple[int, str], tuple[BoundSource, ...]]
+    assumed: tuple[str, ...] = ()
+
+
+def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
+    """Return what running `spec` means here.
+
+    Raises:
+        NotInstalledError: No installed plugin provides a source.
+        RequestError: A venue, field or key that its connector doesn't know, or something
+            that this version can't do.
+        SetupError: A key is missing from the environment.
+    """
+    refuse_what_is_missing(spec)
+    assumed: list[str] = []
+    simulate = spec.simulate or defaults.simulate
+    connectors = [
+        _connector(source, catalog, f"/spec/sources/{i}/type")
+        for i, source in enumerate(spec.sources)
+    ]
+    resolved = tuple(
+        _resolve(source, connector, defaults, assumed, simulate, f"/spec/sources/{i}")
+        for i, (source, connector) in enumerate(zip(spec.sources, connectors, strict=True))
+    )
+    spec = attrs.evolve(spec, sources=resolved, simulate=simulate)
+    fields = _fields(spec, connectors)
+    taken: set[str] = set()
+    sources: list[BoundSource] = []
+    fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
+    for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
+        for channel in _channels(connector, spec, fields):
+            group = (i, channel.name)
+            bound = [
+                _source(spec, source, connector, channel, venue, group, taken)
+                for venue in (source.exchanges or ("",))
+            ]
+            sources += bound
+            fallbacks[group] = tuple(
+                _source(spec, source, connector, channel, venue, group, taken)
+                for venue in source.fallback
+            )
+    _require_a_listener(spec, sources)
+    if spec.fields is not None:
+        spec = attrs.evolve(spec, fields=tuple(sorted(fields)))
+    return BoundStream(
+        spec=spec,
+        plan=StreamPlan(
+            symbols=spec.symbols,
+            timeframes_ns=tuple(_duration_ns(text) for text in spec.timeframes),
+            fields=_field_plans(fields, sources, catalog),
+            sources=tuple(source.plan for source in sources),
+        ),
+        sources=tuple(sources),
+        fallbacks=fallbacks,
+        assumed=tuple(dict.fromkeys(assumed)),
+    )
+
+
+def _connector(source: SourceSpec, catalog: Catalog, pointer: str) -> ConnectorSpec:
+    found = catalog.connector(source.type)
+    if found is not None:
+        return found
+    why = needs_plugin(source.type)
+    if why is not None:
+        raise NotInstalledError(why, problems=[Problem(detail=why, pointer=pointer, text=source.type)])
+    types = catalog.source_types()
+    near = tuple(difflib.get_close_matches(source.type, types, n=3, cutoff=0.5))
+    detail = f"I don't know the source type {source.type!r}; installed: {', '.join(types) or 'none'}"
+    raise RequestError(
+        detail,
+        code="unknown_source",
+        problems=[Problem(detail=detail, pointer=pointer, text=source.type, did_you_mean=near)],
+    )
+
+
+def _resolve(
+    source: SourceSpec, connector: ConnectorSpec, defaults: Defaults, assumed: list[str],
+    simulate: bool, pointer: str,
+) -> SourceSpec:  # fmt: skip
+    if source.simulate is not None:
+        simulate = source.simulate
+    if simulate and connector.simulator is None:
+        raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
+    if not simulate:
+        _require_keys(connector)
+    exchanges, fallback = source.exchanges, source.fallback
+    if connector.venues:
+        exchanges = _venues(source.exchanges, connector, f"{pointer}/exchanges")
+        excluded = set(_venues(source.exclude_exchanges, connector, f"{pointer}/exclude_exchanges"))
+        exchanges = tuple(v for v in exchanges if v not in excluded)
+        if not exchanges:
+            exchanges = tuple(v for v in defaults.exchanges if v not in excluded)
+            fallback = fallback or tuple(v for v in defaults.fallback if v not in excluded)
+            behind = f" ({', '.join(fallback)} standing in)" if fallback else ""
+            assumed.append(f"exchanges={','.join(exchanges)}{behind}")
+        fallback = tuple(
+            v
+            for v in _venues(fallback, connector, f"{pointer}/fallback", keep_order=True)
+            if v not in exchanges
+        )
+    elif exchanges or fallback:
+        detail = f"{connector.name} has no venues"
+        problem = Problem(detail=detail, pointer=f"{pointer}/exchanges")
+        raise RequestError(detail, code="invalid_spec", problems=[problem])
+    return attrs.evolve(
+        source, type=connector.name, exchanges=exchanges, fallback=fallback,
+        exclude_exchanges=(), simulate=simulate,
+    )  # fmt: skip
+
+
+def _venues(
+    names: Iterable[str], connector: ConnectorSpec, pointer: str, *, keep_order: bool = False
+) -> tuple[str, ...]:
+    found = []
+    for i, name in enumerate(names):
+        venue = connector.venue_aliases.get(name, name)
+        if venue not in connector.venues:
+            known = (*connector.venues, *connector.venue_aliases)
+            near = tuple(difflib.get_close_matches(name, known, n=3))
+            detail = f"I don't know the exchange {name!r}"
+            problem = Problem(detail=detail, pointer=f"{pointer}/{i}", text=name, did_you_mean=near)
+            raise RequestError(
+                detail + (f"; did you mean {near[0]}?" if near else ""),
+                code="unknown_exchange", problems=[problem],
+            )  # fmt: skip
+        found.append(venue)
+    unique = dict.fromkeys(found)
+    return tuple(unique) if keep_order else tuple(sorted(unique))
+
+
+def _require_keys(connector: ConnectorSpec) -> None:
+    import os  # noqa: PLC0415 -- the one place that looks whether a key is there, not at its value
+
+    missing = [name for name in connector.needs if not os.environ.get(name)]
+    if missing:
+        lines = "; ".join(f"{name} ({connector.needs[name]})" for name in missing)
+        raise SetupError(
+            f"{connector.name} needs {lines}", code="missing_key", fix=f"export {missing[0]}=…"
+        )
+
+
+def _fields(spec: StreamSpec, connectors: Iterable[ConnectorSpec]) -> tuple[str, ...]:
+    """Return the record fields the stream has, in the order of its feeds."""
+    offered = list(dict.fromkeys(f for c in connectors for f in c.fields))
+    if spec.fields is None:
+        # A connector whose channels are none of them default is asked for by name: all of it.
+        return tuple(
+            dict.fromkeys(
+                f for c in connectors for channel in _default_channels(c) for f in channel.fields
+            )
+        )
+    for i, field in enumerate(spec.fields):
+        if field not in offered:
+            near = tuple(difflib.get_close_matches(field, offered, n=3))
+            detail = f"no source of this stream brings {field!r}; they bring {', '.join(offered)}"
+            raise RequestError(
+                detail, code="unknown_field",
+                problems=[Problem(detail=detail, pointer=f"/spec/fields/{i}", text=field,
+                                  did_you_mean=near)],
+            )  # fmt: skip
+    return tuple(f for f in offered if f in spec.fields)
+
+
+def _default_channels(connector: ConnectorSpec) -> tuple[Channel, ...]:
+    return tuple(c for c in connector.channels if c.default) or connector.channels
+
+
+def _channels(
+    connector: ConnectorSpec, spec: StreamSpec, fields: tuple[str, ...]
+) -> tuple[Channel, ...]:
+    if spec.fields is None:
+        return _default_channels(connector)
+    return tuple(c for c in connector.channels if set(c.fields) & set(fields))
+
+
+def _source(
+    spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel,
+    venue: str, group: tuple[int, str], taken: set[str],
+) -> BoundSource:  # fmt: skip
+    name = _unique_name(source, connector, channel, venue, taken)
+    lateness_s = channel.lateness_s if source.lateness_ms is None else source.lateness_ms / 1000
+    idle_s, stale_s = channel.idle_s, None if source.stale_ms is None else source.stale_ms / 1000
+    if connector.polls_every_s is not None:
+        every_s = connector.polls_every_s if source.interval_ms is None else source.interval_ms / 1000
+        idle_s, stale_s = every_s, stale_s or 3 * every_s + lateness_s
+    asks, routes = _routes(spec, source, connector, channel)
+    simulated = bool(source.simulate)
+    return BoundSource(
+        plan=SourcePlan(
+            name=name,
+            kind=channel.kind,
+            lateness_ns=round(lateness_s * NS),
+            idle_ns=round(idle_s * NS),
+            routes=routes,
+            venue=venue or connector.name,
+            gates=channel.gates,
+            simulated=simulated,
+            scope=channel.scope,
+        ),
+        origin=Origin(
+            spec=connector,
+            config=_config(source, connector, venue),
+            name=f"{connector.name} {venue}".strip(),
+            simulated=simulated,
+        ),
+        channel=channel,
+        asks=asks,
+        group=group,
+        stale_s=stale_s,
+    )
+
+
+def _unique_name(
+    source: SourceSpec, connector: ConnectorSpec, channel: Channel, venue: str, taken: set[str]
+) -> str:
+    """Name a source: its venue; a second channel or source of that venue gets more."""
+    first = ".".join(filter(None, (source.name, venue))) or connector.name
+    candidates = [first, f"{first}.{channel.name}"]
+    candidates += [f"{first}.{channel.name}.{n}" for n in range(2, 100)]
+    name = next(c for c in candidates if c not in taken)
+    taken.add(name)
+    return name
+
+
+def _routes(
+    spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Return what to ask for, and which of the stream's symbols each answer counts for."""
+    if channel.scope == "stream":
+        return ("",), {"": spec.symbols}
+    by_base = channel.by_base or connector.default_symbol == "asset"
+    wanted = source.symbols or tuple(
+        s for s in spec.symbols if by_base or ("/" in s) == (connector.default_symbol == "market")
+    )
+    routes: dict[str, tuple[str, ...]] = {}
+    for symbol in wanted:
+        ask = base_asset(symbol) if by_base else symbol
+        served = tuple(s for s in spec.symbols if (base_asset(s) if by_base else s) == ask)
+        if not served:
+            detail = f"source {connector.name} asks for {symbol}, which is none of the stream's symbols"
+            raise RequestError(
+                detail, code="invalid_spec",
+                problems=[Problem(detail=detail, pointer="/spec/symbols", text=symbol,
+                                  did_you_mean=(symbol,))],
+            )  # fmt: skip
+        routes[ask] = served
+    return tuple(routes), routes
+
+
+def _config(source: SourceSpec, connector: ConnectorSpec, venue: str) -> Any:
+    """Build the connector's settings from the source's keys; a key it doesn't know is refused."""
+    knows = {f.name for f in attrs.fields(connector.config)}
+    given: dict[str, Any] = {
+        "venue": venue or None,
+        "every_s": None if source.interval_ms is None else source.interval_ms / 1000,
+        "chain": source.chain,
+        "event_types": list(source.event_types) or None,
+        "accounts": list(source.accounts) or None,
+        "query": source.query,
+        "url": source.url,
+        "mapping": source.mapping,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    for key in given:
+        if key not in knows:
+            shown = "interval_sec" if key == "every_s" else key
+            detail = f"a source of type {connector.name} takes no {shown!r}"
+            raise RequestError(detail, code="invalid_spec", problems=[Problem(detail=detail)])
+    try:
+        return structure(connector.config, given)
+    except SettingsError as error:
+        raise RequestError(
+            f"source {connector.name}: {error.detail}", code="invalid_spec", problems=error.problems
+        ) from error
+
+
+def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> None:
+    heard = {symbol for source in sources for served in source.plan.routes.values() for symbol in served}
+    for i, symbol in enumerate(spec.symbols):
+        if symbol not in heard:
+            detail = f"no source of this stream listens to {symbol}"
+            problem = Problem(detail=detail, pointer=f"/spec/symbols/{i}", text=symbol)
+            raise RequestError(detail, code="invalid_spec", problems=[problem])
+
+
+def _field_plans(
+    fields: Iterable[str], sources: Iterable[BoundSource], catalog: Catalog
+) -> dict[str, tuple[str, FieldPlan]]:
+    """Choose for each field the kind of event it is computed from: the smallest rank wins."""
+    kinds = tuple(dict.fromkeys(source.plan.kind for source in sources))
+    plans: dict[str, tuple[str, FieldPlan]] = {}
+    built: dict[str, Mapping[str, FieldPlan]] = {}
+    for field in fields:
+        found = [(kind, spec) for kind in kinds if (spec := catalog.aggregator(field, kind))]
+        if not found:
+            # A feed may bring a field it can't know: volume, where it samples prices only.
+            plans[field] = (kinds[0], Metric({}, finish=lambda: None))
+            continue
+        kind, spec = min(found, key=lambda pair: pair[1].rank)
+        if spec.name not in built:
+            built[spec.name] = load_class(spec.factory)().plan()
+        plans[field] = (kind, built[spec.name][field])
+    return plans
+
+
+def _duration_ns(text: str) -> int:
+    ms = parse_duration_ms(text)
+    assert ms is not None, text  # noqa: S101 -- read_spec wrote it
+    return ms * _MS

@@ -1,0 +1,114 @@
+"""A feed: one channel of one symbol at one source, shared by every stream that wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bond_core.model.event import Event
+from bond_core.model.record import Notice, Status
+from bond_core.plugin.context import Subscription
+from bond_core.runtime.ingest import SeenIds, fault_of, stamp
+
+
+class Listener(Protocol):
+    """One stream's ear at a feed. Called synchronously, in order; must not raise."""
+
+    def on_events(self, symbol: str, events: Sequence[Event]) -> None:
+        """Take events that made sense and were not heard before."""
+
+    def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
+        """Take a change of the feed's state."""
+
+    def on_heartbeat(self, ts: int) -> None:
+        """Take the source's word that nothing older than `ts` will come."""
+
+    def on_duplicates(self, symbol: str, n: int) -> None:
+        """Count events that were heard before."""
+
+    def on_rejected(self, symbol: str, n: int, why: str) -> None:
+        """Count events that made no sense."""
+
+    def on_gap(self, symbol: str, notice: Notice) -> None:
+        """Learn of a hole."""
+
+
+class Feed:
+    """Counts, dedups and hands on what its source says about one subscription."""
+
+    def __init__(self, subscription: Subscription, *, by_receipt: bool, at_ns: int) -> None:
+        self.subscription = subscription
+        self.status: Status = "starting"
+        self.reason: str | None = None
+        self.since_ns = at_ns
+        self.last_id: str | None = None
+        self.listeners: dict[Listener, float | None] = {}
+        self._by_receipt = by_receipt
+        self._seen = SeenIds()
+
+    @property
+    def symbol(self) -> str:
+        """The symbol it is about; empty if it belongs to none."""
+        return self.subscription.symbol
+
+    def stale_after_s(self, default: float | None) -> float | None:
+        """Return the silence after which it is stale: the strictest its listeners ask for."""
+        asked = [s for s in self.listeners.values() if s is not None]
+        return min(asked) if asked else default
+
+    def attach(self, listener: Listener, stale_s: float | None) -> None:
+        """Let a listener hear; it is told the present state at once."""
+        self.listeners[listener] = stale_s
+        listener.on_status(self.symbol, self.status, self.since_ns, self.reason)
+
+    def detach(self, listener: Listener) -> None:
+        """Let a listener hear no more."""
+        self.listeners.pop(listener, None)
+
+    def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
+        """Check events and hand them on; return the newest event time among them, or None."""
+        kept: list[Event] = []
+        newest: int | None = None
+        repeats = 0
+        faults: dict[str, int] = {}
+        for event in events:
+            stamp(event, now_ns, by_receipt=self._by_receipt)
+            fault = fault_of(event)
+            if fault is not None:
+                faults[fault] = faults.get(fault, 0) + 1
+            elif event.id is not None and self._seen.is_repeat(event.id):
+                repeats += 1
+            else:
+                kept.append(event)
+                if newest is None or event.ts > newest:
+                    newest = event.ts
+        if kept:
+            self.last_id = kept[-1].id or self.last_id
+            for listener in tuple(self.listeners):
+                listener.on_events(self.symbol, kept)
+        if repeats:
+            for listener in tuple(self.listeners):
+                listener.on_duplicates(self.symbol, repeats)
+        for why, n in faults.items():
+            for listener in tuple(self.listeners):
+                listener.on_rejected(self.symbol, n, why)
+        return newest
+
+    def turn(self, status: Status, at_ns: int, reason: str | None = None) -> bool:
+        """Change the state and tell it; whether it did change."""
+        if (status, reason) == (self.status, self.reason):
+            return False
+        self.status, self.reason, self.since_ns = status, reason, at_ns
+        for listener in tuple(self.listeners):
+            listener.on_status(self.symbol, status, at_ns, reason)
+        return True
+
+    def heartbeat(self, ts: int) -> None:
+        """Hand on that nothing older than `ts` will come."""
+        for listener in tuple(self.listeners):
+            listener.on_heartbeat(ts)
+
+    def gap(self, notice: Notice) -> None:
+        """Hand on that something may be missing."""
+        for listener in tuple(self.listeners):
+            listener.on_gap(self.symbol, notice)

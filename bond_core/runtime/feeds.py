@@ -1,0 +1,126 @@
+"""All feeds of this process: who wants the same thing shares one upstream subscription.
+
+A feed is known by (connector, its settings, channel, symbol). Feeds of one connector and
+settings hang on one supervisor, so on one connection wherever the source allows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+import attrs
+
+from bond_core.clock import Clock
+from bond_core.errors import BondError
+from bond_core.plugin.specs import ConnectorSpec
+from bond_core.runtime.feed import Feed, Listener
+from bond_core.runtime.simulators import Simulators
+from bond_core.runtime.supervisor import Supervisor
+
+LINGER_S = 5.0
+"""How long a connection nobody wants is kept, in case somebody wants it again."""
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """Where feeds come from: a connector with its settings, real or simulated."""
+
+    spec: ConnectorSpec = attrs.field(eq=lambda spec: spec.name)
+    config: Any
+    name: str
+    simulated: bool = False
+
+
+class Feeds:
+    """Keeps supervisors and hands out feeds. Use as an async context manager."""
+
+    def __init__(self, *, clock: Clock, chance: random.Random, simulators: Simulators) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._simulators = simulators
+        self._supervisors: dict[Origin, Supervisor] = {}
+        self._tasks: dict[Origin, asyncio.Task[None]] = {}
+        self._closing: dict[Origin, asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start owning tasks."""
+        await self._stack.enter_async_context(self._group)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop every connector."""
+        for task in (*self._closing.values(), *self._tasks.values()):
+            task.cancel()
+        await self._stack.aclose()
+
+    async def subscribe(
+        self, origin: Origin, channel: str, symbol: str, listener: Listener,
+        *, stale_s: float | None = None,
+    ) -> Feed:  # fmt: skip
+        """Let `listener` hear a subscription, opening it upstream if nobody else has.
+
+        Raises:
+            NotInstalledError: It is to be simulated and there is no simulator.
+        """
+        simulated_at = None
+        if origin.simulated:
+            simulated_at = (await self._simulators.running(origin.spec)).url
+        supervisor = self._supervisors.get(origin)
+        if supervisor is None:
+            supervisor = self._supervisors[origin] = Supervisor(
+                origin.spec, origin.config, name=origin.name, clock=self._clock,
+                chance=self._chance, simulated_at=simulated_at,
+            )  # fmt: skip
+        feed = supervisor.feed(channel, symbol)
+        if origin not in self._tasks or supervisor.is_over:
+            supervisor.reset()
+            self._tasks[origin] = self._group.create_task(
+                _guarded(supervisor), name=f"supervise {origin.name}"
+            )
+        feed.attach(listener, stale_s)
+        return feed
+
+    def unsubscribe(self, origin: Origin, feed: Feed, listener: Listener) -> None:
+        """Let `listener` hear it no more; the last one to leave closes it upstream."""
+        feed.detach(listener)
+        supervisor = self._supervisors.get(origin)
+        if supervisor is None or feed.listeners:
+            return
+        if supervisor.feeds.get(feed.subscription) is feed:
+            supervisor.drop(feed)
+        if not supervisor.feeds and origin not in self._closing:
+            linger = self._linger(origin)
+            self._closing[origin] = self._group.create_task(linger, name=f"linger {origin.name}")
+
+    def supervisors(self) -> list[Supervisor]:
+        """Return all that run."""
+        return list(self._supervisors.values())
+
+    async def _linger(self, origin: Origin) -> None:
+        try:
+            await self._clock.sleep(LINGER_S)
+        finally:
+            self._closing.pop(origin, None)
+        supervisor = self._supervisors.get(origin)
+        if supervisor is not None and not supervisor.feeds:
+            del self._supervisors[origin]
+            self._tasks.pop(origin).cancel()
+
+
+async def _guarded(supervisor: Supervisor) -> None:
+    """Run a supervisor; a bug in it fails its own feeds and nobody else's."""
+    try:
+        await supervisor.run()
+    except (Exception, BaseExceptionGroup) as error:
+        if isinstance(error, BondError):
+            supervisor.log.error("%s: %s", supervisor.name, error)
+        else:
+            supervisor.log.exception("%s: bug in the supervisor", supervisor.name)
+        supervisor.is_over = True
+        for feed in tuple(supervisor.feeds.values()):
+            feed.turn("failed", supervisor.clock.now_ns(), f"{type(error).__name__}: {error}")

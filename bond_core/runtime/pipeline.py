@@ -1,0 +1,215 @@
+"""Run one stream: open this file first to see how an event becomes a record.
+
+    feeds ──▶ SourceEar ──▶ WindowEngine ──▶ Publisher ──▶ EventLog
+              one a source  pure              ids, JSON
+
+Everything up to the engine is synchronous: an event is in its window before the call that
+heard it returns. The engine sees the clock as ticks on a fixed grid, so that a run repeats
+exactly when its events and their receive times do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+import attrs
+
+from bond_core.clock import NS, Clock
+from bond_core.errors import FencedError, LogUnavailableError
+from bond_core.log.event_log import EventLog, Retention
+from bond_core.model.event import Event
+from bond_core.model.record import Notice, Status
+from bond_core.runtime.binding import BoundSource, BoundStream
+from bond_core.runtime.failover import Failover
+from bond_core.runtime.feed import Feed
+from bond_core.runtime.feeds import Feeds
+from bond_core.runtime.publisher import Publisher
+from bond_core.windows.engine import ClosedWindow, WindowEngine
+
+TICK_NS = NS // 20
+"""The grid on which the engine sees the clock: 50 ms."""
+
+_LAG_SAMPLES = 1024
+
+
+class Pipeline:
+    """One running stream.
+
+    Attributes:
+        events_in: Events that reached the engine.
+        lags_ms: Receive time less event time of the newest batches, in ms.
+        failure: Why it can't go on, or None.
+    """
+
+    def __init__(
+        self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
+        retention: Retention, clock: Clock, fence: int = 0,
+    ) -> None:  # fmt: skip
+        self.bound = bound
+        self.stream_id = stream_id
+        self.clock = clock
+        self.started_ns = clock.now_ns()
+        self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
+        self.publisher = Publisher(log, stream_id, retention, fence=fence)
+        self.ears: dict[str, SourceEar] = {}
+        self.events_in = 0
+        self.lags_ms: deque[float] = deque(maxlen=_LAG_SAMPLES)
+        self.failure: str | None = None
+        self._feeds = feeds
+        self._failover = Failover(bound, self)
+        self._closed = asyncio.Event()
+        self._log = logging.getLogger("bond.stream")
+
+    async def start(self) -> None:
+        """Find the log and subscribe to everything. What can't be had at all raises here.
+
+        Raises:
+            BondError: A simulator is missing, or the log can't be reached.
+        """
+        try:
+            await self.publisher.open()
+            for source in self.bound.sources:
+                await self.listen(source)
+        except BaseException:
+            self.let_go()
+            raise
+
+    async def run(self) -> None:
+        """Run until cancelled, then let go of all feeds. Call after `start`."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._tick(), name=f"tick {self.stream_id}")
+                tasks.create_task(self._publish(), name=f"publish {self.stream_id}")
+                tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
+        finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Unsubscribe from everything."""
+        for name in tuple(self.ears):
+            self.unlisten(name)
+
+    async def flush(self) -> None:
+        """Close what is open, as partial, and publish it. Call once, at the end."""
+        self.engine.finish(self.clock.now_ns())
+        await self.publisher.publish(self.engine.take())
+
+    async def listen(self, source: BoundSource) -> SourceEar:
+        """Subscribe to all that a source asks for."""
+        ear = self.ears.setdefault(source.plan.name, SourceEar(source, self))
+        for symbol in source.asks:
+            if symbol not in ear.feeds:
+                ear.feeds[symbol] = await self._feeds.subscribe(
+                    source.origin, source.channel.name, symbol, ear, stale_s=source.stale_s
+                )
+        return ear
+
+    def unlisten(self, name: str) -> None:
+        """Let go of a source's feeds."""
+        ear = self.ears.pop(name, None)
+        if ear is not None:
+            for feed in ear.feeds.values():
+                self._feeds.unsubscribe(ear.source.origin, feed, ear)
+
+    def wake(self) -> None:
+        """Publish what has closed, soon."""
+        self._closed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Note that the engine broke. That is a bug; the stream says so rather than go quiet."""
+        self.failure = f"{type(error).__name__}: {error}"
+        self._log.error("stream %s: bug in the window engine", self.stream_id, exc_info=error)
+
+    def changed(self, source: BoundSource) -> None:
+        """A source's state changed: see whether another must stand in, or need no longer."""
+        self._failover.consider(source.group)
+
+    async def _tick(self) -> None:
+        while True:
+            grid_ns = (self.clock.now_ns() // TICK_NS + 1) * TICK_NS
+            await self.clock.sleep_until(grid_ns)
+            # After a stall of the event loop one tick is enough: the newest on the grid.
+            self.engine.on_tick(self.clock.now_ns() // TICK_NS * TICK_NS)
+            self._closed.set()
+
+    async def _publish(self) -> None:
+        while True:
+            await self._closed.wait()
+            self._closed.clear()
+            windows = self.engine.take()
+            if windows:
+                await self._append(windows)
+
+    async def _append(self, windows: Sequence[ClosedWindow]) -> None:
+        while True:
+            try:
+                await self.publisher.publish(windows)
+                return
+            except LogUnavailableError as error:
+                self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
+                windows = ()  # the publisher keeps them
+                await self.clock.sleep(0.5)
+            except FencedError as error:
+                self.failure = error.detail
+                raise
+
+
+class SourceEar:
+    """What one source tells one stream, handed to the engine under the source's name."""
+
+    def __init__(self, source: BoundSource, pipeline: Pipeline) -> None:
+        self.source = source
+        self.feeds: dict[str, Feed] = {}
+        self.status: dict[str, tuple[Status, str | None]] = {}
+        self._name = source.plan.name
+        self._pipeline = pipeline
+        self._engine = pipeline.engine
+
+    def on_events(self, symbol: str, events: Sequence[Event]) -> None:
+        """See Listener."""
+        pipeline = self._pipeline
+        pipeline.events_in += len(events)
+        newest = events[-1]
+        pipeline.lags_ms.append((newest.recv_ts - newest.ts) / 1e6)
+        try:
+            self._engine.on_events(self._name, events)
+        except Exception as error:  # noqa: BLE001 -- a listener may not raise into its feed
+            pipeline.fail(error)
+        pipeline.wake()
+
+    def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
+        """See Listener."""
+        before = self.status.get(symbol, ("starting", None))[0]
+        self.status[symbol] = (status, reason)
+        for served in self.source.plan.routes.get(symbol, ()):
+            self._engine.on_status(self._name, served, status, at_ns, reason)
+        if status == "stale" and before != "stale":
+            detail = f"{self._name}: {reason or 'nothing new'}"
+            self._engine.notify(
+                Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
+            )
+        self._pipeline.changed(self.source)
+
+    def on_heartbeat(self, ts: int) -> None:
+        """See Listener."""
+        self._engine.on_heartbeat(self._name, ts)
+        self._pipeline.wake()
+
+    def on_duplicates(self, symbol: str, n: int) -> None:
+        """See Listener."""
+        self._engine.on_duplicates(self._name, symbol, n)
+
+    def on_rejected(self, symbol: str, n: int, why: str) -> None:
+        """See Listener."""
+        self._engine.on_rejected(self._name, symbol, n)
+        detail = f"{n} events of {symbol or self._name} were refused: {why}"
+        self._engine.notify(Notice(code="rejected", source=self._name, detail=detail))
+
+    def on_gap(self, symbol: str, notice: Notice) -> None:
+        """See Listener."""
+        named = attrs.evolve(notice, source=self._name)
+        for served in self.source.plan.routes.get(symbol, ()):
+            self._engine.on_gap(self._name, served, named)

@@ -1,0 +1,64 @@
+"""Start the simulators that connectors name, once each, when first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+from bond_core.clock import Clock
+from bond_core.errors import NotInstalledError, PluginError
+from bond_core.plugin.catalog import load_class
+from bond_core.plugin.specs import ConnectorSpec
+
+
+class Simulators:
+    """Loopback servers that speak a vendor's protocol. Use as an async context manager.
+
+    Args:
+        clock: Handed to each; a recording player may move it.
+        seed: What a synthetic market grows from.
+        options: By the simulator's `package.module:Class`, what to hand it.
+    """
+
+    def __init__(
+        self, *, clock: Clock, seed: int = 1,
+        options: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:  # fmt: skip
+        self._clock = clock
+        self._seed = seed
+        self._options = options or {}
+        self._running: dict[str, Any] = {}
+        self._starting = asyncio.Lock()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start nothing yet."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop them all."""
+        await self._stack.aclose()
+
+    async def running(self, spec: ConnectorSpec) -> Any:
+        """Return the connector's simulator, serving; its `url` is what the connector gets.
+
+        Raises:
+            NotInstalledError: The connector names none, or the one it names isn't installed.
+        """
+        if spec.simulator is None:
+            raise NotInstalledError(f"{spec.name} has no simulator: it can't be simulated")
+        async with self._starting:
+            if spec.simulator not in self._running:
+                try:
+                    make = load_class(spec.simulator)
+                except PluginError as error:
+                    package = spec.simulator.split(".")[0].replace("_", "-")
+                    raise NotInstalledError(
+                        f"simulating {spec.name} needs {package}, which isn't installed: {error}"
+                    ) from error
+                options = self._options.get(spec.simulator, {})
+                simulator = make(clock=self._clock, seed=self._seed, options=options)
+                self._running[spec.simulator] = await self._stack.enter_async_context(simulator)
+        return self._running[spec.simulator]

@@ -1,0 +1,82 @@
+"""The spec of a stream, with all defaults resolved: immutable, comparable, hashable by content.
+
+`read.py` makes it from what a user sent; `canonical.py` writes it and derives its id.
+Durations are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class SourceSpec:
+    """One source of a stream: a family (`ccxt`), and how it is asked.
+
+    Attributes:
+        type: The connector's name, or the family's where none is installed for it.
+        name: Unique in the stream; empty leaves it to the venue or the type.
+        symbols: What to ask for; empty is the stream's own symbols.
+        exchanges: Venues whose events count together.
+        fallback: Venues that stand in, in order, while one of `exchanges` is down.
+        interval_ms: Its own pace: how often it is polled.
+        lateness_ms: Its own grace; None is the channel's.
+        stale_ms: Silence after which it counts as stale; None is the channel's.
+    """
+
+    type: str
+    name: str = ""
+    symbols: tuple[str, ...] = ()
+    exchanges: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
+    exclude_exchanges: tuple[str, ...] = ()
+    chain: str | None = None
+    event_types: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    query: str | None = None
+    url: str | None = None
+    mapping: Mapping[str, Any] | None = None
+    interval_ms: int | None = None
+    lateness_ms: int | None = None
+    stale_ms: int | None = None
+    simulate: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StreamSpec:
+    """A stream: sources, symbols, window, fields.
+
+    Attributes:
+        symbols: One record each per window, in this order.
+        interval_ms: The smallest window.
+        timeframes: All window lengths as durations; the interval alone if not asked for.
+        fields: Record fields to keep; None keeps those of all feeds.
+    """
+
+    sources: tuple[SourceSpec, ...]
+    symbols: tuple[str, ...]
+    interval_ms: int
+    timeframes: tuple[str, ...] = ()
+    window_ms: int | None = None
+    fields: tuple[str, ...] | None = None
+    filter: Mapping[str, Any] | None = None
+    alerts: tuple[Mapping[str, Any], ...] = ()
+    derived: tuple[str, ...] = ()
+    depth: int | None = None
+    mode: str = "windows"
+    late: str = "drop"
+    sinks: tuple[Mapping[str, Any], ...] = ()
+    simulate: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class StreamOptions:
+    """What a request says beside the spec: it changes how long a stream lives, not what it is."""
+
+    ephemeral: bool = False
+    duration_ms: int | None = None
+    replay_ms: int | None = None
+    label: str | None = None

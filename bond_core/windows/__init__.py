@@ -1,0 +1,1 @@
+"""Event-time windows: pure and synchronous, no I/O, no clock."""

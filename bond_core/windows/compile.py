@@ -1,0 +1,220 @@
+"""Turn the fields of one kind of event into the least state that they need.
+
+Partials that are equal are kept once, whoever asked for them; First and Last under equal
+conditions share the event they keep. The result says what to compute, not how:
+`bond_core.windows.render` makes Python of it, and something compiled could be made as well.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import attrs
+
+from bond_core.errors import PluginError
+from bond_core.model.event import EVENT_CLASSES
+from bond_core.model.record import Value as FieldValue
+from bond_core.windows import expression
+from bond_core.windows.plan import (
+    Count,
+    FieldPlan,
+    First,
+    Fold,
+    Last,
+    Max,
+    Metric,
+    Min,
+    Partial,
+    Reduce,
+    Sum,
+)
+
+Step = Literal["count", "sum", "min", "max", "first", "last"]
+_STEPS: Mapping[type, Step] = {
+    Count: "count", Sum: "sum", Min: "min", Max: "max", First: "first", Last: "last",
+}  # fmt: skip
+
+
+@attrs.frozen
+class Slot:
+    """One thing that a pane keeps.
+
+    Attributes:
+        name: Its attribute; `n` is the number of all events, which the engine counts itself.
+        step: How an event changes it.
+        value: What is summed or compared; None for a count, and for first and last, which
+            keep the event.
+        type: Of the value.
+        conditions: What must hold for an event to change it.
+    """
+
+    name: str
+    step: Step
+    value: ast.expr | None = None
+    type: str = "float"
+    conditions: tuple[ast.expr, ...] = ()
+
+
+@attrs.frozen
+class Read:
+    """How a partial is read from a pane: from a slot, or as a value of the event kept there."""
+
+    slot: Slot
+    value: ast.expr | None = None
+
+
+@attrs.frozen
+class MetricField:
+    """A Metric: the places of its partials among `KindPlan.reads`."""
+
+    name: str
+    reads: Mapping[str, int]
+    finish: Callable[..., FieldValue] | None
+
+
+@attrs.frozen
+class ReduceField:
+    """A Reduce: its columns, and the conditions under which an event has a row in them."""
+
+    name: str
+    plan: Reduce
+    slot: str
+    columns: tuple[ast.expr, ...]
+    conditions: tuple[ast.expr, ...]
+
+
+@attrs.frozen
+class FoldField:
+    """A Fold and the slot of its state."""
+
+    name: str
+    plan: Fold
+    slot: str
+
+
+@attrs.frozen(kw_only=True)
+class KindPlan:
+    """Everything that the events of one kind are needed for.
+
+    Attributes:
+        has_units: Whether these events may say what their sizes count.
+    """
+
+    kind: str
+    slots: tuple[Slot, ...]
+    reads: tuple[Read, ...]
+    metrics: tuple[MetricField, ...]
+    reduces: tuple[ReduceField, ...]
+    folds: tuple[FoldField, ...]
+    has_units: bool
+
+
+def plan_kind(kind: str, fields: Mapping[str, FieldPlan]) -> KindPlan:
+    """Check the fields that are computed from one kind of event and plan their state.
+
+    Raises:
+        PluginError: An expression names what the event doesn't have, or is not of the
+            grammar; a field is no FieldPlan, or a Metric that says no value.
+    """
+    if kind not in EVENT_CLASSES:
+        known = ", ".join(EVENT_CLASSES)
+        raise PluginError(f"There are no events of kind {kind!r}; kinds are {known}")
+    planner = _Planner(kind)
+    metrics, reduces, folds = [], [], []
+    for number, (name, field) in enumerate(fields.items()):
+        if isinstance(field, Metric):
+            metrics.append(planner.metric(name, field))
+        elif isinstance(field, Reduce):
+            reduces.append(planner.reduce(name, field, f"r{number}"))
+        elif isinstance(field, Fold):
+            folds.append(FoldField(name, field, f"f{number}"))
+        else:
+            raise PluginError(
+                f"The field {name} is planned by a {type(field).__name__}; it takes a Metric, "
+                f"a Reduce or a Fold"
+            )
+    return KindPlan(
+        kind=kind,
+        slots=tuple(planner.slots.values()),
+        reads=tuple(planner.reads.values()),
+        metrics=tuple(metrics),
+        reduces=tuple(reduces),
+        folds=tuple(folds),
+        has_units="size_unit" in expression.event_fields(kind),
+    )
+
+
+@attrs.define
+class _Planner:
+    """Gathers slots and reads, each once, by what they say."""
+
+    kind: str
+    slots: dict[tuple[object, ...], Slot] = attrs.field(factory=dict)
+    reads: dict[tuple[object, ...], Read] = attrs.field(factory=dict)
+
+    def metric(self, name: str, metric: Metric) -> MetricField:
+        if metric.finish is None and len(metric.partials) != 1:
+            raise PluginError(
+                f"The field {name} has {len(metric.partials)} partials and no finish: say how "
+                f"they make one value"
+            )
+        places = list(self.reads)
+        reads = {}
+        for key, partial in metric.partials.items():
+            found = self.read(name, partial)
+            if found not in places:
+                places.append(found)
+            reads[key] = places.index(found)
+        return MetricField(name, reads, metric.finish)
+
+    def read(self, field: str, partial: Partial) -> tuple[object, ...]:
+        step = _STEPS.get(type(partial))
+        if step is None:
+            raise PluginError(
+                f"The field {field} has a partial {partial!r}; partials are "
+                f"{', '.join(cls.__name__ for cls in _STEPS)}"
+            )
+        value = None
+        conditions: tuple[ast.expr, ...] = ()
+        if not isinstance(partial, Count):
+            value = expression.parse_value(partial.of, kind=self.kind, field=field)
+            conditions = value.needs
+            if step in ("sum", "min", "max") and value.type not in ("int", "float"):
+                raise PluginError(
+                    f"The field {field} is computed from {partial!r}, but {partial.of!r} is no "
+                    f"number",
+                    code="bad_expression",
+                )
+        if partial.where is not None:
+            conditions += expression.parse_condition(partial.where, kind=self.kind, field=field)
+        conditions = _once(conditions)
+        keeps_event = step in ("first", "last")
+        slot = self.slot(step, None if keeps_event else value, conditions)
+        shown = value.tree if value is not None and keeps_event else None
+        key = (slot.name, shown and ast.unparse(shown))
+        self.reads.setdefault(key, Read(slot, shown))
+        return key
+
+    def slot(
+        self, step: Step, value: expression.Value | None, conditions: tuple[ast.expr, ...]
+    ) -> Slot:
+        tree = value and value.tree
+        key = (step, tree and ast.unparse(tree), *map(ast.unparse, conditions))
+        if key not in self.slots:
+            is_plain_count = step == "count" and not conditions
+            name = "n" if is_plain_count else f"s{len(self.slots)}"
+            type_ = value.type if value else "int"
+            self.slots[key] = Slot(name, step, tree, type_, conditions)
+        return self.slots[key]
+
+    def reduce(self, name: str, field: Reduce, slot: str) -> ReduceField:
+        values = [expression.parse_value(c, kind=self.kind, field=name) for c in field.columns]
+        conditions = _once(tuple(need for value in values for need in value.needs))
+        return ReduceField(name, field, slot, tuple(v.tree for v in values), conditions)
+
+
+def _once(conditions: tuple[ast.expr, ...]) -> tuple[ast.expr, ...]:
+    return tuple({ast.unparse(each): each for each in conditions}.values())
+

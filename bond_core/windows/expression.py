@@ -1,0 +1,250 @@
+"""Check the small language that aggregators state their partials in, before any of it runs.
+
+    value        names of the event's fields, numbers, + - * / and a leading minus
+    condition    comparisons of values or of texts, `is None`, `is not None`, `and`, `or`
+
+A value is unknown where one of its operands is None or a divisor is 0; a comparison with an
+unknown value doesn't hold. Expressions are parsed with `ast`, against a list of what is
+allowed, and written out again by `write`: no text of an author's reaches the compiler.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import functools
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Literal, NoReturn
+
+import attrs
+
+from bond_core.errors import PluginError, Problem
+from bond_core.model.event import EVENT_CLASSES
+
+Type = Literal["int", "float", "text", "flag"]
+
+_ARITHMETIC: Mapping[type[ast.operator], str] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/",
+}  # fmt: skip
+_COMPARISONS: Mapping[type[ast.cmpop], str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+    ast.Is: "is", ast.IsNot: "is not",
+}  # fmt: skip
+_TYPES: Mapping[object, Type] = {int: "int", float: "float", str: "text", bool: "flag"}
+
+
+@attrs.frozen
+class EventField:
+    """A field of an event class that expressions may name.
+
+    Attributes:
+        type: What it holds.
+        nullable: Whether it may be None.
+    """
+
+    type: Type
+    nullable: bool
+
+
+@attrs.frozen
+class Value:
+    """A checked value expression.
+
+    Attributes:
+        tree: Made of the allowed nodes only.
+        type: What it gives.
+        needs: Conditions under which it is known, in the order in which to test them.
+    """
+
+    tree: ast.expr
+    type: Type
+    needs: tuple[ast.expr, ...]
+
+
+@functools.cache
+def event_fields(kind: str) -> Mapping[str, EventField]:
+    """Return the fields of a kind's event class that expressions may name."""
+    found = {}
+    for name, hint in typing.get_type_hints(EVENT_CLASSES[kind]).items():
+        parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else [hint]
+        parts = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else parts
+        known = {
+            "text" if typing.get_origin(part) is Literal else _TYPES.get(part)
+            for part in parts
+            if part is not types.NoneType
+        }
+        if name != "kind" and len(known) == 1 and (type_ := known.pop()) is not None:
+            found[name] = EventField(typing.cast("Type", type_), types.NoneType in parts)
+    return found
+
+
+def parse_value(text: str, *, kind: str, field: str) -> Value:
+    """Check an expression that gives a value.
+
+    Raises:
+        PluginError: It doesn't; the detail names the field, the expression and what exists.
+    """
+    reader = _Reader(text, kind, field)
+    tree = reader.parse()
+    return Value(tree, reader.value(tree), tuple(_needs(tree, event_fields(kind))))
+
+
+def parse_condition(text: str, *, kind: str, field: str) -> tuple[ast.expr, ...]:
+    """Check a condition and return the conditions that must all hold.
+
+    Raises:
+        PluginError: It isn't one; the detail names the field, the expression and what exists.
+    """
+    reader = _Reader(text, kind, field)
+    tree = reader.parse()
+    reader.condition(tree)
+    guarded = _guard(tree, event_fields(kind))
+    is_all = isinstance(guarded, ast.BoolOp) and isinstance(guarded.op, ast.And)
+    return tuple(guarded.values) if is_all else (guarded,)  # type: ignore[attr-defined] # is_all says so
+
+
+def subexpressions(tree: ast.expr) -> Iterator[ast.expr]:
+    """Yield every operation inside a value, the innermost first, and the value itself."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.expr):
+            yield from subexpressions(child)
+    if isinstance(tree, ast.BinOp | ast.UnaryOp | ast.Name):
+        yield tree
+
+
+def write(tree: ast.expr, bound: Mapping[str, str], *, event: str = "e") -> str:
+    """Write a checked tree as Python.
+
+    Args:
+        tree: What `parse_value` or `parse_condition` returned.
+        bound: Local variables that hold subexpressions already, by `ast.unparse` text.
+        event: The variable that holds the event.
+    """
+    if local := bound.get(ast.unparse(tree)):
+        return local
+
+    def inner(node: ast.expr) -> str:
+        return write(node, bound, event=event)
+
+    match tree:
+        case ast.Name(id=name):
+            return f"{event}.{name}"
+        case ast.Constant(value=constant):
+            return repr(constant)
+        case ast.UnaryOp(operand=operand):
+            return f"(-{inner(operand)})"
+        case ast.BinOp(left=left, op=op, right=right):
+            return f"({inner(left)} {_ARITHMETIC[type(op)]} {inner(right)})"
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return f"{inner(left)} {_COMPARISONS[type(op)]} {inner(right)}"
+        case ast.BoolOp(op=ast.And(), values=values):
+            return "(" + " and ".join(map(inner, values)) + ")"
+        case ast.BoolOp(values=values):
+            return "(" + " or ".join(map(inner, values)) + ")"
+    raise AssertionError(ast.dump(tree))  # the checks above let nothing else through
+
+
+@attrs.frozen
+class _Reader:
+    """Checks one expression and says where it is wrong."""
+
+    text: str
+    kind: str
+    field: str
+
+    def parse(self) -> ast.expr:
+        if len(self.text) > 500:
+            self.fail(None, "is longer than 500 characters")
+        try:
+            return ast.parse(self.text.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            self.fail(None, "can't be read")
+
+    def value(self, node: ast.expr) -> Type:
+        match node:
+            case ast.Name(id=name):
+                return self.name(node, name)
+            case ast.Constant(value=bool() | None):
+                self.fail(node, "is no number")
+            case ast.Constant(value=int() | float() as number) if math.isfinite(number):
+                return "int" if isinstance(number, int) else "float"
+            case ast.Constant(value=str()):
+                return "text"
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return self.number(operand)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
+                both = {self.number(left), self.number(right)}
+                return "int" if both == {"int"} and not isinstance(op, ast.Div) else "float"
+        self.fail(node, "isn't allowed: a value has names, numbers and + - * /")
+
+    def number(self, node: ast.expr) -> Type:
+        if (type_ := self.value(node)) not in ("int", "float"):
+            self.fail(node, "is no number")
+        return type_
+
+    def name(self, node: ast.expr, name: str) -> Type:
+        fields = event_fields(self.kind)
+        if name not in fields:
+            near = tuple(difflib.get_close_matches(name, fields, n=2))
+            known = ", ".join(fields)
+            self.fail(node, f"is no field of a {self.kind}, which has {known}", near)
+        return fields[name].type
+
+    def condition(self, node: ast.expr) -> None:
+        match node:
+            case ast.BoolOp(values=values):
+                for each in values:
+                    self.condition(each)
+            case ast.Name(id=name) if self.name(node, name) == "flag":
+                pass
+            case ast.Compare(
+                left=ast.Name(id=name),
+                ops=[ast.Is() | ast.IsNot()],
+                comparators=[ast.Constant(value=None)],
+            ):
+                self.name(node, name)
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if (
+                type(op) in _COMPARISONS and not isinstance(op, ast.Is | ast.IsNot)
+            ):
+                numbers = [self.value(side) in ("int", "float") for side in (left, right)]
+                if numbers[0] != numbers[1]:
+                    self.fail(node, "compares a number with something else")
+            case _:
+                self.fail(node, "is no condition: those are comparisons joined by and, or")
+
+    def fail(self, node: ast.expr | None, what: str, near: tuple[str, ...] = ()) -> NoReturn:
+        part = self.text if node is None else ast.unparse(node)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise PluginError(
+            f"The field {self.field} is computed from {self.text!r}: {part!r} {what}{hint}",
+            code="bad_expression",
+            problems=[Problem(detail=f"{what}{hint}", text=part, did_you_mean=near)],
+        )
+
+
+def _needs(tree: ast.expr, fields: Mapping[str, EventField]) -> Iterator[ast.expr]:
+    """Yield the conditions under which a value is known: what is inside comes first."""
+    if isinstance(tree, ast.Name) and fields[tree.id].nullable:
+        yield ast.Compare(tree, [ast.IsNot()], [ast.Constant(None)])
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.expr):
+            yield from _needs(child, fields)
+    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div):
+        yield ast.Compare(tree.right, [ast.NotEq()], [ast.Constant(0)])
+
+
+def _guard(tree: ast.expr, fields: Mapping[str, EventField]) -> ast.expr:
+    """Make each comparison not hold where one of its sides is unknown."""
+    if isinstance(tree, ast.BoolOp):
+        return ast.BoolOp(tree.op, [_guard(each, fields) for each in tree.values])
+    if not isinstance(tree, ast.Compare) or isinstance(tree.ops[0], ast.Is | ast.IsNot):
+        return tree
+    right = tree.comparators[0]
+    if isinstance(tree.ops[0], ast.Eq) and isinstance(tree.left, ast.Name | ast.Constant):
+        if isinstance(right, ast.Constant):  # None equals no constant: it needs no test
+            return tree
+    needs = [*_needs(tree.left, fields), *_needs(right, fields)]
+    return ast.BoolOp(ast.And(), [*needs, tree]) if needs else tree

@@ -1,0 +1,109 @@
+"""Keep what one kind of event adds up to for one symbol, window by window.
+
+    Meter   one symbol and kind: its open panes, and the larger windows that they go into
+    Pane    the state of one pane: a class that `bond_core.windows.render` writes
+    Cell    one source's part in a pane: how many events, and how long they took to come
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from bond_core.windows.lag import MAX_SAMPLES
+from bond_core.windows.program import Program
+
+if TYPE_CHECKING:
+    from bond_core.windows.lane import Seat
+
+UNSET = "(no trade yet)"
+"""The unit of sizes before the first trade has said it; compared by identity."""
+
+
+@attrs.define(eq=False)
+class Cell:
+    """One source's part in one pane of one symbol. The loop's first stop for every event.
+
+    Attributes:
+        start: Of the pane, ns.
+        end: Of the pane, ns, excluded.
+        pane: The state that the events go into.
+        seat: Whose it is; None where events of that symbol have no place in the stream.
+        n: Events counted.
+        lags: Receive time less event time, ns, of every (`mask` + 1)th event.
+        mask: One less than a power of two.
+        full: The number of events from which on `lags` is to be thinned.
+    """
+
+    start: int
+    end: int
+    pane: Any
+    seat: Seat | None
+    n: int = 0
+    lags: list[int] = attrs.field(factory=list)
+    mask: int = 0
+    full: int = MAX_SAMPLES
+
+    def thin(self) -> None:
+        """Keep every second delay, and sample half as often from here on."""
+        self.lags = self.lags[1::2]
+        self.mask = 2 * self.mask + 1
+        self.full *= 2
+
+
+@attrs.define(eq=False)
+class Meter:
+    """What one kind of event adds up to for one symbol.
+
+    Attributes:
+        open: Open panes by start, ns; only those that had an event.
+        larger: For each larger timeframe the window that is filling; None while it is empty.
+        unit: What sizes count, once a trade has said it; None for base units.
+    """
+
+    program: Program
+    larger: list[Any]
+    open: dict[int, Any] = attrs.field(factory=dict)
+    unit: str | None = UNSET
+
+    def pane(self, start_ns: int) -> Any:
+        """Return an open pane, a new one if need be."""
+        pane = self.open.get(start_ns)
+        if pane is None:
+            pane = self.open[start_ns] = self.program.new_pane()
+            pane.unit = self.unit
+        return pane
+
+    def accepts_unit(self, pane: Any, unit: str | None) -> bool:
+        """Say whether sizes in a unit can be summed here; the first trade fixes it.
+
+        The loop asks only when the unit isn't the very object the pane has.
+        """
+        if self.unit is UNSET:
+            self.unit = unit
+        if unit != self.unit:
+            return False
+        pane.unit = unit
+        return True
+
+    def close(self, start_ns: int, n: int) -> Any:
+        """Take a pane out, with its number of events; None if it had none.
+
+        It is in the larger windows from here on.
+        """
+        pane = self.open.pop(start_ns, None)
+        if pane is None:
+            return None
+        pane.n = n
+        self.program.settle(pane)
+        for place, window in enumerate(self.larger):
+            if window is None:
+                window = self.larger[place] = self.program.new_pane()
+            self.program.absorb(window, pane)
+        return pane
+
+    def close_larger(self, place: int) -> Any:
+        """Take the window of a larger timeframe out; None if it had no event."""
+        window, self.larger[place] = self.larger[place], None
+        return window

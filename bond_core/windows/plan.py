@@ -1,0 +1,166 @@
+"""Say what a stream computes: the plan that the window loop is generated from.
+
+An aggregator's field is one of three things, the cheapest first:
+
+    Metric   mergeable partials (Count Sum Min Max First Last) and a function that finishes them
+    Reduce   a function over the columns of one pane, called when the pane closes
+    Fold     a state that sees every event: zero, add, merge, result
+
+Expressions such as `price * size` are checked against a small grammar when the plan is
+compiled; they come from installed code only, never from a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+
+from bond_core.model.record import Value
+
+
+@attrs.frozen
+class Count:
+    """How many events; with `where`, those for which the comparison holds."""
+
+    where: str | None = None
+
+
+@attrs.frozen
+class Sum:
+    """Sum of an expression; 0 over no events."""
+
+    of: str
+    where: str | None = None
+
+
+@attrs.frozen
+class Min:
+    """Smallest value of an expression; None over no events."""
+
+    of: str
+    where: str | None = None
+
+
+@attrs.frozen
+class Max:
+    """Largest value of an expression; None over no events."""
+
+    of: str
+    where: str | None = None
+
+
+@attrs.frozen
+class First:
+    """Value of the event with the smallest `(ts, seq)`; of equals, the first to arrive."""
+
+    of: str
+    where: str | None = None
+
+
+@attrs.frozen
+class Last:
+    """Value of the event with the largest `(ts, seq)`; of equals, the last to arrive."""
+
+    of: str
+    where: str | None = None
+
+
+Partial = Count | Sum | Min | Max | First | Last
+
+
+@attrs.frozen
+class Metric:
+    """A field made of partials.
+
+    Attributes:
+        partials: By a name of the author's choosing. Equal partials are computed once.
+        finish: Called once per window with the partials' values as keywords; returns the
+            field's value, None for unknown. Left out, the only partial is the value.
+    """
+
+    partials: Mapping[str, Partial]
+    finish: Callable[..., Value] | None = None
+
+
+@attrs.frozen
+class Reduce:
+    """A field computed when a pane closes, from the columns of its events in `(ts, seq)` order.
+
+    Attributes:
+        columns: Expressions; each becomes a list with a value per event.
+        reduce: Called with those lists; returns a partial of any type.
+        merge: Joins the partials of two neighbouring panes, the earlier first.
+        finish: Turns a partial into the field's value.
+    """
+
+    columns: Sequence[str]
+    reduce: Callable[..., Any]
+    merge: Callable[[Any, Any], Any]
+    finish: Callable[[Any], Value]
+
+
+@attrs.frozen
+class Fold:
+    """A field whose state sees every event.
+
+    Attributes:
+        zero: Returns a fresh state.
+        add: Called with the state and an event; returns the new state.
+        merge: Joins two states, the earlier pane's first.
+        result: Turns a state into the field's value; must not change it.
+    """
+
+    zero: Callable[[], Any]
+    add: Callable[[Any, Any], Any]
+    merge: Callable[[Any, Any], Any]
+    result: Callable[[Any], Value]
+
+
+FieldPlan = Metric | Reduce | Fold
+
+
+@attrs.frozen(kw_only=True)
+class SourcePlan:
+    """One source of a stream as the engine sees it.
+
+    Attributes:
+        name: Unique in the stream; the key under `sources` in every record.
+        kind: The kind of its events.
+        lateness_ns: How far behind its newest event another may still come in time.
+        idle_ns: How long it may be silent before the clock overtakes it.
+        gates: Whether windows wait for it.
+        simulated: Whether its events are made up.
+        scope: `symbol`, or `stream`: its values repeat in every symbol's record.
+        routes: The stream's symbols that an event symbol counts for (an asset's posts count
+            for each of its markets). An event with any other symbol is not this stream's.
+        venue: What `raw_data.sources` calls it.
+    """
+
+    name: str
+    kind: str
+    lateness_ns: int
+    idle_ns: int
+    routes: Mapping[str, tuple[str, ...]]
+    venue: str
+    gates: bool = True
+    simulated: bool = False
+    scope: Literal["symbol", "stream"] = "symbol"
+
+
+@attrs.frozen(kw_only=True)
+class StreamPlan:
+    """Everything the engine needs to know of a stream.
+
+    Attributes:
+        symbols: One record each per window, in this order.
+        timeframes_ns: Window lengths, the smallest first; each a multiple of the smallest.
+        fields: For each record field the kind of event it is computed from, and how.
+        sources: Those known at the start; more may be added (a fallback steps in).
+    """
+
+    symbols: tuple[str, ...]
+    timeframes_ns: tuple[int, ...]
+    fields: Mapping[str, tuple[str, FieldPlan]]
+    sources: tuple[SourcePlan, ...]

@@ -1,0 +1,229 @@
+"""Make Python of a KindPlan: one class for a pane's state, one loop for its events.
+
+The loop is where every event of a stream goes through, so all that it may leave out is
+left out: no call per event, no object per event, nothing computed twice. What it meets
+rarely (a new pane, a late event, a closing window) is a call to the lane it runs for.
+
+    for each event     its cell (source, symbol, pane), by symbol
+                       is it in that cell's pane? else the lane finds another, or none
+                       are its sizes in the pane's unit?
+                       count it, sample its delay
+                       every slot of the pane
+                       may it close a window?
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+
+from bond_core.windows import expression
+from bond_core.windows.compile import KindPlan, Slot
+
+
+def render(plan: KindPlan) -> str:
+    """Write a plan as the source of a module."""
+    return "\n".join([*_pane(plan), "", *_run(plan), "", *_absorbs(plan), "", *_reads(plan), ""])
+
+
+def _pane(plan: KindPlan) -> Iterator[str]:
+    """Write the class that a pane's state is kept in."""
+    start = {"n": "0", "unit": "None"}
+    for slot in plan.slots:
+        start |= _initial(slot)
+    start |= {fold.slot: "None" for fold in plan.folds}
+    start |= {reduce.slot: "NOTHING" for reduce in plan.reduces}
+    if plan.reduces:
+        start["events"] = "[]"
+    yield "class Pane:"
+    yield f"    __slots__ = ({', '.join(map(repr, start))},)"
+    yield ""
+    yield "    def __init__(a):"
+    yield from (f"        a.{name} = {value}" for name, value in start.items())
+    for fold in plan.folds:
+        yield "        try:"
+        yield f"            a.{fold.slot} = {fold.slot}_zero()"
+        yield "        except Exception as error:"
+        yield f"            a.{fold.slot} = BROKEN"
+        yield f"            failed({fold.name!r}, error)"
+
+
+def _initial(slot: Slot) -> dict[str, str]:
+    match slot.step:
+        case "count":
+            return {slot.name: "0"}
+        case "sum":
+            return {slot.name: "0" if slot.type == "int" else "0.0"}
+        case "min":
+            return {slot.name: "INF"}
+        case "max":
+            return {slot.name: "-INF"}
+        case "first":
+            return {slot.name: "None", f"{slot.name}_ts": "FAR"}
+        case "last":
+            return {slot.name: "None", f"{slot.name}_ts": "-FAR"}
+
+
+def _run(plan: KindPlan) -> Iterator[str]:
+    """Write the loop."""
+    yield "def run(lane, events):"
+    yield "    cells = lane.cells"
+    yield "    max_ts = lane.max_ts"
+    yield "    fire_at = lane.fire_at"
+    yield "    for e in events:"
+    yield "        ts = e.ts"
+    yield "        c = cells[e.symbol]"
+    yield "        if not c.start <= ts < c.end:"
+    yield "            c = lane.find(c, e)"
+    yield "            if c is None:"
+    yield "                continue"
+    yield "        a = c.pane"
+    if plan.has_units:
+        yield "        if e.size_unit is not a.unit and not lane.is_same_unit(c, e):"
+        yield "            continue"
+    yield "        c.n = n = c.n + 1"
+    yield "        if not n & c.mask:"
+    yield "            c.lags.append(e.recv_ts - ts)"
+    yield "            if n > c.full:"
+    yield "                c.thin()"
+    yield from (f"        {line}" for line in _steps(plan))
+    yield "        if ts > max_ts:"
+    yield "            max_ts = ts"
+    yield "            if ts >= fire_at:"
+    yield "                lane.fire(ts)"
+    yield "                fire_at = lane.fire_at"
+    yield "    lane.max_ts = max_ts"
+
+
+def _steps(plan: KindPlan) -> Iterator[str]:
+    """Write what an event does to its pane: what holds for all of them, then each condition."""
+    slots = [slot for slot in plan.slots if slot.name != "n"]
+    bound = {"ts": "ts"}
+    always = [slot.value for slot in slots if slot.value and not slot.conditions]
+    uses = _uses(slots)
+    shared = {
+        text: node
+        for value in always
+        for node in expression.subexpressions(value)
+        if uses[text := ast.unparse(node)] > 1
+    }
+    tested = {
+        node.id: node
+        for slot in slots
+        for condition in slot.conditions
+        for node in ast.walk(condition)
+        if isinstance(node, ast.Name) and uses[node.id] > 1
+    }
+    for text, node in (tested | shared).items():
+        yield _bind(text, node, bound)
+    groups: dict[tuple[str, ...], list[Slot]] = {}
+    for slot in slots:
+        groups.setdefault(tuple(map(ast.unparse, slot.conditions)), []).append(slot)
+    for group in groups.values():
+        conditions = [expression.write(each, bound) for each in group[0].conditions]
+        indent = "    " if conditions else ""
+        if conditions:
+            yield f"if {' and '.join(conditions)}:"
+        inner = dict(bound)
+        inner_uses = _uses(group)
+        for slot in group:
+            for node in expression.subexpressions(slot.value) if slot.value else ():
+                if inner_uses[text := ast.unparse(node)] > 1 and text not in inner:
+                    yield indent + _bind(text, node, inner)
+            yield from (indent + line for line in _step(slot, inner))
+    for fold in plan.folds:
+        yield f"if a.{fold.slot} is not BROKEN:"
+        yield "    try:"
+        yield f"        a.{fold.slot} = {fold.slot}_add(a.{fold.slot}, e)"
+        yield "    except Exception as error:"
+        yield f"        a.{fold.slot} = BROKEN"
+        yield f"        failed({fold.name!r}, error)"
+    if plan.reduces:
+        yield "a.events.append(e)"
+
+
+def _uses(slots: Iterable[Slot]) -> Mapping[str, int]:
+    """Count how often each subexpression is evaluated; Min and Max use their value twice."""
+    uses: dict[str, int] = {}
+    for slot in slots:
+        nodes = list(expression.subexpressions(slot.value)) if slot.value else []
+        nodes += [n for c in slot.conditions for n in ast.walk(c) if isinstance(n, ast.Name)]
+        if slot.value and slot.step in ("min", "max"):
+            nodes.append(slot.value)
+        for node in nodes:
+            uses[text] = uses.get(text := ast.unparse(node), 0) + 1
+    return uses
+
+
+def _bind(text: str, node: ast.expr, bound: dict[str, str]) -> str:
+    """Write the assignment of a subexpression to a local variable, and remember it."""
+    local = f"e_{text}" if isinstance(node, ast.Name) else f"x{len(bound)}"
+    line = f"{local} = {expression.write(node, bound)}"
+    bound[text] = local
+    return line
+
+
+def _step(slot: Slot, bound: Mapping[str, str]) -> Iterator[str]:
+    value = expression.write(slot.value, bound) if slot.value else ""
+    name = f"a.{slot.name}"
+    match slot.step:
+        case "count":
+            yield f"{name} += 1"
+        case "sum":
+            yield f"{name} += {value}"
+        case "min" | "max":
+            yield f"if {value} {'<' if slot.step == 'min' else '>'} {name}:"
+            yield f"    {name} = {value}"
+        case "first":
+            yield f"if ts < {name}_ts or (ts == {name}_ts and e.seq < {name}.seq):"
+            yield f"    {name} = e"
+            yield f"    {name}_ts = ts"
+        case "last":
+            yield f"if ts > {name}_ts or (ts == {name}_ts and e.seq >= {name}.seq):"
+            yield f"    {name} = e"
+            yield f"    {name}_ts = ts"
+
+
+def _absorbs(plan: KindPlan) -> Iterator[str]:
+    """Write how a later pane is added to an earlier one."""
+    yield "def absorb(a, b):"
+    yield "    a.n += b.n"
+    for slot in plan.slots:
+        mine, its = f"a.{slot.name}", f"b.{slot.name}"
+        match slot.step:
+            case "count" | "sum":
+                if slot.name != "n":
+                    yield f"    {mine} += {its}"
+            case "min" | "max":
+                yield f"    if {its} {'<' if slot.step == 'min' else '>'} {mine}:"
+                yield f"        {mine} = {its}"
+            case "first" | "last":
+                sign = "<" if slot.step == "first" else ">="
+                order = f"({its}_ts, {its}.seq) {sign} ({mine}_ts, {mine}.seq)"
+                yield f"    if {its} is not None and ({mine} is None or {order}):"
+                yield f"        {mine} = {its}"
+                yield f"        {mine}_ts = {its}_ts"
+
+
+def _reads(plan: KindPlan) -> Iterator[str]:
+    """Write how partials are read from a pane, and columns from its events."""
+    yield "def partials(a):"
+    yield "    return ("
+    for read in plan.reads:
+        name = f"a.{read.slot.name}"
+        if read.value is not None:
+            value = expression.write(read.value, {}, event=name)
+            yield f"        None if {name} is None else {value},"
+        elif read.slot.step in ("min", "max"):
+            worst = "INF" if read.slot.step == "min" else "-INF"
+            yield f"        None if {name} == {worst} else {name},"
+        else:
+            yield f"        {name},"
+    yield "    )"
+    yield ""
+    yield "columns = {"
+    for reduce in plan.reduces:
+        known = " and ".join(expression.write(each, {}) for each in reduce.conditions) or "True"
+        row = ", ".join(expression.write(column, {}) for column in reduce.columns)
+        yield f"    {reduce.slot!r}: lambda events: [({row},) for e in events if {known}],"
+    yield "}"

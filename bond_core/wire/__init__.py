@@ -1,0 +1,1 @@
+"""How records look outside: JSON bytes, made once for everybody."""

@@ -1,0 +1,31 @@
+"""Write and read ISO 8601 times, UTC with `Z`, as fine as needed."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+NS = 1_000_000_000
+_ISO = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})?"
+)
+
+
+def iso(ns: int) -> str:
+    """Return ns since 1970 as `2025-10-21T13:30:05Z`, with a fraction only if there is one."""
+    whole, fraction = divmod(ns, NS)
+    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{text}Z"
+
+
+def parse_iso(text: str) -> int | None:
+    """Return ns since 1970 for an ISO 8601 time (UTC if it names no zone), or None."""
+    found = _ISO.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, fraction, zone = found.groups()
+    try:
+        at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in (None, 'Z', 'z') else zone}")
+    except ValueError:
+        return None
+    return round(at.timestamp()) * NS + int((fraction or "0").ljust(9, "0"))

@@ -1,0 +1,29 @@
+"""What every test may rely on: no settings of the developer's own, and where recordings are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+RECORDINGS = "BOND_RECORDINGS"
+ROOT = Path(__file__).parent.parent
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("bond", deadline=None)
+settings.load_profile("bond")
+
+for name in [name for name in os.environ if name.startswith(("BOND_", "EKKO_"))]:
+    if name != RECORDINGS:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Return the folder of recorded exchange traffic; skip, saying so, where there is none."""
+    folder = Path(os.environ.get(RECORDINGS, ROOT.parent / "shared" / "data" / "recordings"))
+    if not folder.is_dir():
+        pytest.skip(f"no recordings at {folder}: set {RECORDINGS} to the folder that holds them")
+    return folder
