@@ -200,8 +200,8 @@ class _Planner:
     def slot(
         self, step: Step, value: expression.Value | None, conditions: tuple[ast.expr, ...]
     ) -> Slot:
-        tree = value and value.tree
-        key = (step, tree and ast.unparse(tree), *map(ast.unparse, conditions))
+        tree = value.tree if value else None
+        key = (step, tree and ast.unparse(tree), frozenset(map(ast.unparse, conditions)))
         if key not in self.slots:
             is_plain_count = step == "count" and not conditions
             name = "n" if is_plain_count else f"s{len(self.slots)}"
@@ -217,4 +217,3 @@ class _Planner:
 
 def _once(conditions: tuple[ast.expr, ...]) -> tuple[ast.expr, ...]:
     return tuple({ast.unparse(each): each for each in conditions}.values())
-

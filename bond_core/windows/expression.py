@@ -1,6 +1,7 @@
 """Check the small language that aggregators state their partials in, before any of it runs.
 
-    value        names of the event's fields, numbers, + - * / and a leading minus
+    value        names of the event's fields, numbers, + - * /, a leading minus, and
+                 `one value if condition else another`
     condition    comparisons of values or of texts, `is None`, `is not None`, `and`, `or`
 
 A value is unknown where one of its operands is None or a divisor is 0; a comparison with an
@@ -71,13 +72,13 @@ def event_fields(kind: str) -> Mapping[str, EventField]:
     for name, hint in typing.get_type_hints(EVENT_CLASSES[kind]).items():
         parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else [hint]
         parts = typing.get_args(hint) if typing.get_origin(hint) is typing.Union else parts
-        known = {
+        known: set[Type | None] = {
             "text" if typing.get_origin(part) is Literal else _TYPES.get(part)
             for part in parts
             if part is not types.NoneType
         }
         if name != "kind" and len(known) == 1 and (type_ := known.pop()) is not None:
-            found[name] = EventField(typing.cast("Type", type_), types.NoneType in parts)
+            found[name] = EventField(type_, types.NoneType in parts)
     return found
 
 
@@ -89,7 +90,9 @@ def parse_value(text: str, *, kind: str, field: str) -> Value:
     """
     reader = _Reader(text, kind, field)
     tree = reader.parse()
-    return Value(tree, reader.value(tree), tuple(_needs(tree, event_fields(kind))))
+    type_ = reader.value(tree)
+    fields = event_fields(kind)
+    return Value(_guard(tree, fields), type_, tuple(_needs(tree, fields)))
 
 
 def parse_condition(text: str, *, kind: str, field: str) -> tuple[ast.expr, ...]:
@@ -107,7 +110,15 @@ def parse_condition(text: str, *, kind: str, field: str) -> tuple[ast.expr, ...]
 
 
 def subexpressions(tree: ast.expr) -> Iterator[ast.expr]:
-    """Yield every operation inside a value, the innermost first, and the value itself."""
+    """Yield every operation inside a value, the innermost first, and the value itself.
+
+    What is inside a choice is left out, but for names: it may be unknown where the other
+    side is chosen.
+    """
+    if isinstance(tree, ast.IfExp):
+        yield from (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+        yield tree
+        return
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.expr):
             yield from subexpressions(child)
@@ -134,8 +145,12 @@ def write(tree: ast.expr, bound: Mapping[str, str], *, event: str = "e") -> str:
             return f"{event}.{name}"
         case ast.Constant(value=constant):
             return repr(constant)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return f"not ({inner(operand)})"
         case ast.UnaryOp(operand=operand):
             return f"(-{inner(operand)})"
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return f"({inner(body)} if {inner(test)} else {inner(orelse)})"
         case ast.BinOp(left=left, op=op, right=right):
             return f"({inner(left)} {_ARITHMETIC[type(op)]} {inner(right)})"
         case ast.Compare(left=left, ops=[op], comparators=[right]):
@@ -167,7 +182,7 @@ class _Reader:
         match node:
             case ast.Name(id=name):
                 return self.name(node, name)
-            case ast.Constant(value=bool() | None):
+            case ast.Constant(value=bool()):
                 self.fail(node, "is no number")
             case ast.Constant(value=int() | float() as number) if math.isfinite(number):
                 return "int" if isinstance(number, int) else "float"
@@ -177,8 +192,19 @@ class _Reader:
                 return self.number(operand)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 both = {self.number(left), self.number(right)}
+                if isinstance(op, ast.Div) and isinstance(right, ast.Constant) and not right.value:
+                    self.fail(node, "divides by 0")
                 return "int" if both == {"int"} and not isinstance(op, ast.Div) else "float"
-        self.fail(node, "isn't allowed: a value has names, numbers and + - * /")
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                self.condition(test)
+                types = {self.value(body), self.value(orelse)}
+                if types > {"int"} and types <= {"int", "float"}:
+                    return "float"
+                if len(types) == 1:
+                    return types.pop()
+                self.fail(node, "is a number or something else")
+            case _:
+                self.fail(node, "isn't allowed: a value has names, numbers and + - * /")
 
     def number(self, node: ast.expr) -> Type:
         if (type_ := self.value(node)) not in ("int", "float"):
@@ -206,9 +232,9 @@ class _Reader:
                 comparators=[ast.Constant(value=None)],
             ):
                 self.name(node, name)
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if (
-                type(op) in _COMPARISONS and not isinstance(op, ast.Is | ast.IsNot)
-            ):
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(
+                op
+            ) in _COMPARISONS and not isinstance(op, ast.Is | ast.IsNot):
                 numbers = [self.value(side) in ("int", "float") for side in (left, right)]
                 if numbers[0] != numbers[1]:
                     self.fail(node, "compares a number with something else")
@@ -227,24 +253,41 @@ class _Reader:
 
 def _needs(tree: ast.expr, fields: Mapping[str, EventField]) -> Iterator[ast.expr]:
     """Yield the conditions under which a value is known: what is inside comes first."""
+    if isinstance(tree, ast.IfExp):
+        yield from _needs_of_choice(tree, fields)
+        return
     if isinstance(tree, ast.Name) and fields[tree.id].nullable:
         yield ast.Compare(tree, [ast.IsNot()], [ast.Constant(None)])
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.expr):
             yield from _needs(child, fields)
-    if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div):
+    is_division = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div)
+    if is_division and not isinstance(tree.right, ast.Constant):
         yield ast.Compare(tree.right, [ast.NotEq()], [ast.Constant(0)])
+
+
+def _needs_of_choice(tree: ast.IfExp, fields: Mapping[str, EventField]) -> Iterator[ast.expr]:
+    """Yield the condition under which the side that is chosen is known."""
+    test = _guard(tree.test, fields)
+    sides = []
+    for chosen, side in ((test, tree.body), (ast.UnaryOp(ast.Not(), test), tree.orelse)):
+        needs = [need for need in _needs(side, fields) if ast.unparse(need) != ast.unparse(test)]
+        sides.append(ast.BoolOp(ast.And(), [chosen, *needs]) if needs else chosen)
+    yield ast.BoolOp(ast.Or(), sides)
 
 
 def _guard(tree: ast.expr, fields: Mapping[str, EventField]) -> ast.expr:
     """Make each comparison not hold where one of its sides is unknown."""
     if isinstance(tree, ast.BoolOp):
         return ast.BoolOp(tree.op, [_guard(each, fields) for each in tree.values])
+    if isinstance(tree, ast.IfExp):
+        sides = [_guard(side, fields) for side in (tree.body, tree.orelse)]
+        return ast.IfExp(_guard(tree.test, fields), *sides)
     if not isinstance(tree, ast.Compare) or isinstance(tree.ops[0], ast.Is | ast.IsNot):
         return tree
     right = tree.comparators[0]
-    if isinstance(tree.ops[0], ast.Eq) and isinstance(tree.left, ast.Name | ast.Constant):
-        if isinstance(right, ast.Constant):  # None equals no constant: it needs no test
-            return tree
+    match tree:
+        case ast.Compare(left=ast.Name(), ops=[ast.Eq()], comparators=[ast.Constant()]):
+            return tree  # None equals no constant: it needs no test
     needs = [*_needs(tree.left, fields), *_needs(right, fields)]
     return ast.BoolOp(ast.And(), [*needs, tree]) if needs else tree

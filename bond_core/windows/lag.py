@@ -10,9 +10,7 @@ from __future__ import annotations
 MAX_SAMPLES = 64
 
 
-def join(
-    step: int, samples: list[int], other_step: int, other: list[int]
-) -> tuple[int, list[int]]:
+def join(step: int, samples: list[int], other_step: int, other: list[int]) -> tuple[int, list[int]]:
     """Join the samples of two neighbouring panes; returns the step they now have, and them.
 
     The finer is thinned to the coarser first, so that both weigh by how much they stand for.

@@ -1,5 +1,7 @@
 """Lead the events of one source to the panes they belong in, and keep its account.
 
+Three things, from the large to the small:
+
     Lane      one source: its watermark, and for each event symbol the cell in use
     Seat      one source and one symbol of the stream (or the whole stream)
     Account   what happened at a seat since its last record of a timeframe
@@ -7,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -18,6 +20,7 @@ from bond_core.windows.coverage import Coverage, share
 from bond_core.windows.lateness import Late, drop
 from bond_core.windows.pane import Cell, Meter
 from bond_core.windows.plan import SourcePlan
+from bond_core.windows.program import Program
 from bond_core.windows.watermark import NEVER, SourceWatermark
 
 Tell = Callable[[str | None, Notice], None]
@@ -72,9 +75,7 @@ class Account:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to tell."""
-        return not (
-            self.count or self.late.count or self.duplicates or self.rejected or self.gaps
-        )
+        return not (self.count or self.late.count or self.duplicates or self.rejected or self.gaps)
 
 
 @attrs.define(eq=False)
@@ -105,6 +106,11 @@ class Seat:
     def __attrs_post_init__(self) -> None:
         self._none = self.current = Cell(start=0, end=0, pane=None, seat=self)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether none of its panes is open."""
+        return self.current is self._none
+
     def use(self, cell: Cell) -> None:
         """Make a cell the one that the lane finds first."""
         self.current = cell
@@ -128,6 +134,11 @@ class Seat:
         """Take in what was said of the source's status."""
         self.status, self.reason = status, reason
         self.coverage.turn(status == "live", at_ns)
+
+    def late_notice(self, timeframe: int) -> Notice | None:
+        """Tell of the events that came too late since the last record of a timeframe."""
+        late = self.accounts[timeframe].late
+        return late.notice(self.lane.plan.name) if late.count else None
 
     def report(self, timeframe: int, start_ns: int, end_ns: int) -> SourceReport:
         """Close the account of a window and say what is in it."""
@@ -186,11 +197,12 @@ class Lane:
     Attributes:
         max_ts: The newest event's time, ns.
         fire_at: The event time from which an event of this source may close a window, ns.
-        is_active: False once the source has left; what it brought is still told.
+        left_ns: When the source left the stream; what it brought before is still told.
         dropped: Events, by symbol, that went into no pane.
     """
 
     plan: SourcePlan
+    program: Program
     grid: Grid
     watermark: SourceWatermark
     totals: Totals
@@ -198,7 +210,7 @@ class Lane:
     progress: Callable[[], None]
     max_ts: int = -NEVER
     fire_at: int = NEVER
-    is_active: bool = True
+    left_ns: int = NEVER
     dropped: int = 0
     seats: dict[str | None, Seat] = attrs.field(factory=dict)
     cells: Cells = attrs.field(factory=Cells, init=False)
@@ -207,6 +219,13 @@ class Lane:
 
     def __attrs_post_init__(self) -> None:
         self.cells.otherwise = Cell(start=0, end=0, pane=None, seat=None)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing of it is left to tell."""
+        accounts = (account for seat in self.seats.values() for account in seat.accounts)
+        has_cells = any(seat.cells for seat in self.seats.values())
+        return not has_cells and all(account.is_blank for account in accounts)
 
     def sit(self, seat: Seat) -> None:
         """Take in a seat."""
@@ -238,7 +257,7 @@ class Lane:
     def take(self, events: Sequence[Event]) -> None:
         """Add events to their panes, closing windows on the way."""
         before = self.dropped
-        run = next(iter(self.seats.values())).meter.program.run
+        run = self.program.run
         if not self.fan:
             run(self, events)
             self.totals.counted += len(events) - (self.dropped - before)
@@ -278,16 +297,15 @@ class Lane:
             pane = seat.meter.pane(start)
             found = Cell(start=start, end=start + self.grid.pane_ns, pane=pane, seat=seat)
             seat.cells[start] = found
-            if not seat.current.seat or seat.current.end == 0 or start > seat.current.start:
+            if seat.is_closed or start > seat.current.start:
                 seat.use(found)
         return found
 
     def is_same_unit(self, cell: Cell, event: Event) -> bool:
         """Say whether an event's size counts what its pane's sizes count; reject it if not."""
         seat = cell.seat
-        assert seat is not None
         unit: str | None = getattr(event, "size_unit", None)
-        if seat.meter.accepts_unit(cell.pane, unit):
+        if seat is None or seat.meter.accepts_unit(cell.pane, unit):
             return True
         self.reject(seat)
         if not self._told_units:
@@ -315,9 +333,9 @@ class Lane:
         self.max_ts = ts_ns
         self.progress()
 
-    def seats_of(self, symbol: str | None) -> Iterable[Seat]:
+    def seats_of(self, symbol: str | None) -> Sequence[Seat]:
         """Return the seats that an event symbol, or a symbol of the stream, stands for."""
         if symbol is None or self.plan.scope == "stream":
-            return self.seats.values()
+            return list(self.seats.values())
         targets = self.plan.routes.get(symbol, (symbol,))
         return [self.seats[target] for target in targets if target in self.seats]

@@ -1,5 +1,7 @@
 """Keep what one kind of event adds up to for one symbol, window by window.
 
+A stream's state is made of three things:
+
     Meter   one symbol and kind: its open panes, and the larger windows that they go into
     Pane    the state of one pane: a class that `bond_core.windows.render` writes
     Cell    one source's part in a pane: how many events, and how long they took to come
@@ -98,9 +100,9 @@ class Meter:
         pane.n = n
         self.program.settle(pane)
         for place, window in enumerate(self.larger):
-            if window is None:
-                window = self.larger[place] = self.program.new_pane()
-            self.program.absorb(window, pane)
+            into = self.program.new_pane() if window is None else window
+            self.program.absorb(into, pane)
+            self.larger[place] = into
         return pane
 
     def close_larger(self, place: int) -> Any:

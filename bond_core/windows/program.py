@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from bond_core.model.record import Value
-from bond_core.windows.compile import KindPlan
+from bond_core.windows.compile import FoldField, KindPlan, ReduceField
 from bond_core.windows.render import render
 
 BROKEN = object()
@@ -65,7 +65,8 @@ class Program:
         """Add a settled pane to one that comes before it; the later stays as it was."""
         was_empty = not into.n
         self._absorb(into, later)
-        for field in (*self.plan.reduces, *self.plan.folds):
+        fields: tuple[ReduceField | FoldField, ...] = (*self.plan.reduces, *self.plan.folds)
+        for field in fields:
             mine, its = getattr(into, field.slot), getattr(later, field.slot)
             if mine is BROKEN or its is NOTHING or not later.n:
                 continue

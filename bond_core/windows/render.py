@@ -116,9 +116,9 @@ def _steps(plan: KindPlan) -> Iterator[str]:
     }
     for text, node in (tested | shared).items():
         yield _bind(text, node, bound)
-    groups: dict[tuple[str, ...], list[Slot]] = {}
+    groups: dict[frozenset[str], list[Slot]] = {}
     for slot in slots:
-        groups.setdefault(tuple(map(ast.unparse, slot.conditions)), []).append(slot)
+        groups.setdefault(frozenset(map(ast.unparse, slot.conditions)), []).append(slot)
     for group in groups.values():
         conditions = [expression.write(each, bound) for each in group[0].conditions]
         indent = "    " if conditions else ""
@@ -151,7 +151,8 @@ def _uses(slots: Iterable[Slot]) -> Mapping[str, int]:
         if slot.value and slot.step in ("min", "max"):
             nodes.append(slot.value)
         for node in nodes:
-            uses[text] = uses.get(text := ast.unparse(node), 0) + 1
+            text = ast.unparse(node)
+            uses[text] = uses.get(text, 0) + 1
     return uses
 
 

@@ -1,0 +1,43 @@
+"""How many events of a kind a window had: posts, chain events, liquidations, anyone's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bond_core.windows.plan import Count, FieldPlan, Metric
+
+
+class Tweets:
+    """Number of posts."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `tweets`."""
+        return {"tweets": _number_of_events()}
+
+
+class Onchain:
+    """Number of on-chain events."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `onchain_count`."""
+        return {"onchain_count": _number_of_events()}
+
+
+class Custom:
+    """Number of events from sources of one's own."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `custom_count`."""
+        return {"custom_count": _number_of_events()}
+
+
+class Liquidations:
+    """Number of forced closes."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `liquidations`."""
+        return {"liquidations": _number_of_events()}
+
+
+def _number_of_events() -> Metric:
+    return Metric({"n": Count()})

@@ -1,0 +1,341 @@
+"""Make records of events: one stream's windows, from what its sources bring.
+
+Pure and synchronous: time comes in with events and ticks, so the same calls in the same
+order give the same records. How events are split into batches makes no difference.
+
+Windows are `[start, end)`, aligned to the epoch. Events go into panes, the windows of the
+smallest timeframe; larger windows are merges of panes. A pane closes once the stream's
+watermark (`bond_core.windows.watermark`) reaches its end, and every window that ends there
+closes with it.
+
+The first window that is sent in any case is the one that holds the stream's start. Older
+ones are sent if they got an event: sources may bring what happened before the start as far
+back as their watermark began, at start - lateness - idle. Both are `partial`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bond_core.model.event import Event
+from bond_core.model.record import Notice, Record, Status
+from bond_core.windows.closing import Books, ClosedWindow, Windows
+from bond_core.windows.lane import Account, Grid, Lane, Seat, Totals
+from bond_core.windows.notices import Notices
+from bond_core.windows.plan import SourcePlan, StreamPlan
+from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
+
+__all__ = ["ClosedWindow", "WindowEngine"]
+
+MAX_FILL = 100
+"""How many silent windows a single jump of the watermark emits; the rest is one gap."""
+
+_AHEAD_NS = 60_000_000_000
+"""How far beyond their normal bound open panes may reach, as when ticks are held back."""
+
+
+class WindowEngine:
+    """One stream's windows.
+
+    Attributes:
+        totals: What became of every source's events, by source name.
+        field_errors: How often the code behind a field raised, or gave what is no value.
+    """
+
+    def __init__(self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL) -> None:
+        """Compile a plan.
+
+        Args:
+            plan: What to compute.
+            start_ns: The stream's start.
+            max_fill: How many silent windows a single jump emits at most.
+
+        Raises:
+            PluginError: A field's plan is wrong; says which and why.
+            ValueError: Timeframes are not multiples of the smallest, or names repeat.
+        """
+        _check(plan)
+        self.totals: dict[str, Totals] = {}
+        self.field_errors: dict[str, int] = {}
+        self._plan = plan
+        self._pane_ns = plan.timeframes_ns[0]
+        self._max_fill = max_fill
+        self._start_ns = start_ns
+        self._now_ns = start_ns
+        self._is_finished = False
+        self._closed: list[ClosedWindow] = []
+        self._books = Books(
+            plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
+        )
+        self._lanes: dict[str, Lane] = {}
+        self._grid = Grid(pane_ns=self._pane_ns, done_ns=-NEVER, max_open=1)
+        for source in plan.sources:
+            self._add(source, start_ns)
+        self._watermark_ns = stream_watermark(self._lanes.values(), start_ns)
+        self._grid.done_ns = self._floor(self._watermark_ns)
+        self._advance()
+
+    @property
+    def source_code(self) -> Mapping[str, str]:
+        """The generated Python, by kind of event."""
+        return {kind: program.source for kind, program in self._books.programs.items()}
+
+    @property
+    def watermark_ns(self) -> int:
+        """What is older is late, ns."""
+        return self._watermark_ns
+
+    def on_events(self, source: str, events: Sequence[Event]) -> None:
+        """Take in events of one source, in the order in which they were heard.
+
+        They are of the source's kind, checked, not repeated, and have `recv_ts`.
+        """
+        lane = self._known(source)
+        if lane is None:
+            self.totals[source].unrouted += len(events)
+        else:
+            lane.take(events)
+
+    def on_heartbeat(self, source: str, ts: int) -> None:
+        """Believe a source that nothing older than `ts`, ns, will come."""
+        if lane := self._known(source):
+            lane.watermark.saw_heartbeat(ts)
+            self._advance()
+
+    def on_tick(self, now_ns: int) -> None:
+        """Take in the time; a clock that steps back is waited for."""
+        self._now_ns = max(self._now_ns, now_ns)
+        for lane in self._lanes.values():
+            lane.watermark.saw_tick(self._now_ns)
+        self._advance()
+
+    def on_status(
+        self,
+        source: str,
+        symbol: str | None,
+        status: Status,
+        at_ns: int,
+        reason: str | None = None,
+    ) -> None:
+        """Take in that a source's status for a symbol (None: for all) is another now."""
+        for seat in self._seats(source, symbol):
+            seat.turn(status, at_ns, reason)
+
+    def on_duplicates(self, source: str, symbol: str, n: int = 1) -> None:
+        """Count events that the source had sent before."""
+        seats = self._seats(source, symbol)
+        self.totals[source].duplicates += n * max(len(seats), 1)
+        for account in (account for seat in seats for account in seat.accounts):
+            account.duplicates += n
+
+    def on_rejected(self, source: str, symbol: str, n: int = 1) -> None:
+        """Count events that made no sense."""
+        seats = self._seats(source, symbol)
+        self.totals[source].rejected += n * max(len(seats), 1)
+        for account in (account for seat in seats for account in seat.accounts):
+            account.rejected += n
+
+    def on_gap(self, source: str, symbol: str | None, notice: Notice) -> None:
+        """Count a hole in what a source brought for a symbol (None: all), and tell of it."""
+        seats = self._seats(source, symbol)
+        self.totals[source].gaps += 1
+        for seat in seats:
+            for account in seat.accounts:
+                account.gaps += 1
+        for told in {seat.symbol: None for seat in seats} if symbol is not None else (None,):
+            self._books.tell(told, notice)
+
+    def notify(self, notice: Notice) -> None:
+        """Show a notice in the next records of every symbol."""
+        self._books.tell(None, notice)
+
+    def add_source(self, source: SourcePlan, at_ns: int) -> None:
+        """Let a source step in; what is older than `at_ns` - lateness - idle is late.
+
+        Raises:
+            ValueError: A source of that name is there.
+        """
+        self._add(source, at_ns)
+        self._advance()
+
+    def remove_source(self, name: str, at_ns: int) -> None:
+        """Let a source leave: windows no longer wait for it, what it brought stays."""
+        lane = self._lanes.pop(name)
+        lane.left_ns = at_ns
+        for seat in lane.seats.values():
+            seat.coverage.turn(is_live=False, at_ns=at_ns)
+        self._advance()
+
+    def take(self) -> list[ClosedWindow]:
+        """Return the windows that closed since the last call, in order."""
+        taken, self._closed = self._closed, []
+        return taken
+
+    def finish(self, now_ns: int) -> None:
+        """End the stream: send every window that has begun, once, as `partial`.
+
+        Whatever comes after is late.
+        """
+        if self._is_finished:
+            return
+        target = self._floor(now_ns + self._pane_ns - 1)
+        if (last := self._books.last_open()) is not None:
+            target = max(target, last + self._pane_ns)
+        self._is_finished = True
+        self._close_until(target)
+        has_begun = self._grid.done_ns > self._floor(self._start_ns)
+        self._send_larger(
+            (timeframe, length_ns)
+            for timeframe, length_ns in self._larger()
+            if self._grid.done_ns % length_ns and (has_begun or self._books.has_larger(timeframe))
+        )
+        self._grid.done_ns = self._watermark_ns = NEVER
+
+    def _add(self, source: SourcePlan, at_ns: int) -> None:
+        """Give a source its lane, or the one back that it left."""
+        lane = next((x for x in self._books.lanes if x.plan.name == source.name), None)
+        if source.name in self._lanes or (lane is not None and lane.plan != source):
+            raise ValueError(f"this stream has a source {source.name} already")
+        if lane is None:
+            lane = self._lane(source)
+            self._books.lanes.append(lane)
+        lane.left_ns = NEVER
+        lane.watermark.saw_tick(at_ns)
+        self._lanes[source.name] = lane
+        reach_ns = source.lateness_ns + source.idle_ns + _AHEAD_NS
+        self._grid.max_open = max(self._grid.max_open, reach_ns // self._pane_ns + 2)
+
+    def _lane(self, source: SourcePlan) -> Lane:
+        lane = Lane(
+            plan=source,
+            program=self._books.program(source.kind),
+            grid=self._grid,
+            watermark=SourceWatermark(
+                lateness_ns=source.lateness_ns, idle_ns=source.idle_ns, gates=source.gates
+            ),
+            totals=self.totals.setdefault(source.name, Totals()),
+            tell=self._books.tell,
+            progress=self._advance,
+        )
+        targets = {target: None for targets in source.routes.values() for target in targets}
+        for symbol in (None,) if source.scope == "stream" else targets:
+            accounts = [Account() for _ in self._plan.timeframes_ns]
+            meter = self._books.meter(symbol, source.kind)
+            lane.sit(Seat(lane=lane, symbol=symbol, meter=meter, accounts=accounts))
+        lane.open()
+        return lane
+
+    def _known(self, source: str) -> Lane | None:
+        """Return a source's lane, None if it has left; KeyError if it never was here."""
+        if source not in self.totals:
+            raise KeyError(f"this stream has no source {source}")
+        return self._lanes.get(source)
+
+    def _seats(self, source: str, symbol: str | None) -> Sequence[Seat]:
+        lane = self._known(source)
+        return lane.seats_of(symbol) if lane else ()
+
+    def _advance(self) -> None:
+        """Close what the stream's watermark has passed."""
+        if self._is_finished:
+            return
+        for lane in self._lanes.values():
+            lane.watermark.saw_event(lane.max_ts)
+        passed = stream_watermark(self._lanes.values(), self._now_ns)
+        self._watermark_ns = max(self._watermark_ns, passed)
+        self._close_until(self._floor(self._watermark_ns))
+        end_ns = self._grid.done_ns + self._pane_ns
+        for lane in self._lanes.values():
+            lane.fire_at = lane.watermark.fires_at(end_ns)
+
+    def _floor(self, ts_ns: int) -> int:
+        return ts_ns - ts_ns % self._pane_ns
+
+    def _close_until(self, target_ns: int) -> None:
+        """Close pane after pane; leap over long silence."""
+        grid, pane_ns = self._grid, self._pane_ns
+        first_ns = self._floor(self._start_ns)
+        while grid.done_ns < target_ns:
+            if grid.done_ns < first_ns:
+                self._leap(min(self._books.next_open(target_ns), target_ns, first_ns))
+            elif (target_ns - grid.done_ns) // pane_ns > self._max_fill:
+                self._fill(min(self._books.next_open(target_ns), target_ns))
+            if grid.done_ns < target_ns:
+                self._close_pane()
+
+    def _fill(self, until_ns: int) -> None:
+        """Close the first silent panes, tell of those left out, and stop before the last."""
+        if (until_ns - self._grid.done_ns) // self._pane_ns <= self._max_fill:
+            return
+        for _ in range(self._max_fill):
+            self._close_pane()
+        from_ns, to_ns = self._grid.done_ns, until_ns - self._pane_ns
+        if number := (to_ns - from_ns) // self._pane_ns:
+            self._leap(to_ns)
+            detail = f"nothing was heard for a long time: {number} windows are left out"
+            self.notify(Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns))
+
+    def _leap(self, to_ns: int) -> None:
+        """Leave out panes without events; larger windows that had some are sent."""
+        done_ns = self._grid.done_ns
+        self._send_larger(
+            (timeframe, length_ns)
+            for timeframe, length_ns in self._larger()
+            if self._books.has_larger(timeframe)
+            and done_ns - done_ns % length_ns + length_ns <= to_ns
+        )
+        self._grid.done_ns = max(done_ns, to_ns)
+
+    def _larger(self) -> Sequence[tuple[int, int]]:
+        """Return the place and length of each timeframe but the smallest."""
+        return list(enumerate(self._plan.timeframes_ns))[1:]
+
+    def _send_larger(self, timeframes: Iterable[tuple[int, int]]) -> None:
+        """Send the windows of larger timeframes that are filling, at their ends."""
+        ends: dict[int, list[int]] = {}
+        for timeframe, length_ns in timeframes:
+            end_ns = self._grid.done_ns - self._grid.done_ns % length_ns + length_ns
+            ends.setdefault(end_ns, []).append(timeframe)
+        for end_ns in sorted(ends):
+            self._send(end_ns, [r for t in ends[end_ns] for r in self._records(t, end_ns)])
+
+    def _close_pane(self) -> None:
+        """Close the oldest pane, and the larger windows that end with it."""
+        start_ns = self._grid.done_ns
+        end_ns = self._grid.done_ns = start_ns + self._pane_ns
+        panes = self._books.close_pane(start_ns)
+        records: list[Record] = []
+        for timeframe, length_ns in enumerate(self._plan.timeframes_ns):
+            has_events = self._books.has_larger(timeframe) if timeframe else bool(panes)
+            if end_ns % length_ns == 0 and (has_events or end_ns > self._start_ns):
+                records += self._records(timeframe, end_ns, panes)
+        self._send(end_ns, records)
+        self._books.forget(end_ns)
+
+    def _records(self, timeframe: int, end_ns: int, panes: Windows | None = None) -> list[Record]:
+        begins_before = end_ns - self._plan.timeframes_ns[timeframe] < self._start_ns
+        windows = self._books.close_larger(timeframe) if timeframe else panes or {}
+        is_partial = begins_before or self._is_finished
+        return self._books.records(timeframe, end_ns, windows, is_partial=is_partial)
+
+    def _send(self, end_ns: int, records: list[Record]) -> None:
+        if records:
+            self._closed.append(ClosedWindow(end_ns, tuple(records)))
+
+    def _failed(self, field: str, error: Exception) -> None:
+        """Count a field that couldn't be computed, and tell of it the first time."""
+        self.field_errors[field] = self.field_errors.get(field, 0) + 1
+        if self.field_errors[field] == 1:
+            detail = f"{field} can't be computed and is null: {type(error).__name__}: {error}"
+            self.notify(Notice(code="aggregator_error", detail=detail))
+
+
+def _check(plan: StreamPlan) -> None:
+    frames = plan.timeframes_ns
+    if not frames or frames[0] <= 0 or list(frames) != sorted(set(frames)):
+        raise ValueError(f"timeframes are lengths in ns, the smallest first, not {frames}")
+    if odd := [frame for frame in frames if frame % frames[0]]:
+        raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
+    targets = {t for s in plan.sources for each in s.routes.values() for t in each}
+    if unknown := sorted(targets - set(plan.symbols)):
+        raise ValueError(f"sources route to {unknown}, which are no symbols of the stream")

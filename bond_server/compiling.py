@@ -1,0 +1,102 @@
+"""From a request to what would run: English or a spec, then the installed plugins."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from bond_core.errors import BondError, Problem, RequestError
+from bond_core.plugin.catalog import Catalog
+from bond_core.runtime.binding import BoundStream, Defaults, bind
+from bond_core.spec.read import read_spec
+from bond_core.spec.stream_spec import StreamOptions, StreamSpec
+from bond_server.language.compile import Understanding, understand
+from bond_server.language.vocabulary import Vocabulary
+
+EXAMPLE = "BTC price + volume every 1s"
+"""A sentence that always works where bond-ccxt is installed."""
+
+_OPTIONS = ("ephemeral", "duration_sec", "replay_sec", "label")
+_KEYS = ("natural_language", "spec", *_OPTIONS)
+
+
+@attrs.frozen(kw_only=True)
+class Compiled:
+    """A request that makes sense and can be had here: what would run.
+
+    Attributes:
+        bound: The spec with everything resolved, and what it means here.
+        options: What was said beside the spec.
+        understanding: How the sentence was read; None where a spec was given.
+        assumed: What was decided for the user, one phrase each.
+        warnings: What the user should know.
+    """
+
+    bound: BoundStream
+    options: StreamOptions
+    understanding: Understanding | None
+    assumed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def spec(self) -> StreamSpec:
+        """The spec, all defaults resolved."""
+        return self.bound.spec
+
+
+def compile_request(
+    request: Mapping[str, Any], catalog: Catalog, vocabulary: Vocabulary, defaults: Defaults
+) -> Compiled:
+    """Return what the request means here; see `bond_server.local.Bond.compile`."""
+    _check_keys(request)
+    understanding: Understanding | None = None
+    if "natural_language" in request:
+        text = request["natural_language"]
+        if not isinstance(text, str):
+            raise _wrong("/natural_language", "must be a text", f'{{"natural_language": "{EXAMPLE}"}}')
+        understanding = understand(text, vocabulary)
+        body: Any = dict(understanding.spec)
+    else:
+        body = request["spec"]
+    if isinstance(body, Mapping):
+        body = {**body, **{key: request[key] for key in _OPTIONS if key in request}}
+    spec, options = read_spec(body)
+    try:
+        bound = bind(spec, catalog, defaults)
+    except BondError as error:
+        if error.fix is None:
+            error.fix = EXAMPLE
+        raise
+    read = understanding
+    return Compiled(
+        bound=bound,
+        options=options,
+        understanding=understanding,
+        assumed=tuple(dict.fromkeys((*(read.assumed if read else ()), *bound.assumed))),
+        warnings=tuple(w.detail for w in read.warnings) if read else (),
+    )
+
+
+def _check_keys(request: Mapping[str, Any]) -> None:
+    for key in request:
+        if key not in _KEYS:
+            near = tuple(difflib.get_close_matches(str(key), _KEYS, n=1))
+            raise RequestError(
+                f"unknown key {key!r}",
+                problems=[
+                    Problem(detail=f"unknown key {key!r}", pointer=f"/{key}", text=str(key),
+                            did_you_mean=near)
+                ],
+                fix=f'{{"natural_language": "{EXAMPLE}"}}',
+            )  # fmt: skip
+    if ("natural_language" in request) == ("spec" in request):
+        raise _wrong("", "give either natural_language or spec", f'{{"natural_language": "{EXAMPLE}"}}')
+
+
+def _wrong(pointer: str, detail: str, fix: str) -> RequestError:
+    return RequestError(
+        f"{pointer or '/'}: {detail}", problems=[Problem(detail=detail, pointer=pointer)], fix=fix
+    )

@@ -1,0 +1,1 @@
+"""Turn a sentence into a stream's spec: deterministic, offline, and able to say why."""

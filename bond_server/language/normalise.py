@@ -1,0 +1,72 @@
+"""Fold a sentence to plain characters, and remember where each one came from.
+
+Compatibility forms (NFKC), dashes, quotes and spaces become the common one; what cannot be
+seen is dropped; pictures become spaces. Letters of other alphabets stay what they are:
+whether `ВТС` is meant to be `BTC` is for its author to say.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+import attrs
+
+_QUOTES = dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛ʼ′`´", "'")
+_DROPPED = ("Cf", "Mn", "Mc", "Me", "Cs", "Co", "Cn")
+_PICTURES = ("So", "Sk", "Cc", "Zs", "Zl", "Zp")
+
+
+@attrs.frozen
+class Folded:
+    """A folded sentence.
+
+    Attributes:
+        text: The folded characters.
+        begins: For each of them, where in the original the character it came from begins.
+        ends: And where that one ends.
+    """
+
+    text: str
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span in the original of `text[start:end]`, which must not be empty."""
+        return self.begins[start], self.ends[end - 1]
+
+
+def normalise(text: str) -> Folded:
+    """Return the sentence folded. Folding what is folded already changes nothing."""
+    out: list[str] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    for start, end in _clusters(text):
+        folded = "".join(_fold(c) for c in unicodedata.normalize("NFKC", text[start:end]))
+        out.append(folded)
+        begins += [start] * len(folded)
+        ends += [end] * len(folded)
+    return Folded("".join(out), tuple(begins), tuple(ends))
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Yield each character with the marks that belong to it: only together do they compose."""
+    start = 0
+    for at in range(1, len(text) + 1):
+        if at == len(text) or not unicodedata.category(text[at]).startswith("M"):
+            if at > start:
+                yield start, at
+            start = at
+
+
+def _fold(char: str) -> str:
+    if char in _QUOTES:
+        return _QUOTES[char]
+    if "!" <= char <= "~":
+        return char
+    category = unicodedata.category(char)
+    if category == "Pd" or char == "\u2212":
+        return "-"
+    if category in _DROPPED:
+        return ""
+    return " " if category in _PICTURES else char

@@ -1,0 +1,346 @@
+"""Read a sentence into items: the longest known thing at each place, from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from bond_server.language.durations import MULTIPLIERS, NUMBER_WORDS, UNITS, number
+from bond_server.language.items import Correction, Item, Reading, Symbol
+from bond_server.language.nearest import nearest
+from bond_server.language.normalise import normalise
+from bond_server.language.symbols import looks_like, read_name, read_pair
+from bond_server.language.tokens import Atom, scan
+from bond_server.language.vocabulary import Vocabulary
+
+_NOISE = frozenset(";{}<>`\\|[]^~")
+_FRACTIONS = frozenset({"half", "quarter", "couple", "dozen"})
+_TENS = frozenset({"twenty", "thirty", "forty", "fifty", "sixty", "ninety"})
+_LONGEST_ACCOUNT = 30
+
+Read = tuple[Item, int]
+"""An item, and the place of the atom after it."""
+
+
+def read(text: str, vocabulary: Vocabulary) -> Reading:
+    """Return the sentence as items, misspelt words corrected."""
+    folded = normalise(text)
+    atoms = scan(folded.text)
+    letters = [c for c in folded.text if c.isalpha()]
+    shouting = len(atoms) > 2 and not any(c.islower() for c in letters)
+    reading = Reading(text=text, folded=folded, vocabulary=vocabulary, shouting=shouting)
+    atoms = tuple(_corrected(atoms, at, reading) for at in range(len(atoms)))
+    at = 0
+    while at < len(atoms):
+        item, end = _next(atoms, at, reading)
+        item.written = " ".join(a.lower for a in atoms[at:end])
+        reading.items.append(item)
+        at = end
+    return reading
+
+
+def _next(atoms: Sequence[Atom], at: int, reading: Reading) -> Read:
+    for reader in _READERS:
+        found = reader(atoms, at, reading)
+        if found is not None:
+            return found
+    return _item("unknown", atoms, at, at + 1), at + 1
+
+
+def _item(kind: str, atoms: Sequence[Atom], at: int, end: int, **more: object) -> Item:
+    first, last = atoms[at], atoms[end - 1]
+    return Item(kind=kind, start=first.start, end=last.end, glued=first.glued, written="", **more)  # type: ignore[arg-type]  # the readers below spell the kinds and attributes out
+
+
+# Misspellings -------------------------------------------------------------------------------
+
+
+def _corrected(atoms: Sequence[Atom], at: int, reading: Reading) -> Atom:
+    """Return the atom with its misspelling mended, if it is a word that may be mended."""
+    atom, known = atoms[at], reading.vocabulary
+    if not _may_be_misspelt(atoms, at, reading):
+        return atom
+    meant = known.misspellings.correct(atom.lower)
+    if meant is None or nearest(atom.lower, known.venues, limit=1):
+        return atom
+    span = reading.folded.original(atom.start, atom.end)
+    reading.corrected.append(Correction(span=span, written=atom.lower, meant=meant))
+    detail = f"{atom.lower} was read as {meant}"
+    reading.warn("corrected", detail, _item("unknown", atoms, at, at + 1))
+    return attrs.evolve(atom, text=meant, lower=meant)
+
+
+def _may_be_misspelt(atoms: Sequence[Atom], at: int, reading: Reading) -> bool:
+    atom, known = atoms[at], reading.vocabulary
+    if atom.kind != "word" or not atom.text.isascii() or not atom.text.isalpha():
+        return False
+    if atom.lower in known.lexicon.words or atom.lower in NUMBER_WORDS or atom.lower in UNITS:
+        return False
+    if atom.text.upper() in known.assets.by_ticker or atom.lower in MULTIPLIERS:
+        return False
+    if atom.text.isupper() and not reading.shouting:
+        return False
+    before = atoms[at - 1].text if at and atom.glued else ""
+    after = atoms[at + 1].text if at + 1 < len(atoms) and atoms[at + 1].glued else ""
+    return before not in set("@#$:_") and after not in set(":_@")
+
+
+# One reader per kind of item ----------------------------------------------------------------
+
+
+def _url(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+    if atoms[at].kind != "url":
+        return None
+    return _item("url", atoms, at, at + 1, name=atoms[at].text), at + 1
+
+
+def _quote(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+    if atoms[at].kind != "quote":
+        return None
+    return _item("quote", atoms, at, at + 1, name=atoms[at].text[1:-1].strip()), at + 1
+
+
+def _account(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read `@saylor`, but leave `@1s`, `btcusdt@bybit` and `@binance` to others."""
+    if atoms[at].text != "@" or at + 1 >= len(atoms) or not atoms[at + 1].glued:
+        return None
+    if atoms[at + 1].kind != "word" or (atoms[at].glued and at and atoms[at - 1].kind == "word"):
+        return None
+    entry = reading.vocabulary.lexicon.longest(atoms, at + 1)
+    if entry and entry[0].kind == "venue":
+        return None
+    name, end = _joined(atoms, at + 1)
+    if len(name) > _LONGEST_ACCOUNT:
+        return None
+    return _item("account", atoms, at, end, name=name), end
+
+
+def _tag(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read `#ETF`; a tag that is an asset's ticker or name is the asset."""
+    if atoms[at].text != "#" or at + 1 >= len(atoms) or not atoms[at + 1].glued:
+        return None
+    name, end = _joined(atoms, at + 1)
+    if not name:
+        return None
+    symbol = _known_symbol(name, reading.vocabulary)
+    if symbol is not None:
+        return _item("symbol", atoms, at, end, symbol=symbol), end
+    return _item("tag", atoms, at, end, name=f"#{name}"), end
+
+
+def _joined(atoms: Sequence[Atom], at: int) -> tuple[str, int]:
+    """Return the letters, digits and underscores that are glued together from here."""
+    name, end = "", at
+    while end < len(atoms) and atoms[end].glued:
+        if atoms[end].kind not in {"word", "number"} and atoms[end].text != "_":
+            break
+        name += atoms[end].text
+        end += 1
+    return name, end
+
+
+def _cashtag(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read `$TSLA`; a cashtag that the list doesn't know is taken for a stock."""
+    if atoms[at].text != "$" or at + 1 >= len(atoms) or not atoms[at + 1].glued:
+        return None
+    name = read_name(atoms, at + 1) if atoms[at + 1].kind == "word" else None
+    if name is None or not name[0].isalnum():
+        return None
+    asset = reading.vocabulary.assets.by_ticker.get(name[0].upper())
+    kind = asset.kind if asset else "stock"
+    symbol = Symbol(name[0].upper(), kind, listed=asset is not None)
+    return _item("symbol", atoms, at, name[1], symbol=symbol), name[1]
+
+
+def _venue_before_symbol(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read the `binance:` of `binance:ETHUSDT`, known or not."""
+    following = atoms[at + 1 : at + 3]
+    if atoms[at].kind != "word" or len(following) < 2 or following[0].text != ":":
+        return None
+    if not (following[0].glued and following[1].glued) or not _symbol_at(atoms, at + 2, reading):
+        return None
+    return _venue_or_unknown(atoms, at, reading)
+
+
+def _venue_after_symbol(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read the `bybit` of `btcusdt@bybit`, known or not."""
+    if atoms[at].kind != "word" or at < 2 or not atoms[at].glued or atoms[at - 1].text != "@":
+        return None
+    if not atoms[at - 1].glued or atoms[at - 2].kind != "word":
+        return None
+    return _venue_or_unknown(atoms, at, reading)
+
+
+def _venue_or_unknown(atoms: Sequence[Atom], at: int, reading: Reading) -> Read:
+    found = reading.vocabulary.lexicon.longest(atoms, at)
+    if found is not None and found[0].kind in {"venue", "provider"}:
+        return _item(found[0].kind, atoms, at, found[1], name=found[0].name), found[1]
+    return _item("unknown_venue", atoms, at, at + 1), at + 1
+
+
+def _symbol_at(atoms: Sequence[Atom], at: int, reading: Reading) -> bool:
+    known = reading.vocabulary
+    name = read_name(atoms, at)
+    ticker = name is not None and name[0].upper() in known.assets.by_ticker
+    return ticker or read_pair(atoms, at, known) is not None
+
+
+def _pair(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    if atoms[at].kind not in {"word", "number"}:
+        return None
+    found = read_pair(atoms, at, reading.vocabulary)
+    if found is None:
+        return None
+    return _item("symbol", atoms, at, found[1], symbol=found[0]), found[1]
+
+
+def _ticker(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read a bare ticker; one that is a word too only where capitals say that it is one."""
+    if atoms[at].kind not in {"word", "number"}:
+        return None
+    name = read_name(atoms, at)
+    if name is None:
+        return None
+    dotted = _class_of_share(atoms, name, reading.vocabulary)
+    name = dotted or name
+    symbol = _known_symbol(name[0], reading.vocabulary, names=False)
+    if symbol is None:
+        return None
+    clear = name[0].isupper() and not reading.shouting
+    if reading.vocabulary.assets.by_ticker[symbol.base].is_word and not clear:
+        if atoms[at].lower in reading.vocabulary.lexicon.single or atoms[at].lower in NUMBER_WORDS:
+            return None
+        return _item("maybe", atoms, at, name[1], symbol=symbol), name[1]
+    return _item("symbol", atoms, at, name[1], symbol=symbol), name[1]
+
+
+def _class_of_share(
+    atoms: Sequence[Atom], name: tuple[str, int], known: Vocabulary
+) -> tuple[str, int] | None:
+    """Read `BRK.B`."""
+    at = name[1]
+    if at + 1 < len(atoms) and atoms[at].text == "." and atoms[at + 1].glued:
+        dotted = f"{name[0]}.{atoms[at + 1].text}"
+        if dotted.upper() in known.assets.by_ticker:
+            return dotted, at + 2
+    return None
+
+
+def _known_symbol(name: str, known: Vocabulary, *, names: bool = True) -> Symbol | None:
+    asset = known.assets.by_ticker.get(name.upper())
+    if asset is None and names and name.lower() in known.assets.by_name:
+        asset = known.assets.by_ticker[known.assets.by_name[name.lower()]]
+    return Symbol(asset.ticker, asset.kind) if asset else None
+
+
+def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read a number, or a length of time where a unit follows."""
+    quantity = _quantity(atoms, at)
+    if quantity is None:
+        return None
+    value, end = quantity
+    money = at > 0 and atoms[at].glued and atoms[at - 1].text in {"$", "€", "£"}
+    timed = None if money else _duration(atoms, end, value, reading)
+    if timed is not None:
+        seconds, unit, end = timed
+        return _item("duration", atoms, at, end, number=seconds, unit=unit), end
+    follower = atoms[end].lower if end < len(atoms) else ""
+    glued = end < len(atoms) and atoms[end].glued
+    if follower in MULTIPLIERS and (glued or len(follower) > 2):
+        value, end = value * MULTIPLIERS[follower], end + 1
+    elif follower in {"%", "percent", "pct"}:
+        return _item("number", atoms, at, end + 1, number=value, unit="%"), end + 1
+    return _item("number", atoms, at, end, number=value, unit="$" if money else ""), end
+
+
+def _quantity(atoms: Sequence[Atom], at: int) -> tuple[float, int] | None:
+    atom = atoms[at]
+    if atom.kind == "number":
+        return number(atom.text), at + 1
+    if atom.lower not in NUMBER_WORDS:
+        return None
+    value, end = NUMBER_WORDS[atom.lower], at + 1
+    if atom.lower in _FRACTIONS:
+        while end < len(atoms) and atoms[end].lower in {"a", "an", "of", "-"}:
+            end += 1
+        return value, end
+    after = end + 1 if end < len(atoms) and atoms[end].text == "-" and atoms[end].glued else end
+    if atom.lower in _TENS and after < len(atoms) and 1 <= _units(atoms[after]) <= 9:
+        return value + _units(atoms[after]), after + 1
+    if [a.lower for a in atoms[end : end + 3]] == ["and", "a", "half"]:
+        return value + 0.5, end + 3
+    return value, end
+
+
+def _units(atom: Atom) -> float:
+    return NUMBER_WORDS.get(atom.lower, 0.0)
+
+
+def _duration(
+    atoms: Sequence[Atom], at: int, value: float, reading: Reading
+) -> tuple[float, str, int] | None:
+    """Read the unit, and the smaller parts that follow it: `1m30s`, `1 minute 30 seconds`."""
+    unit_at = at + 1 if at < len(atoms) and atoms[at].text == "-" and atoms[at].glued else at
+    length = _unit(atoms, unit_at, reading)
+    if length is None:
+        return None
+    total, end, unit = value * length, unit_at + 1, atoms[unit_at].text
+    while end + 1 < len(atoms) and atoms[end].kind == "number":
+        smaller = _unit(atoms, end + 1, reading)
+        spelled_out = len(unit) > 2 and len(atoms[end + 1].text) > 2
+        if smaller is None or smaller >= length or not (atoms[end].glued or spelled_out):
+            break
+        total, length = total + number(atoms[end].text) * smaller, smaller
+        end += 2
+    return total, unit, end
+
+
+def _unit(atoms: Sequence[Atom], at: int, reading: Reading) -> float | None:
+    """Return the seconds of the unit at this place; `M` alone may be a month, and stays 0."""
+    if at >= len(atoms) or atoms[at].kind != "word":
+        return None
+    if atoms[at].text == "M" and not reading.shouting:
+        return 0.0
+    return UNITS.get(atoms[at].lower)
+
+
+def _phrase(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    found = reading.vocabulary.lexicon.longest(atoms, at)
+    if found is None:
+        return None
+    entry, end = found
+    if entry.kind == "symbol":
+        symbol = _known_symbol(entry.name, reading.vocabulary)
+        return _item("symbol", atoms, at, end, symbol=symbol), end
+    return _item(entry.kind, atoms, at, end, name=entry.name), end
+
+
+def _possessive(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+    """Read the `'s` of `Solana's`."""
+    if atoms[at].text != "'" or not atoms[at].glued or at + 1 >= len(atoms):
+        return None
+    if atoms[at + 1].lower != "s" or not atoms[at + 1].glued:
+        return None
+    return _item("mark", atoms, at, at + 2), at + 2
+
+
+def _sign(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+    if atoms[at].kind != "sign":
+        return None
+    kind = "noise" if atoms[at].text in _NOISE else "mark"
+    return _item(kind, atoms, at, at + 1, name=atoms[at].text), at + 1
+
+
+def _lookalike(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+    """Read a word with letters of another alphabet: never as what it looks like."""
+    plain = looks_like(atoms[at].text) if atoms[at].kind == "word" else None
+    if plain is None:
+        return None
+    return _item("unknown", atoms, at, at + 1, name=plain), at + 1
+
+
+_READERS: tuple[Callable[[Sequence[Atom], int, Reading], Read | None], ...] = (
+    _url, _quote, _account, _tag, _cashtag, _venue_before_symbol, _venue_after_symbol, _pair,
+    _ticker, _number, _phrase, _possessive, _sign, _lookalike,
+)  # fmt: skip

@@ -1,0 +1,193 @@
+"""All the words that the language knows: bundled ones, and those that installed plugins teach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+import attrs
+
+from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_server.language import families as bundle
+from bond_server.language import words as closed
+from bond_server.language.assets import Assets, bundled_assets
+from bond_server.language.durations import ADVERBS, UNITS
+from bond_server.language.families import Family
+from bond_server.language.lexicon import Kind, Lexicon
+from bond_server.language.nearest import Misspellings
+
+# Only these are ever corrected: a mistyped ticker or exchange may as well be another one.
+_CORRECTED: tuple[Kind, ...] = (
+    "field", "symbol", "bars", "swap", "agg", "key", "unit", "source", "compare",
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Vocabulary:
+    """What words mean.
+
+    Attributes:
+        families: Source type → family, in the order in which a word is looked for.
+        venues: Name of an exchange → its id.
+        providers: Name of a source that brings market data itself → its source type.
+        assets: Tickers and names.
+        lexicon: Every phrase; derived from the others.
+        misspellings: The phrases of one word that may be corrected; derived.
+    """
+
+    families: Mapping[str, Family]
+    venues: Mapping[str, str]
+    providers: Mapping[str, str]
+    assets: Assets
+    lexicon: Lexicon = attrs.field(init=False, repr=False)
+    misspellings: Misspellings = attrs.field(init=False, repr=False)
+
+    @lexicon.default
+    def _lexicon(self) -> Lexicon:
+        return Lexicon(_groups(self))
+
+    @misspellings.default
+    def _misspellings(self) -> Misspellings:
+        return Misspellings(
+            {
+                word: entry
+                for word, entry in self.lexicon.single.items()
+                if entry.kind in _CORRECTED and word.upper() not in self.assets.by_ticker
+            }
+        )
+
+    def carriers(self, word: str) -> tuple[tuple[Family, Channel], ...]:
+        """Return the families that a field word asks for, with the channel that carries it."""
+        return tuple(
+            (family, channel)
+            for family in self.families.values()
+            for channel in family.channels
+            if word in channel.words.values()
+        )
+
+
+@cache
+def bundled() -> Vocabulary:
+    """Return what is known with nothing installed."""
+    return Vocabulary(
+        families={family.type: family for family in bundle.BUNDLED},
+        venues=bundle.VENUES,
+        providers=bundle.STOCK_PROVIDERS,
+        assets=bundled_assets(),
+    )
+
+
+def with_plugins(vocabulary: Vocabulary, connectors: Iterable[ConnectorSpec]) -> Vocabulary:
+    """Return the vocabulary with what installed connectors bring.
+
+    A connector that is a known family by its name or an alias adds its words and venues, and
+    says which fields its channels really have. Any other becomes a family of its own; where
+    it carries market data under known words, `from NAME` chooses it.
+    """
+    families = dict(vocabulary.families)
+    venues = dict(vocabulary.venues)
+    providers = dict(vocabulary.providers)
+    for spec in connectors:
+        venues |= {venue.lower(): venue for venue in spec.venues}
+        venues |= {name.lower(): venue for name, venue in spec.venue_aliases.items()}
+        known = _known_as(spec, families)
+        if known is not None:
+            families[known.type] = _taught(known, spec)
+        elif _is_provider(spec, vocabulary):
+            providers |= {name.lower(): spec.name for name in (spec.name, *spec.aliases)}
+            families |= _new_words(spec, families)
+        else:
+            families[spec.name] = _family(spec, spec.channels)
+    return Vocabulary(
+        families=families, venues=venues, providers=providers, assets=vocabulary.assets
+    )
+
+
+def _known_as(spec: ConnectorSpec, families: Mapping[str, Family]) -> Family | None:
+    for name in (spec.name, *spec.aliases):
+        if name in families:
+            return families[name]
+    return None
+
+
+def _is_provider(spec: ConnectorSpec, vocabulary: Vocabulary) -> bool:
+    return spec.name in vocabulary.providers.values() or any(
+        family.of in {"market", "stock"}
+        for channel in spec.channels
+        for word in channel.words.values()
+        for family, _ in vocabulary.carriers(word)
+    )
+
+
+def _taught(family: Family, spec: ConnectorSpec) -> Family:
+    """Return a family with an installed connector's channels in place of the bundled ones."""
+    by_kind = {channel.kind: channel for channel in family.channels}
+    channels = []
+    for channel in spec.channels:
+        bundled_one = by_kind.pop(channel.kind, None)
+        words = {**(bundled_one.words if bundled_one else {}), **channel.words}
+        channels.append(attrs.evolve(channel, words=words))
+    names = dict.fromkeys((*family.names, spec.name, *spec.aliases))
+    return attrs.evolve(family, channels=(*channels, *by_kind.values()), names=tuple(names))
+
+
+def _new_words(spec: ConnectorSpec, families: Mapping[str, Family]) -> dict[str, Family]:
+    """Return a provider's family for the channels whose words nobody had yet, if there are any."""
+    known = {
+        word for family in families.values() for c in family.channels for word in c.words.values()
+    }
+    new = tuple(c for c in spec.channels if c.words and not known & set(c.words.values()))
+    return {spec.name: _family(spec, new)} if new else {}
+
+
+def _family(spec: ConnectorSpec, channels: tuple[Channel, ...]) -> Family:
+    by_default = [c for c in channels if c.default] or list(channels)
+    named = dict.fromkeys(word for c in by_default for word in c.words.values())
+    if all(channel.scope == "stream" for channel in channels):
+        return Family(type=spec.name, of="nothing", channels=channels,
+                      names=(spec.name, *spec.aliases), named=tuple(named))  # fmt: skip
+    of = "asset" if any(c.by_base for c in channels) else spec.default_symbol
+    return Family(type=spec.name, of=of, channels=channels, names=(spec.name, *spec.aliases),
+                  named=tuple(named))  # fmt: skip
+
+
+def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
+    """Return every phrase by kind; a phrase in two of them is the earlier one's."""
+    families = vocabulary.families.values()
+    channel_words = [channel.words for family in families for channel in family.channels]
+    keys = {phrase: key for key, phrases in closed.KEYS.items() for phrase in phrases}
+    assets = vocabulary.assets
+    return [
+        ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
+        *(("field", words) for words in channel_words),
+        ("source", {name: family.type for family in families for name in family.names}),
+        ("bars", _same(closed.BARS)),
+        ("compare", closed.COMPARISONS),
+        ("key", keys),
+        ("change", closed.CHANGES),
+        ("agg", closed.AGGREGATES),
+        ("swap", _same(closed.SWAP)),
+        ("unit", {word: word for word in UNITS if len(word) > 2}),
+        ("adverb", {word: word for word in ADVERBS}),
+        ("order", _same(closed.ORDERS)),
+        ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),
+        ("foreign_verb", _same(tuple(closed.FOREIGN_VERBS))),
+        ("foreign_noun", _same(tuple(closed.FOREIGN_NOUNS))),
+        ("foreign", _same(closed.FOREIGN)),
+        ("unsupported", closed.UNSUPPORTED),
+        ("venue", vocabulary.venues),
+        ("provider", vocabulary.providers),
+        ("foreign_source", _same(closed.UNKNOWN_SOURCES)),
+        ("ambiguous", {name: name for name in assets.ambiguous}),
+        ("symbol", assets.by_name),
+        ("currency", closed.CURRENCIES),
+        ("join", _same(closed.JOINS)),
+        ("filler", _same(closed.FILLER)),
+    ]
+
+
+def _same(phrases: tuple[str, ...]) -> dict[str, str]:
+    return {phrase: phrase for phrase in phrases}
+
+
+__all__ = ["Vocabulary", "bundled", "with_plugins"]

@@ -1,0 +1,214 @@
+"""The closed words of the grammar: what they are, in all their spellings.
+
+`KEYS` are words that rules look for. A key that no rule took is filler where it stands in
+`SOFT`; otherwise it is reported as not understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+
+
+def _phrases(text: str) -> tuple[str, ...]:
+    return tuple(phrase.strip() for phrase in text.split("|"))
+
+
+_DOWN = "drop drops dropped fall falls dip dips sink sinks slip slips slide slides plunge plunges"
+_UP = "rise rises climb climbs jump jumps spike spikes surge surges rally rallies"
+_EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
+
+
+def _crossings() -> dict[str, tuple[str, ...]]:
+    down = product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath"))
+    up = product((_UP + " " + _EITHER).split(), ("above", "over", "past"))
+    return {
+        "crosses_below": tuple(" ".join(pair) for pair in down),
+        "crosses_above": (
+            *(" ".join(pair) for pair in up),
+            "hits", "hit", "reaches", "reach", "touches",
+        ),
+    }  # fmt: skip
+
+
+COMPARISONS: Mapping[str, str] = {
+    phrase: op
+    for op, phrases in {
+        ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
+             "exceeding|>|is over|are over|is above|are above|gets above|stays above|goes above",
+        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|<|is under|"
+             "are under|is below|are below|stays below",
+        ">=": "at least|no less than|not less than|>=|not below",
+        "<=": "at most|no more than|not more than|<=|not above",
+        "==": "equals|equal to|equal|==|=|exactly",
+    }.items()
+    for phrase in _phrases(phrases)
+} | {phrase: op for op, phrases in _crossings().items() for phrase in phrases}  # fmt: skip
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    key: _phrases(phrases)
+    for key, phrases in {
+        "every": "every|each|per|every single|once every|once per|once each|once a|one per|"
+                 "one every|at every|updated every|refreshed every|sampled every",
+        "other": "other",
+        "times": "times|x",
+        "once": "once",
+        "twice": "twice",
+        "thrice": "thrice|three times",
+        "hertz": "hz|hertz",
+        "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
+                   "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
+        "for": "for|during",
+        "next": "next|coming|following",
+        "last": "last|past|previous|trailing|preceding",
+        "over": "over|within|in",
+        "rolling": "rolling|moving|sliding|running|rolling window",
+        "replay": "replay|replaying|backfill|rewind|play back|catch up on|catch up|replay from",
+        "ago": "ago",
+        "only": "only|but only|just|and only",
+        "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
+                "but only when|but only if|but only where|filtered by|filter|as long as|provided",
+        "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
+                 "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
+                 "warn me when|warn me if|tell me when|tell me if|ping me|ping me when|"
+                 "ping me if|let me know when|let me know if|message me when|message me if",
+        "at_most": "at most",
+        "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
+                   "apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|and not|"
+                   "with no|but no|not from|not on|nothing from|don't include|do not include",
+        "but": "but",
+        "all": "all|any|every exchange|each exchange",
+        "exchanges": "exchange|exchanges|venue|venues",
+        "from": "from|on|at|via|using|through|off",
+        "by": "by",
+        "in": "in",
+        "against": "against|vs|versus|to|quoted in|priced in|denominated in",
+        "about": "about|regarding|concerning|mentioning|around|related to|on the topic of",
+        "containing": "containing|contains|contain|matching|with the words|with the phrase|"
+                      "that contain|that say|that mention|saying|which contain|including the words",
+        "accounts": "account|accounts|user|users|handle|handles",
+        "top": "top|first|best",
+        "levels": "level|levels|depth|deep|rows|price levels",
+        "tick": "tick|ticks",
+        "raw": "tick by tick|raw|raw trades|every tick|every trade|each trade|each tick|raw ticks|"
+               "every single trade|every single tick|unaggregated|trade by trade|tick data|"
+               "all ticks|individual trades|tick level|tick stream",
+        "spread": "spread|spreads|bid ask spread|bid/ask spread",
+        "cross_spread": "arbitrage|price difference|price gap|difference|premium",
+        "between": "between|across",
+        "spot": "spot|spot market",
+        "or": "or",
+        "per_symbol": "per symbol|per coin|per asset|each symbol",
+    }.items()
+}  # fmt: skip
+
+# Words of more than one use, and those that only lead to others: harmless when left over.
+SOFT = frozenset({
+    "every", "other", "times", "once", "twice", "cadence", "for", "next", "last", "over", "in",
+    "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
+    "levels", "between", "spot", "or", "per_symbol", "when", "rolling",
+})  # fmt: skip
+
+SWAP = _phrases(
+    "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
+    "perpetual futures|perpetual future"
+)
+BARS = _phrases(
+    "candle|candles|candlestick|candlesticks|bar|bars|ohlc|ohlcv|klines|kline|ohlc bars|"
+    "ohlcv bars|ohlcv candles|ohlc candles|ohlcv data"
+)
+AGGREGATES: Mapping[str, str] = {
+    word: name
+    for name, words in {
+        "avg": "average|avg|mean|averaged|moving average",
+        "max": "max|maximum|highest|high|peak|highs",
+        "min": "min|minimum|lowest|low|lows",
+        "sum": "sum|total|cumulative",
+    }.items()
+    for word in _phrases(words)
+}
+CHANGES: Mapping[str, str] = {
+    word: op
+    for op, words in {
+        "abs>": "moves|move|changes|change|swings|swing|fluctuates|moves by|changes by|moves by more than|"
+                "moves more than|changes by more than|changes more than|swings by more than|swings more than",
+        "<": "|".join(f"{verb}{rest}" for verb in _DOWN.split()
+                      for rest in ("", " by", " more than", " by more than", " by at least")),
+        ">": "|".join(f"{verb}{rest}" for verb in (_UP + " gains gain pumps pump").split()
+                      for rest in ("", " by", " more than", " by more than", " by at least")),
+    }.items()
+    for word in _phrases(words)
+}  # fmt: skip
+CURRENCIES: Mapping[str, str] = {
+    word: code
+    for code, words in {
+        "USD": "usd|dollar|dollars|us dollars|us dollar|bucks",
+        "USDT": "usdt|tether",
+        "EUR": "eur|euro|euros",
+        "GBP": "gbp|pound|pounds|sterling",
+        "JPY": "jpy|yen",
+        "KRW": "krw|won",
+        "BRL": "brl|reais",
+        "TRY": "turkish lira|lira",
+        "AUD": "aud|australian dollars",
+    }.items()
+    for word in _phrases(words)
+}
+JOINS = _phrases("and|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
+UNKNOWN_SOURCES = _phrases(
+    "reddit|subreddit|wallstreetbets|telegram|discord|facebook|instagram|tiktok|youtube|"
+    "stocktwits|bloomberg|reuters|linkedin|mastodon|bluesky|farcaster|twitch|weibo|wechat|"
+    "whatsapp|4chan|medium|substack|threads|yahoo|yahoo finance|tradingview|coingecko|"
+    "coinmarketcap|refinitiv|weather|github|dune|glassnode"
+)
+UNSUPPORTED: Mapping[str, str] = {
+    phrase: instead
+    for phrases, instead in (
+        ("sentiment|social sentiment|twitter sentiment|mood|sentiment analysis", "tweets"),
+        ("implied volatility|iv|options|option chain|options chain|greeks|gamma|options flow",
+         "price"),
+        ("market cap|market capitalization|marketcap|dominance|fear and greed|"
+         "fear and greed index|fear & greed index|tvl|supply|circulating supply", "price"),
+        ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
+        ("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
+         "volatility|standard deviation|stddev|correlation|median|percentile|dollar bars|"
+         "renko|heikin ashi|z-score", "price"),
+    )
+    for phrase in _phrases(phrases)
+}  # fmt: skip
+# What asks Bond to do something other than listen.
+ORDERS = _phrases(
+    "buy|sell|go long|go short|place an order|place order|market order|limit order|stop loss|"
+    "take profit|close my|liquidate my|withdraw|deposit|short sell|trade for me|"
+    "open a position|close a position|close position|open position|my position|my positions|"
+    "stop order|transfer my|cancel my"
+)
+ORDERS_BEFORE_ASSET = _phrases("long|short|order|close|stake")
+FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
+FOREIGN_NOUNS = frozenset({
+    "instruction", "instructions", "prompt", "prompts", "rule", "rules", "guidelines",
+})  # fmt: skip
+FOREIGN = _phrases(
+    "system prompt|system message|developer message|act as|you are now|pretend to be|jailbreak|"
+    "print your|reveal your|api key|api keys|secret key|environment variables|write a poem|"
+    "tell me a joke|your password|shell command|run command|drop table|delete from|select *"
+)
+FILLER = _phrases(
+    "a|an|the|of|please|pleas|plese|plase|pls|plz|can|could|would|will|shall|may|i|we|you|me|my|us|our|your|want|"
+    "wants|need|needs|like|i'd like|i'd|i'm|id|give|gimme|show|get|fetch|stream|streams|listen|watch|"
+    "monitor|track|follow|display|print|send|start|create|make|build|set up|live|real time|"
+    "real-time|realtime|latest|current|currently|right now|now|data|feed|feeds|updated|fresh|"
+    "hey|hi|hello|dear|yo|thanks|thank you|thx|ty|cheers|kindly|is|are|be|being|was|it|its|"
+    "it's|this|that|that's|these|those|them|they|how many|how much|how often|how|people|users are|number|count|counts|"
+    "then|so|too|some|also|both|let's|lets|what|what's|whats|which|who|do|does|did|go|"
+    "coin|coins|token|tokens|crypto|cryptos|cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|"
+    "stock|stocks|share|shares|equity|equities|etf|ticker symbol|out|up|me|mentions|mention|"
+    "comments|talk|talking|saying|posting|one|event|events|message|messages|"
+    "record|records|simultaneously|combined|together|aligned|time aligned|as|bond|ekko|"
+    "continuously|constantly|streaming|new|value of|go live|then go live|and go live|"
+    "going live|go on live|continue live|then continue live|then live|starting now|from now on|"
+    "for me|thank|much|very|any|there|here|have|has|had|hows|how's|doing|going|know|see|"
+    "looking for|look at|happening|activity|the same|same|time|everything about|information|"
+    "info|figures|numbers|stats|report|reports|reporting|dashboard|bot|subscribe to|subscribe|"
+    "pull|grab|put|bring|deliver|push|pushed|delivered|to|into|aggregated|aggregate|per event|while"
+)

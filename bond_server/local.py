@@ -1,0 +1,275 @@
+"""The whole of Bond in one process: from a request to a running stream to its records.
+
+    sentence or spec ─compile─▶ Compiled ─create─▶ Stream (a running Pipeline) ─cursor─▶ records
+
+The server, `bond listen`, `bond demo` and the SDK's local mode are all built on this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Self
+
+import msgspec
+
+from bond_core.clock import Clock, SystemClock
+from bond_core.errors import LimitError
+from bond_core.log.cursor import Cursor, StreamEnded
+from bond_core.log.event_log import EventLog, Retention
+from bond_core.log.memory import MemoryLog
+from bond_core.log.offset import START, Offset
+from bond_core.log.tail import Tail
+from bond_core.plugin.catalog import Catalog
+from bond_core.runtime.binding import Defaults
+from bond_core.runtime.feeds import Feeds
+from bond_core.runtime.pipeline import Pipeline
+from bond_core.runtime.simulators import Simulators
+from bond_core.spec.canonical import stream_id as derive_stream_id
+from bond_server.compiling import Compiled, compile_request
+from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
+from bond_server.stream_state import state_of, status_of_sources, stream_metrics
+
+__all__ = ["Bond", "Compiled", "Stream", "stream"]
+
+EPHEMERAL_S = 60.0
+"""How long an ephemeral stream outlives its last client."""
+
+
+class Stream:
+    """A stream that runs here.
+
+    Attributes:
+        stream_id: Its id.
+        project: Whose it is.
+        compiled: What it was made from.
+        created_ns: When, by the clock.
+        is_ephemeral: Whether it ends by itself after its last client.
+        readers: Cursors that stand on it.
+    """
+
+    def __init__(
+        self, stream_id: str, project: str, compiled: Compiled, pipeline: Pipeline, tail: Tail
+    ) -> None:
+        self.stream_id = stream_id
+        self.project = project
+        self.compiled = compiled
+        self.created_ns = pipeline.started_ns
+        self.is_ephemeral = compiled.options.ephemeral
+        self.readers = 0
+        self.idle_since_ns: int | None = pipeline.started_ns
+        self.pipeline = pipeline
+        self.tail = tail
+        self.task: asyncio.Task[None] | None = None
+
+    def state(self) -> str:
+        """`starting`, `running` or `failed`."""
+        return state_of(self.pipeline)
+
+    def health(self) -> dict[str, Any]:
+        """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
+        return status_of_sources(self.pipeline)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return how it does: uptime, messages in and out, what was dropped, latency."""
+        return stream_metrics(self.stream_id, self.pipeline)
+
+
+class Bond:
+    """Bond in this process. Use as `async with Bond() as bond:`; leaving stops everything.
+
+    Args:
+        clock: The only clock.
+        catalog: What is installed; None loads it.
+        log: Where records go; None keeps them in memory.
+        defaults: What is assumed where a spec leaves it open.
+        retention: How much of each stream is kept.
+        seed: Seeds jitter and simulated markets; None draws one.
+        simulator_options: By a simulator's `package.module:Class`, what to hand it.
+        max_streams: How many streams one project may have.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, catalog: Catalog | None = None,
+        log: EventLog | None = None, defaults: Defaults | None = None,
+        retention: Retention | None = None, seed: int | None = None,
+        simulator_options: Mapping[str, Mapping[str, object]] | None = None,
+        max_streams: int = 5,
+    ) -> None:  # fmt: skip
+        self.clock: Clock = clock or SystemClock()
+        self.catalog = catalog or Catalog.installed()
+        self.log: EventLog = log or MemoryLog()
+        self.defaults = defaults or Defaults()
+        self.retention = retention or Retention()
+        self.max_streams = max_streams
+        self.simulators = Simulators(
+            clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
+        )
+        self.feeds = Feeds(
+            clock=self.clock, chance=random.Random(seed), simulators=self.simulators
+        )
+        self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
+        self._streams: dict[str, Stream] = {}
+        self._creating = asyncio.Lock()
+        self._tasks = asyncio.TaskGroup()
+        self._stack = AsyncExitStack()
+        self._logger = logging.getLogger("bond.local")
+
+    async def __aenter__(self) -> Self:
+        """Get ready; nothing is listened to yet."""
+        await self._stack.enter_async_context(self.simulators)
+        await self._stack.enter_async_context(self.feeds)
+        await self._stack.enter_async_context(self._tasks)
+        self._reaper = self._tasks.create_task(self._reap(), name="reap ephemeral streams")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Stop every stream, feed and simulator."""
+        self._reaper.cancel()
+        for stream in tuple(self._streams.values()):
+            await self._stop(stream)
+        await self._stack.aclose()
+
+    def compile(self, request: Mapping[str, Any]) -> Compiled:
+        """Turn `{"natural_language": ...}` or `{"spec": ...}` into what would run.
+
+        Raises:
+            RequestError: It makes no sense; SetupError: it can't be had here.
+        """
+        return compile_request(request, self.catalog, self.vocabulary, self.defaults)
+
+    async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[Stream, bool]:
+        """Start it, or find it running; return it and whether it is new.
+
+        Raises:
+            LimitError: The project has all the streams it may have.
+        """
+        stream_id = derive_stream_id(project, compiled.spec)
+        async with self._creating:  # counting and adding is one step
+            found = self._streams.get(stream_id)
+            if found is not None:
+                # Asked for to stay by anybody, it stays.
+                found.is_ephemeral = found.is_ephemeral and compiled.options.ephemeral
+                return found, False
+            used = len(self.streams(project))
+            if used >= self.max_streams:
+                raise LimitError(
+                    f"{used} streams run already, {self.max_streams} are allowed; "
+                    "delete one or raise BOND_MAX_STREAMS",
+                    limit=self.max_streams,
+                    used=used,
+                )
+            stream = await self._start(stream_id, project, compiled)
+            return stream, True
+
+    def find(self, stream_id: str) -> Stream | None:
+        """Return the stream, whosever it is."""
+        return self._streams.get(stream_id)
+
+    def streams(self, project: str) -> list[Stream]:
+        """Return a project's streams, the oldest first."""
+        return [s for s in self._streams.values() if s.project == project]
+
+    async def delete(self, stream_id: str) -> bool:
+        """Stop it and forget its records; whether there was one."""
+        stream = self._streams.pop(stream_id, None)
+        if stream is None:
+            return False
+        await self._stop(stream)
+        await self.log.delete(stream_id)
+        return True
+
+    def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
+        """Stand somewhere in a stream's log: after an offset, or (None) at its top.
+
+        Close the cursor; while one is open an ephemeral stream lives.
+
+        Raises:
+            KeyError: There is no such stream.
+        """
+        stream = self._streams[stream_id]
+        stream.readers += 1
+        stream.idle_since_ns = None
+        return Cursor(stream.tail, after, on_close=lambda: self._left(stream))
+
+    def _left(self, stream: Stream) -> None:
+        stream.readers -= 1
+        if stream.readers == 0:
+            stream.idle_since_ns = self.clock.now_ns()
+
+    async def _start(self, stream_id: str, project: str, compiled: Compiled) -> Stream:
+        await self.log.open_stream(stream_id, self.retention)
+        pipeline = Pipeline(
+            compiled.bound, stream_id=stream_id, feeds=self.feeds, log=self.log,
+            retention=self.retention, clock=self.clock,
+        )  # fmt: skip
+        tail = Tail(self.log, stream_id, self.retention)
+        await tail.load()
+        stream = Stream(stream_id, project, compiled, pipeline, tail)
+        await pipeline.start()
+        self._streams[stream_id] = stream
+        stream.task = self._tasks.create_task(self._run(stream), name=f"stream {stream_id}")
+        return stream
+
+    async def _run(self, stream: Stream) -> None:
+        """Run a stream's parts; a bug in one fails this stream and no other."""
+        try:
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
+                parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
+        except (Exception, BaseExceptionGroup) as error:
+            stream.pipeline.failure = stream.pipeline.failure or f"{type(error).__name__}: {error}"
+            self._logger.exception("stream %s stopped by a bug", stream.stream_id)
+
+    async def _stop(self, stream: Stream) -> None:
+        if stream.task is not None:
+            stream.task.cancel()
+            await asyncio.gather(stream.task, return_exceptions=True)
+        stream.tail.end()
+
+    async def _reap(self) -> None:
+        """End streams that nobody asked to stay and nobody listens to."""
+        while True:
+            await self.clock.sleep(1.0)
+            now_ns = self.clock.now_ns()
+            for stream in tuple(self._streams.values()):
+                idle_ns = now_ns - (stream.idle_since_ns or now_ns)
+                if stream.is_ephemeral and idle_ns >= EPHEMERAL_S * 1e9:
+                    await self.delete(stream.stream_id)
+
+
+@asynccontextmanager
+async def stream(
+    text_or_spec: str | Mapping[str, Any], **bond_options: Any
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """Run one stream in this process for as long as the context lasts; gives its records.
+
+        async with stream("BTC price every 1s") as records:
+            async for record in records:
+                ...
+
+    Args:
+        text_or_spec: A sentence, or a spec.
+        bond_options: Passed to `Bond`.
+    """  # fmt: skip
+    request = {"natural_language" if isinstance(text_or_spec, str) else "spec": text_or_spec}
+    async with Bond(**bond_options) as bond:
+        running, _ = await bond.create(bond.compile(request))
+        cursor = bond.cursor(running.stream_id, START)
+        try:
+            yield _records(cursor)
+        finally:
+            cursor.close()
+
+
+async def _records(cursor: Cursor) -> AsyncIterator[dict[str, Any]]:
+    while True:
+        try:
+            batch = await cursor.next()
+        except StreamEnded:
+            return
+        for entry in batch.entries:
+            yield msgspec.json.decode(entry.data)

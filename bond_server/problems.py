@@ -1,0 +1,187 @@
+"""Turn every error into the one shape that clients get: RFC 9457 `application/problem+json`.
+
+    {"type": "urn:bond:problem:unknown_exchange", "title": "Unknown exchange", "status": 422,
+     "code": "unknown_exchange", "detail": "I don't know the exchange \"binanse\"",
+     "errors": [{"pointer": "/natural_language", "span": [13, 20], "text": "binanse",
+                 "did_you_mean": ["binance"]}],
+     "fix": "BTC price on binance every 5s", "retryable": false, "request_id": "req_1f…"}
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.routes import HTTPRoute
+
+from bond_core.errors import (
+    BondError,
+    FencedError,
+    LimitError,
+    LogUnavailableError,
+    Problem,
+    RequestError,
+    Retryable,
+    SetupError,
+    SourceError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+_log = logging.getLogger("bond.server")
+
+_STATUS_OF_CODE = {
+    "not_json": 400,
+    "bad_request": 400,
+    "token_invalid": 401,
+    "token_expired": 401,
+    "not_found": 404,
+    "unknown_stream": 404,
+    "method_not_allowed": 405,
+    "request_timeout": 408,
+    "body_too_large": 413,
+    "upgrade_required": 426,
+}
+_STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
+    (LimitError, 429),
+    (RequestError, 422),
+    (SetupError, 422),
+    (Retryable, 503),
+    (SourceError, 422),
+    (LogUnavailableError, 503),
+    (FencedError, 409),
+)
+_CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_FIX_OF_STATUS = {
+    400: "GET /schema describes every request",
+    404: "GET / lists what is here",
+    405: "GET /schema lists the methods of every address",
+}
+
+
+class UnknownStreamError(RequestError):
+    """There is no stream with this id, or it is somebody else's: it is not said which."""
+
+    default_code = "unknown_stream"
+
+    def __init__(self, stream_id: str) -> None:
+        super().__init__(f"There is no stream {stream_id[:40]!r}", fix="GET /v1/streams")
+
+
+def status_of(error: BondError) -> int:
+    """Return the HTTP status of an error."""
+    if error.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[error.code]
+    return next((status for cls, status in _STATUS_OF_CLASS if isinstance(error, cls)), 500)
+
+
+def problem_body(error: BondError, status: int, request_id: str) -> dict[str, Any]:
+    """Return the problem document of an error."""
+    body: dict[str, Any] = {
+        "type": f"urn:bond:problem:{error.code}",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": error.code,
+        "detail": error.detail,
+        "errors": [_problem(problem) for problem in error.problems],
+        "fix": error.fix,
+        "retryable": error.retryable,
+        "request_id": request_id,
+    }
+    if isinstance(error, LimitError):
+        body |= {"limit": error.limit, "used": error.used}
+    return body
+
+
+def answer_bond_error(request: Request[Any, Any, Any], error: BondError) -> Response[Any]:
+    """Answer with what Bond itself raised."""
+    status = status_of(error)
+    if status == 500:
+        return answer_unexpected(request, error)
+    headers = {}
+    if status in (429, 503):
+        asked = error.retry_after_s if isinstance(error, Retryable) else None
+        headers["Retry-After"] = str(max(1, round(asked or RETRY_AFTER_S)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status == 426:
+        headers["Upgrade"] = "websocket"
+    return _response(error, status, headers)
+
+
+def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Answer with what the framework raised: no such address, no such method, a bad header."""
+    status = error.status_code
+    if status >= 500:
+        return answer_unexpected(request, error)
+    path = request.scope["path"][:80]
+    headers = dict(error.headers or {})
+    detail = f"{error.detail}"
+    if status == 404:
+        detail = f"There is nothing at {path}"
+    elif status == 405:
+        allowed = _allowed_methods(request.app, path)
+        headers["Allow"] = ", ".join(allowed)
+        detail = f"{path} takes {' or '.join(allowed)}, not {request.method}"
+    ours = RequestError(
+        detail,
+        code=_CODE_OF_STATUS.get(status, "bad_request"),
+        fix=_FIX_OF_STATUS.get(status, _FIX_OF_STATUS[400]),
+    )
+    return _response(ours, status, headers)
+
+
+def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Answer with what nobody foresaw: told to the log, not to the client."""
+    request_id = _new_request_id()
+    _log.error(
+        "%s %s %s failed", request_id, request.method, request.scope["path"], exc_info=error
+    )
+    ours = BondError(
+        "Something went wrong in the server; its log says what, under the request_id",
+        code="internal",
+        fix="Send it again later",
+    )
+    return _response(ours, 500, {}, request_id)
+
+
+def _response(
+    error: BondError, status: int, headers: Mapping[str, str], request_id: str | None = None
+) -> Response[Any]:
+    return Response(
+        problem_body(error, status, request_id or _new_request_id()),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+        headers=dict(headers),
+    )
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    pointer = problem.pointer or ("/natural_language" if problem.span else None)
+    known = {
+        "pointer": pointer,
+        "span": problem.span and list(problem.span),
+        "text": problem.text,
+        "detail": problem.detail,
+    }
+    said = {key: value for key, value in known.items() if value is not None}
+    return said | {"did_you_mean": list(problem.did_you_mean)}
+
+
+def _allowed_methods(app: Litestar, path: str) -> list[str]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            pattern = re.sub(r"\{[^}]*\}", "[^/]+", route.path)
+            if re.fullmatch(pattern, path.rstrip("/") or "/"):
+                return sorted(route.methods)
+    return []
+
+
+def _new_request_id() -> str:
+    return f"req_{secrets.token_hex(8)}"

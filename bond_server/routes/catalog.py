@@ -1,0 +1,32 @@
+"""What is installed here: plugins and how they fare, sources and how to ask for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import get
+
+from bond_core.plugin.catalog import describe
+from bond_server.local import Bond
+
+
+@get("/v1/plugins", summary="List the plugins")
+async def list_plugins(bond: Bond) -> list[dict[str, Any]]:
+    """Return every plugin, its state, and why where it isn't loaded."""
+    return [
+        {
+            "name": row.name,
+            "distribution": row.distribution,
+            "version": row.version,
+            "state": row.state,
+            "reason": row.reason,
+            "provides": [spec.name for spec in row.specs],
+        }
+        for row in bond.catalog.rows
+    ]
+
+
+@get("/v1/sources", summary="List the sources")
+async def list_sources(bond: Bond) -> list[dict[str, Any]]:
+    """Return every source that a spec may name, with its settings' JSON Schema."""
+    return [describe(spec) for spec in bond.catalog.connectors]

@@ -1,0 +1,24 @@
+"""Say what a request would become, and create nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, post
+
+from bond_server.local import Bond
+from bond_server.routes.answers import explanation
+from bond_server.routes.body import read_object
+from bond_server.routes.operations import AsksForAStream, problem_answers
+
+
+@post(
+    "/v1/explain",
+    status_code=200,
+    summary="Explain a sentence or a spec",
+    operation_class=AsksForAStream,
+    responses=problem_answers(400, 413, 422),
+)
+async def explain(request: Request[Any, Any, Any], bond: Bond, project: str) -> dict[str, Any]:
+    """Return what was understood, what was assumed, and the spec that would run."""
+    return explanation(bond.compile(await read_object(request)), project)

@@ -1,0 +1,73 @@
+"""Whether the server lives, and whether it can serve; and what it is."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import metadata
+from typing import Any
+
+from litestar import Response, get
+from litestar.datastructures import State
+
+from bond_core.clock import NS
+from bond_core.errors import LogUnavailableError
+from bond_core.log.offset import START
+from bond_server.delivery.drain import Drain
+from bond_server.local import Bond
+
+_LOG_ANSWERS_WITHIN_S = 2.0
+
+
+@get("/", summary="What this is")
+async def about() -> dict[str, Any]:
+    """Say what this is and where things are."""
+    return {
+        "name": "Bond",
+        "what": "A sentence in, a live and time-aligned stream of market data out",
+        "version": metadata.version("bond-streams"),
+        "streams": "/v1/streams",
+        "explain": "/v1/explain",
+        "sources": "/v1/sources",
+        "plugins": "/v1/plugins",
+        "websocket": "/ws/{stream_id}?token=…",
+        "events": "/v1/streams/{stream_id}/events?token=…",
+        "health": "/health",
+        "openapi": "/schema",
+    }
+
+
+@get("/health", summary="How the server does")
+async def health(bond: Bond, project: str, state: State) -> dict[str, Any]:
+    """Return that it is up, since when, and how many streams you have."""
+    return {
+        "status": "ok",
+        "version": metadata.version("bond-streams"),
+        "uptime_sec": round((bond.clock.monotonic_ns() - state.started_ns) / NS, 3),
+        "streams": len(bond.streams(project)),
+    }
+
+
+@get("/health/live", summary="Is it alive?")
+async def live() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "ok"}
+
+
+@get("/health/ready", summary="Can it serve?")
+async def ready(bond: Bond, drain: Drain) -> Response[dict[str, str]]:
+    """Say whether it takes new clients: its log answers, and it isn't leaving."""
+    reason = "leaving" if drain.is_draining else await _what_ails_the_log(bond)
+    if reason is None:
+        return Response({"status": "ok"})
+    return Response({"status": "unavailable", "reason": reason}, status_code=503)
+
+
+async def _what_ails_the_log(bond: Bond) -> str | None:
+    try:
+        async with asyncio.timeout(_LOG_ANSWERS_WITHIN_S):
+            await bond.log.read("health", START, 1)
+    except TimeoutError:
+        return f"the log does not answer within {_LOG_ANSWERS_WITHIN_S:g} s"
+    except LogUnavailableError as error:
+        return error.detail
+    return None

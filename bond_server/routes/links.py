@@ -1,0 +1,37 @@
+"""The addresses that clients are given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+
+from bond_server.settings import ServerSettings
+
+
+def ws_url(
+    request: Request[Any, Any, Any], settings: ServerSettings, stream_id: str, token: str
+) -> str:
+    """Return a stream's WebSocket address: as the settings say, else where the request came."""
+    is_secure = request.url.scheme == "https"
+    if settings.public_ws_base:
+        base = settings.public_ws_base.rstrip("/")
+    else:
+        host = settings.ws_host or _own_host(request)
+        base = f"{'wss' if is_secure else 'ws'}://{host}/ws"
+    return f"{base}/{stream_id}?token={token}"
+
+
+def sse_url(request: Request[Any, Any, Any], stream_id: str, token: str) -> str:
+    """Return a stream's address for Server-Sent Events."""
+    base = f"{request.url.scheme}://{_own_host(request)}"
+    return f"{base}/v1/streams/{stream_id}/events?token={token}"
+
+
+def _own_host(request: Request[Any, Any, Any]) -> str:
+    """Return the host and port that the client asked; without that the server's own."""
+    asked = request.headers.get("host")
+    if asked:
+        return asked
+    host, port = request.scope.get("server") or ("localhost", 8000)
+    return f"{host}:{port}" if port else str(host)

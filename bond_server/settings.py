@@ -1,0 +1,259 @@
+"""The server's environment, read once into one checked object.
+
+What stands in the process's environment wins over a `.env` in the working directory.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from bond_core.errors import Problem, SetupError
+from bond_core.settings import Secret, SettingsError
+from bond_server.auth.secret import is_weak, keep_secret
+
+_DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+
+
+class UnsafeBindError(SetupError):
+    """The server would be open to others as it is set up; it does not start."""
+
+    default_code = "unsafe_bind"
+
+
+@attrs.frozen(kw_only=True)
+class ServerSettings:
+    """What the environment says to the server (contract §6).
+
+    Attributes:
+        host: Address it binds to.
+        port: Port it binds to; 0 takes a free one.
+        secret: Signs stream tokens.
+        secret_previous: Signed them before; still accepted.
+        token_ttl_s: How long a token is good for, in seconds.
+        max_streams: Streams a project may have at once.
+        ring_seconds: How much of a stream is kept for replay, in seconds.
+        public_ws_base: What stands before `/{stream_id}` in the URLs given out, such as
+            `wss://streams.example.com/ws`.
+        ws_host: Host and port of the WebSocket server in the URLs given out.
+        data_dir: Where it keeps what must outlive it.
+        default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
+        simulate: Whether every source may be simulated, and labelled so.
+        warnings: What whoever starts the server should know, a sentence each.
+    """
+
+    secret: Secret
+    host: str = "127.0.0.1"
+    port: int = 8000
+    secret_previous: Secret | None = None
+    token_ttl_s: int = 3600
+    max_streams: int = 5
+    ring_seconds: float = 60.0
+    public_ws_base: str | None = None
+    ws_host: str | None = None
+    data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
+    default_exchanges: tuple[str, ...] = ()
+    simulate: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def read_settings(
+    environ: Mapping[str, str], *, host: str = "127.0.0.1", port: int = 8000
+) -> ServerSettings:
+    """Return the settings of a server that binds to `host` and `port`.
+
+    On loopback a missing or weak `BOND_SECRET` is replaced by a random one, kept in the data
+    directory for the next start.
+
+    Raises:
+        SettingsError: Variables make no sense; `problems` names each.
+        UnsafeBindError: The address is open to others, and there is no good secret, or
+            nobody would be asked for a key.
+    """
+    read = _Reader(environ)
+    data_dir = Path(read.text("BOND_DATA_DIR") or default_data_dir(environ))
+    values: dict[str, Any] = {
+        "token_ttl_s": read.whole("BOND_TOKEN_TTL", 3600, at_least=1, at_most=10 * 365 * 86_400),
+        "max_streams": read.whole("BOND_MAX_STREAMS", 5, at_least=1, at_most=1_000_000),
+        "ring_seconds": read.number("BOND_RING_SECONDS", 60.0, at_least=0, at_most=86_400),
+        "public_ws_base": read.matching(
+            "PUBLIC_WS_BASE", r"wss?://[^\s?#]+", "ws:// or wss:// and a host, such as "
+            "wss://streams.example.com/ws"
+        ),
+        "ws_host": read.matching(
+            "WS_HOST", r"[A-Za-z0-9._\-\[\]:]+", "a host and port, such as localhost:8080"
+        ),
+        "default_exchanges": read.words("BOND_DEFAULT_EXCHANGES"),
+        "simulate": read.flag("BOND_SIMULATE"),
+    }  # fmt: skip
+    is_open_on_purpose = read.flag("BOND_OPEN")
+    previous = read.text("BOND_SECRET_PREVIOUS")
+    read.finish()
+    if not is_loopback(host):
+        _refuse_unsafe(environ, host, is_open_on_purpose=is_open_on_purpose)
+    secret, warnings = _secret(environ.get("BOND_SECRET"), data_dir)
+    if environ.get("REDIS_URL"):
+        warnings.append("REDIS_URL is set, and not used: this version keeps its log in memory")
+    return ServerSettings(
+        host=host,
+        port=port,
+        secret=secret,
+        secret_previous=Secret(previous) if previous else None,
+        data_dir=data_dir,
+        warnings=tuple(warnings),
+        **values,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what binds to `host`."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def default_data_dir(environ: Mapping[str, str]) -> Path:
+    """Return where this platform keeps a user's program data."""
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "bond"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "bond"
+    return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "bond"
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Return the variables of a `.env` file, none where there is no file.
+
+    A line is `NAME=value`, `export NAME=value`, a comment or empty. Quotes around a value
+    are dropped; nothing is expanded. Outside quotes ` #` starts a comment.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} can't be read: {error}") from error
+    found = {}
+    for line in text.splitlines():
+        match = _DOTENV_LINE.fullmatch(line)
+        if match:
+            found[match[1]] = _unquote(match[2])
+    return found
+
+
+def apply_dotenv(environ: MutableMapping[str, str], folder: Path) -> None:
+    """Add what `folder/.env` says to an environment; what is set already stays."""
+    for name, value in read_dotenv(folder / ".env").items():
+        environ.setdefault(name, value)
+
+
+def _unquote(value: str) -> str:
+    if value[:1] in ("'", '"'):
+        end = value.find(value[0], 1)
+        if end > 0:
+            return value[1:end]
+    return re.split(r"\s#|^#", value, maxsplit=1)[0].rstrip()
+
+
+def _refuse_unsafe(environ: Mapping[str, str], host: str, *, is_open_on_purpose: bool) -> None:
+    wrong = []
+    if is_weak(environ.get("BOND_SECRET")):
+        wrong.append(
+            Problem(
+                pointer="BOND_SECRET",
+                detail="is missing, short or the published default: anybody could sign tokens. "
+                "`bond secret new` prints a good one",
+            )
+        )
+    if not is_open_on_purpose:
+        wrong.append(
+            Problem(
+                pointer="BOND_OPEN",
+                detail="nobody is asked for an API key. Set BOND_OPEN=1 if something in front "
+                "decides who gets in",
+            )
+        )
+    if wrong:
+        raise UnsafeBindError(
+            f"Bond does not start on {host}: others can reach it there",
+            problems=wrong,
+            fix="bond serve --host 127.0.0.1",
+        )
+
+
+def _secret(given: str | None, data_dir: Path) -> tuple[Secret, list[str]]:
+    if not is_weak(given):
+        return Secret(str(given)), []
+    path = data_dir / "secret"
+    why = "BOND_SECRET is too weak to be used" if given else "BOND_SECRET is not set"
+    return keep_secret(path), [f"{why}: using the one in {path}, good for this machine only"]
+
+
+class _Reader:
+    """Takes variables out of the environment and remembers which were wrong."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[Problem] = []
+
+    def finish(self) -> None:
+        if self._problems:
+            first, more = self._problems[0], len(self._problems) - 1
+            raise SettingsError(
+                f"{first.pointer} {first.detail}" + (f" (and {more} more)" if more else ""),
+                problems=self._problems,
+            )
+
+    def text(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def words(self, name: str) -> tuple[str, ...]:
+        listed = (self.text(name) or "").lower().split(",")
+        return tuple(dict.fromkeys(word.strip() for word in listed if word.strip()))
+
+    def whole(self, name: str, default: int, *, at_least: int, at_most: int) -> int:
+        text = self.text(name)
+        if text is None:
+            return default
+        if re.fullmatch(r"[0-9]{1,12}", text) and at_least <= int(text) <= at_most:
+            return int(text)
+        self._wrong(name, f"must be a whole number from {at_least} to {at_most}", text)
+        return default
+
+    def number(self, name: str, default: float, *, at_least: float, at_most: float) -> float:
+        text = self.text(name)
+        if text is None:
+            return default
+        if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text) and at_least <= float(text) <= at_most:
+            return float(text)
+        self._wrong(name, f"must be a number from {at_least:g} to {at_most:g}", text)
+        return default
+
+    def flag(self, name: str) -> bool:
+        text = (self.text(name) or "").lower()
+        if text not in (*_YES, *_NO):
+            self._wrong(name, "must be 1 or 0", text)
+        return text in _YES
+
+    def matching(self, name: str, pattern: str, what: str) -> str | None:
+        text = self.text(name)
+        if text is not None and not re.fullmatch(pattern, text):
+            self._wrong(name, f"must be {what}", text)
+        return text
+
+    def _wrong(self, name: str, detail: str, text: str) -> None:
+        self._problems.append(
+            Problem(detail=f"{detail}, was {text[:40]!r}", pointer=name, text=text[:40])
+        )

@@ -1,0 +1,71 @@
+"""Say how a running stream does, as plain data: for health, lists and metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bond_core.runtime.pipeline import Pipeline
+from bond_core.wire.times import iso
+
+_WORST_FIRST = ("failed", "reconnecting", "stale", "starting", "live")
+
+
+def state_of(pipeline: Pipeline) -> str:
+    """Return `failed` if it can't go on, `starting` until a source is live, else `running`."""
+    if pipeline.failure is not None:
+        return "failed"
+    statuses = [status for ear in pipeline.ears.values() for status, _ in ear.status.values()]
+    return "starting" if all(s == "starting" for s in statuses) else "running"
+
+
+def status_of_sources(pipeline: Pipeline) -> dict[str, Any]:
+    """Return by source name its worst symbol's status and reason, and every symbol that isn't live."""
+    report = {}
+    for name, ear in pipeline.ears.items():
+        by_symbol = {s: (status, why) for s, (status, why) in ear.status.items()}
+        worst = min(
+            by_symbol.values(), key=lambda found: _WORST_FIRST.index(found[0]),
+            default=("starting", None),
+        )  # fmt: skip
+        body: dict[str, Any] = {"status": worst[0], "venue": ear.source.plan.venue}
+        if worst[1] is not None:
+            body["reason"] = worst[1]
+        if ear.source.plan.simulated:
+            body["simulated"] = True
+        differing = {s: status for s, (status, _) in by_symbol.items() if status != "live"}
+        if differing and len(by_symbol) > 1:
+            body["symbols"] = differing
+        report[name] = body
+    return report
+
+
+def stream_metrics(stream_id: str, pipeline: Pipeline) -> dict[str, Any]:
+    """Return the metrics of a stream.
+
+    `latency_*` is the receive time less the event time, in ms, over the newest samples; null
+    while there are none. `dropped` is everything that was heard but is in no window.
+    """
+    totals = pipeline.engine.totals
+    late = sum(t.late for t in totals.values())
+    duplicates = sum(t.duplicates for t in totals.values())
+    rejected = sum(t.rejected for t in totals.values())
+    lags = sorted(pipeline.lags_ms)
+    return {
+        "stream_id": stream_id,
+        "uptime_sec": round((pipeline.clock.now_ns() - pipeline.started_ns) / 1e9, 3),
+        "created_at": iso(pipeline.started_ns // 1_000_000 * 1_000_000),
+        "msgs_in": pipeline.events_in,
+        "msgs_out": pipeline.publisher.published,
+        "dropped": late + duplicates + rejected,
+        "latency_p50_ms": _quantile(lags, 0.50),
+        "latency_p95_ms": _quantile(lags, 0.95),
+        "latency_samples": len(lags),
+        "late": late,
+        "duplicates": duplicates,
+        "rejected": rejected,
+        "failure": pipeline.failure,
+    }
+
+
+def _quantile(ordered: list[float], q: float) -> float | None:
+    return round(ordered[round(q * (len(ordered) - 1))], 3) if ordered else None

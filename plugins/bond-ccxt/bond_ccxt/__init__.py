@@ -1,0 +1,1 @@
+"""Bond's connectors to crypto exchanges, through ccxt and ccxt.pro."""

@@ -1,0 +1,199 @@
+"""Listen to one venue's trades and quotes over its WebSocket, through ccxt.pro.
+
+    ctx.wanted -> Watches.follow -> ccxt.pro subscribes -> frames -> Tap -> ctx.emit
+
+The tasks here only keep subscriptions alive: they wait in ccxt's `watch_…` until it fails.
+Symbols that are wanted at the same moment are subscribed together, in few requests; a symbol
+that comes later gets a request of its own, and the others notice nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from bond_ccxt.config import CcxtConfig
+from bond_ccxt.errors import translate
+from bond_ccxt.exchange import Session, open_session
+from bond_ccxt.symbols import why_not
+from bond_ccxt.tap import Tap
+from bond_core.plugin import Context, Fatal, Subscription
+
+_Group = tuple[str, tuple[str, ...]]
+"""A channel, and the symbols of it that one call of ccxt watches."""
+
+
+class CcxtConnector:
+    """The connector `ccxt`: one instance for each venue."""
+
+    def __init__(self, config: CcxtConfig) -> None:
+        self.config = config
+        self._markets: list[Any] | None = None
+
+    async def run(self, ctx: Context) -> None:
+        """Listen until cancelled.
+
+        Raises:
+            Retryable: The venue can't be reached, closed the connection, or answered with an
+                error that may pass.
+            Fatal: The venue refuses, or doesn't exist.
+        """
+        session = await open_session(self.config, ctx.simulated_at)
+        try:
+            await self._load_markets(session.exchange)
+            tap = Tap(ctx, session.exchange, session.venue)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_until_broken(tap))
+                await Watches(ctx, session, tap, tasks).follow()
+        except BaseExceptionGroup as errors:
+            raise translate(_first(errors), self.config.venue) from errors
+        except Exception as error:
+            said = translate(error, self.config.venue)
+            if said is error:
+                raise
+            raise said from error
+        finally:
+            await session.close()
+
+    async def _load_markets(self, exchange: Any) -> None:
+        """Load what the venue lists; after a dropped connection, what it listed before.
+
+        Asking anew takes a big venue seconds, in which nothing is heard.
+        """
+        if self._markets is None:
+            await exchange.load_markets()
+            self._markets = list(exchange.markets.values())
+        else:
+            exchange.set_markets(self._markets)
+
+
+@attrs.define(eq=False)
+class Watches:
+    """The subscriptions of one session, each group of them kept alive by a task."""
+
+    ctx: Context
+    session: Session
+    tap: Tap
+    tasks: asyncio.TaskGroup
+    _running: dict[_Group, asyncio.Task[None]] = attrs.field(factory=dict)
+    _requests: int = 1_000_000  # far from the numbers ccxt gives its own
+
+    async def follow(self) -> None:
+        """Keep to what is wanted, for ever."""
+        known: frozenset[Subscription] = frozenset()
+        while True:
+            wanted = await self.ctx.wanted.changed(known)
+            self._stop(known - wanted)
+            self._start(wanted - known)
+            known = wanted
+
+    def _start(self, new: Iterable[Subscription]) -> None:
+        markets = self.session.exchange.markets
+        by_kind: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+        for subscription in sorted(new):
+            channel, symbol = subscription.channel, subscription.symbol
+            if channel not in self.session.venue.feeds:
+                raise Fatal(f"{self.session.venue.id} has no {channel} over its WebSocket")
+            reason = why_not(symbol, self.session.venue.id, markets)
+            if reason is not None:
+                self.ctx.failed(channel, symbol, reason)
+                continue
+            self._expect(subscription)
+            market = markets[symbol]
+            # One request is about markets of one kind: some venues have a socket for each.
+            by_kind[channel, str(market["type"]), str(market.get("subType"))].append(symbol)
+        for (channel, _, _), symbols in by_kind.items():
+            for part in _parts(symbols, self.session.venue.feeds[channel].batch):
+                self._watch((channel, part))
+
+    def _expect(self, subscription: Subscription) -> None:
+        """Tell the tap what to listen for, and by which names the venue will confirm it."""
+        feed = self.session.venue.feeds[subscription.channel]
+        market = self.session.exchange.markets[subscription.symbol]
+        self.tap.wanted.add(subscription)
+        if feed.hash is not None:
+            self.tap.asked[feed.hash.format(subscription.symbol)] = subscription
+        if feed.name is not None:
+            unified = self.session.venue.writes_unified
+            name = subscription.symbol if unified else market["id"]
+            self.tap.asked[feed.name, name] = subscription
+
+    def _watch(self, group: _Group) -> None:
+        self._running[group] = self.tasks.create_task(self._keep(group))
+
+    async def _keep(self, group: _Group) -> None:
+        """Subscribe, and wait for the subscription to fail."""
+        import ccxt  # noqa: PLC0415 -- loaded by now; at the top it would load with this module
+
+        channel, symbols = group
+        feed = self.session.venue.feeds[channel]
+        watch = getattr(self.session.exchange, feed.watch)
+        while True:
+            try:
+                await watch(symbols[0] if feed.batch == 1 else list(symbols))
+            except ccxt.UnsubscribeError:
+                continue  # the late answer to an unsubscription met a new subscription
+
+    def _stop(self, gone: frozenset[Subscription]) -> None:
+        """End what nobody wants any more, and leave what shared its request untouched."""
+        leaving: dict[str, list[str]] = defaultdict(list)
+        for subscription in sorted(gone & self.tap.wanted):
+            self.tap.wanted.discard(subscription)
+            self.tap.confirmed.discard(subscription)
+            leaving[subscription.channel].append(subscription.symbol)
+        for channel, symbols in leaving.items():
+            self._regroup(channel, set(symbols))
+            self._leave(channel, symbols)
+
+    def _regroup(self, channel: str, gone: set[str]) -> None:
+        """Give each group with such a symbol a new task, that watches what is left of it."""
+        for group in [g for g in self._running if g[0] == channel and gone & set(g[1])]:
+            self._running.pop(group).cancel()
+            left = tuple(symbol for symbol in group[1] if symbol not in gone)
+            if left:
+                self._watch((channel, left))
+
+    def _leave(self, channel: str, symbols: Sequence[str]) -> None:
+        """Unsubscribe at the venue, and have ccxt forget that it was subscribed.
+
+        Not by ccxt's `un_watch_…`: of these six venues three have none, and coinbase's hangs
+        unless it is about the last subscription of the connection.
+        """
+        venue, exchange = self.session.venue, self.session.exchange
+        feed = venue.feeds[channel]
+        if venue.leave is None or feed.name is None or feed.hash is None:
+            return  # ccxt knows no way, nor do we: it goes on arriving, and the tap leaves it out
+        names = {feed.hash.format(symbol): symbol for symbol in symbols}
+        for client in list(exchange.clients.values()):
+            mine = [names[name] for name in names if client.subscriptions.pop(name, None)]
+            if mine and not client.closed():
+                self._requests += 1
+                if not venue.writes_unified:
+                    mine = [exchange.markets[symbol]["id"] for symbol in mine]
+                message = venue.leave(feed.name, mine, self._requests)
+                self.tasks.create_task(self._send(client, message))
+
+    async def _send(self, client: Any, message: Any) -> None:
+        """Send at the venue's pace, behind what ccxt has still to send."""
+        if self.session.exchange.enableRateLimit:
+            await client.throttle(self.session.exchange.options.get("ws", {}).get("cost", 1))
+        await client.send(message)
+
+
+async def _until_broken(tap: Tap) -> None:
+    await tap.broken
+
+
+def _parts(symbols: Sequence[str], size: int) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(symbols), size):
+        yield tuple(symbols[start : start + size])
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a group of errors began with."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,270 @@
+"""What differs from venue to venue: how to subscribe through ccxt, confirm, and leave again.
+
+Formats are the venues' own, from their public documentation:
+binance  https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
+okx      https://www.okx.com/docs-v5/en/#overview-websocket-subscribe
+bybit    https://bybit-exchange.github.io/docs/v5/ws/connect
+coinbase https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/websocket
+coinbaseexchange https://docs.cdp.coinbase.com/exchange/websocket-feed/overview
+kraken   https://docs.kraken.com/api/docs/websocket-v2/trade
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+Key = tuple[str, str]
+"""A venue's name for a channel, and for a symbol."""
+
+
+@attrs.frozen(kw_only=True)
+class Feed:
+    """How one of our channels is had from a venue.
+
+    Attributes:
+        watch: The ccxt.pro method that subscribes and waits.
+        name: What the venue calls the channel; None where ccxt knows and we needn't.
+        hash: How ccxt names the subscription, of a unified symbol as `{}`.
+        batch: How many symbols one call may subscribe; 1 also means that it takes a symbol
+            and not a list.
+        kept_in: The exchange's attribute where ccxt puts what it has parsed.
+    """
+
+    watch: str
+    kept_in: str
+    name: str | None = None
+    hash: str | None = None
+    batch: int = 100
+
+
+@attrs.frozen(kw_only=True)
+class Venue:
+    """A venue, as far as this plugin must know it.
+
+    Attributes:
+        id: Its ccxt id.
+        feeds: Our channel → how it is had.
+        trade_time: The key of a trade's time in the venue's own message, where that is finer
+            than ccxt's milliseconds or needs no second parsing; None takes ccxt's.
+        quote_time: Likewise of a quote; looked for in its own entry, then in the message.
+        maker_side: Whether the venue's `side` is the maker's.
+        writes_unified: Whether its messages name markets by unified symbols, under `symbol`.
+        confirmed: Returns what a message confirms: keys, or the number of the request.
+        leave: Makes the message that unsubscribes: (channel, symbols, request number).
+        pollable: Whether one REST request answers for many symbols with bid and ask.
+        options: Options for ccxt.
+    """
+
+    id: str
+    feeds: Mapping[str, Feed]
+    trade_time: str | None = None
+    quote_time: str | None = None
+    maker_side: bool = False
+    writes_unified: bool = False
+    confirmed: Callable[[Mapping[str, Any]], Iterable[Key | int]] = lambda _: ()
+    leave: Callable[[str, Sequence[str], int], Mapping[str, Any]] | None = None
+    pollable: bool = True
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def _binance_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
+    if "result" in message and message["result"] is None and "id" in message:
+        yield int(message["id"])
+
+
+def _binance_leave(channel: str, symbols: Sequence[str], number: int) -> Mapping[str, Any]:
+    streams = [f"{symbol.lower()}@{channel}" for symbol in symbols]
+    return {"method": "UNSUBSCRIBE", "params": streams, "id": number}
+
+
+def _okx_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
+    if message.get("event") == "subscribe":
+        yield message["arg"]["channel"], message["arg"]["instId"]
+
+
+def _okx_leave(channel: str, symbols: Sequence[str], _: int) -> Mapping[str, Any]:
+    return {"op": "unsubscribe", "args": [{"channel": channel, "instId": s} for s in symbols]}
+
+
+def _bybit_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
+    if message.get("op") == "subscribe" and message.get("success") and message.get("req_id"):
+        yield int(message["req_id"])
+
+
+def _bybit_leave(channel: str, symbols: Sequence[str], number: int) -> Mapping[str, Any]:
+    topics = [f"{channel}.{symbol}" for symbol in symbols]
+    return {"op": "unsubscribe", "req_id": str(number), "args": topics}
+
+
+def _coinbase_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
+    if message.get("channel") == "subscriptions":
+        for event in message.get("events", ()):
+            for channel, products in event.get("subscriptions", {}).items():
+                yield from ((channel, product) for product in products)
+
+
+def _coinbase_leave(channel: str, symbols: Sequence[str], _: int) -> Mapping[str, Any]:
+    return {"type": "unsubscribe", "channel": channel, "product_ids": list(symbols)}
+
+
+def _exchange_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
+    if message.get("type") == "subscriptions":
+        for channel in message.get("channels", ()):
+            yield from ((channel["name"], product) for product in channel["product_ids"])
+
+
+def _exchange_leave(channel: str, symbols: Sequence[str], _: int) -> Mapping[str, Any]:
+    return {"type": "unsubscribe", "channels": [channel], "product_ids": list(symbols)}
+
+
+def _kraken_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
+    if message.get("method") == "subscribe" and message.get("success"):
+        yield message["result"]["channel"], message["result"]["symbol"]
+
+
+def _kraken_leave(channel: str, symbols: Sequence[str], number: int) -> Mapping[str, Any]:
+    params: dict[str, Any] = {"channel": channel, "symbol": list(symbols)}
+    if channel == "ticker":
+        params["event_trigger"] = "bbo"  # the same channel under another trigger is another one
+    return {"method": "unsubscribe", "params": params, "req_id": number}
+
+
+_MANY = "watch_trades_for_symbols"
+
+VENUES: Mapping[str, Venue] = {
+    venue.id: venue
+    for venue in (
+        Venue(
+            id="binance",
+            feeds={
+                "trades": Feed(watch=_MANY, kept_in="trades", name="trade", hash="trade::{}"),
+                "quotes": Feed(
+                    watch="watch_bids_asks", kept_in="bidsasks", name="bookTicker",
+                    hash="bidask:bookTicker@{}",
+                ),
+            },
+            trade_time="T",
+            quote_time="T",  # futures only: a spot bookTicker has no time
+            confirmed=_binance_confirmed,
+            leave=_binance_leave,
+            # ccxt would open a socket for every new list of symbols: one for all of them.
+            options={
+                "streamLimits": dict.fromkeys(("spot", "margin", "linear", "inverse"), 1),
+                "subscriptionLimitByStream": dict.fromkeys(
+                    ("spot", "margin", "linear", "inverse"), 1024  # the venue's own limit
+                ),
+            },
+        ),
+        Venue(
+            id="okx",
+            feeds={
+                "trades": Feed(watch=_MANY, kept_in="trades", name="trades", hash="trades:{}"),
+                "quotes": Feed(
+                    watch="watch_tickers", kept_in="tickers", name="tickers", hash="tickers::{}"
+                ),
+            },
+            trade_time="ts",
+            quote_time="ts",
+            confirmed=_okx_confirmed,
+            leave=_okx_leave,
+        ),
+        Venue(
+            id="bybit",
+            feeds={
+                "trades": Feed(
+                    watch=_MANY, kept_in="trades", name="publicTrade", hash="trade:{}", batch=10
+                ),
+                "quotes": Feed(
+                    watch="watch_bids_asks", kept_in="bidsasks", name="orderbook.1",
+                    hash="bidask:{}", batch=10,  # a spot request may name ten
+                ),
+            },
+            trade_time="T",
+            quote_time="cts",
+            confirmed=_bybit_confirmed,
+            leave=_bybit_leave,
+        ),
+        Venue(
+            id="coinbase",
+            feeds={
+                "trades": Feed(
+                    watch=_MANY, kept_in="trades", name="market_trades", hash="market_trades::{}"
+                ),
+                "quotes": Feed(  # watch_tickers would take ticker_batch: every 5 s
+                    watch="watch_ticker", kept_in="tickers", name="ticker", hash="ticker::{}",
+                    batch=1,
+                ),
+            },
+            trade_time="time",
+            quote_time="timestamp",
+            maker_side=True,
+            confirmed=_coinbase_confirmed,
+            leave=_coinbase_leave,
+            pollable=False,
+        ),
+        Venue(
+            id="coinbaseexchange",
+            feeds={
+                "trades": Feed(watch=_MANY, kept_in="trades", name="matches", hash="matches:{}"),
+                "quotes": Feed(
+                    watch="watch_tickers", kept_in="tickers", name="ticker", hash="ticker:{}"
+                ),
+            },
+            trade_time="time",
+            quote_time="time",
+            maker_side=True,
+            confirmed=_exchange_confirmed,
+            leave=_exchange_leave,
+            pollable=False,
+        ),
+        Venue(
+            id="kraken",
+            feeds={
+                "trades": Feed(watch=_MANY, kept_in="trades", name="trade", hash="trade@{}"),
+                "quotes": Feed(
+                    watch="watch_bids_asks", kept_in="tickers", name="ticker", hash="ticker@{}"
+                ),
+            },
+            trade_time="timestamp",
+            quote_time="timestamp",
+            writes_unified=True,
+            confirmed=_kraken_confirmed,
+            leave=_kraken_leave,
+        ),
+    )
+}  # fmt: skip
+
+PROVEN = tuple(VENUES)
+"""The venues that tests cover, by ccxt id."""
+
+SIMULATED = ("binance", "okx", "coinbaseexchange")
+"""The venues that bond-sim serves."""
+
+ALIASES: Mapping[str, str] = {
+    "binance spot": "binance",
+    "binance.com": "binance",
+    "okex": "okx",
+    "by bit": "bybit",
+    "coinbase advanced": "coinbase",
+    "coinbase advanced trade": "coinbase",
+    "coinbase exchange": "coinbaseexchange",
+    "coinbase pro": "coinbaseexchange",
+    "coinbasepro": "coinbaseexchange",
+    "gdax": "coinbaseexchange",
+}
+"""What people call a venue → its ccxt id."""
+
+
+def unproven(id: str, has: Mapping[str, Any]) -> Venue:
+    """Return how to try a venue that no test covers, from what ccxt says it `has`."""
+    feeds: dict[str, Feed] = {}
+    if has.get("watchTrades"):
+        feeds["trades"] = Feed(watch="watch_trades", kept_in="trades", batch=1)
+    if has.get("watchBidsAsks"):
+        feeds["quotes"] = Feed(watch="watch_bids_asks", kept_in="bidsasks", batch=20)
+    elif has.get("watchTicker"):
+        feeds["quotes"] = Feed(watch="watch_ticker", kept_in="tickers", batch=1)
+    return Venue(id=id, feeds=feeds, pollable=bool(has.get("fetchTickers")))

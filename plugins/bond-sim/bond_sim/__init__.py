@@ -1,0 +1,1 @@
+"""Play venues on loopback, so that Bond's connectors can be run without a network."""

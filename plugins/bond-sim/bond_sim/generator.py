@@ -1,0 +1,50 @@
+"""Send the synthetic market to whoever subscribed, slot by slot of the clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from bond_sim.faults import Faults
+from bond_sim.market import SLOT_NS, SyntheticMarket
+from bond_sim.venue import Desk
+from bond_sim.venues import BY_NAME
+
+_log = logging.getLogger(__name__)
+_QUOTE_SLOTS = 5  # a quote every 250 ms
+_DAY_SLOTS = 20  # a 24 h ticker every second
+_BEHIND_SLOTS = 100  # further behind than 5 s, the machine slept: go on from now
+
+
+async def generate(desk: Desk, market: SyntheticMarket, faults: Faults) -> None:
+    """Send every slot's trades and quotes when it is over, until cancelled."""
+    slot = desk.clock.now_ns() // SLOT_NS
+    while True:
+        await desk.clock.sleep_until((slot + 1) * SLOT_NS)
+        for _, venue, wire, text in sorted(_frames(desk, market, slot)):
+            await desk.clients.publish(faults, venue, wire, text)
+        slot += 1
+        behind = desk.clock.now_ns() // SLOT_NS - slot
+        if behind > _BEHIND_SLOTS:
+            _log.warning("the clock ran %d slots of 50 ms ahead; they are left out", behind)
+            slot += behind
+
+
+def _frames(desk: Desk, market: SyntheticMarket, slot: int) -> Iterator[tuple[int, str, str, str]]:
+    """Give (time in ns, venue, wire, text) of all frames due at the end of a slot."""
+    end_ns = (slot + 1) * SLOT_NS
+    for name, wire in desk.clients.wires():
+        venue = BY_NAME[name]
+        about = venue.about(wire)
+        instrument = desk.instrument(name, about.symbol)
+        if instrument is None:
+            continue
+        if about.channel == "trades":
+            for trade in market.trades(instrument, slot):
+                yield trade.at_ns, name, wire, venue.trade(wire, instrument, trade)
+            continue
+        every = _QUOTE_SLOTS if about.channel == "quotes" else _DAY_SLOTS
+        if (slot + len(wire)) % every == 0:
+            quote = market.quote(instrument, end_ns)
+            text = venue.quote(wire, instrument, quote, market.summary(instrument, end_ns))
+            yield end_ns, name, wire, text

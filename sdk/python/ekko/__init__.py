@@ -1,0 +1,61 @@
+"""Say what market data you want, and get it as it happens: the Python SDK of Bond.
+
+`async for event in listen("BTC price + tweets every 5s")` is the whole of it for most programs,
+`listen_sync` for those without asyncio; `EkkoClient` does the rest.
+"""
+
+from __future__ import annotations
+
+from ekko.backoff import Backoff
+from ekko.client import EkkoClient
+from ekko.drops import ResumePolicy
+from ekko.errors import (
+    APIConnectionError,
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConflictError,
+    EkkoError,
+    LocalModeError,
+    NotFoundError,
+    PermissionDeniedError,
+    Problem,
+    RateLimitError,
+    RunningLoopError,
+    ServerError,
+    StreamDeletedError,
+    StreamError,
+    StreamRefusedError,
+    UnexpectedAnswerError,
+)
+from ekko.event import Event, Stream, Token
+from ekko.listening import listen
+from ekko.sync import listen_sync
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "AuthenticationError",
+    "Backoff",
+    "BadRequestError",
+    "ConflictError",
+    "EkkoClient",
+    "EkkoError",
+    "Event",
+    "LocalModeError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "Problem",
+    "RateLimitError",
+    "ResumePolicy",
+    "RunningLoopError",
+    "ServerError",
+    "Stream",
+    "StreamDeletedError",
+    "StreamError",
+    "StreamRefusedError",
+    "Token",
+    "UnexpectedAnswerError",
+    "listen",
+    "listen_sync",
+]

@@ -1,0 +1,62 @@
+"""Listen to one stream in one line: `listen`, on a server or in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from ekko.client import EkkoClient
+from ekko.event import Event
+from ekko.local import local_records
+
+
+async def listen(
+    text_or_spec: str | Mapping[str, Any],
+    *,
+    api_url: str | None = None,
+    api_key: str | None = None,
+    local: bool = False,
+    **options: Any,
+) -> AsyncGenerator[Event, None]:
+    """Yield the records of what a sentence or spec asks for, for as long as they are taken.
+
+    The stream ends 60 s after its last client. Dropped connections are resumed: no record is
+    lost or doubled.
+
+        async for event in listen("BTC price + tweets every 5s"):
+            print(event["price_avg"], event.tweets)
+
+    Args:
+        text_or_spec: A sentence, or a spec as a mapping.
+        api_url: Where the server is; else EKKO_API_URL, else http://localhost:8000. `"local"`
+            is the same as `local=True`.
+        api_key: The API key; else EKKO_API_KEY.
+        local: Run the stream in this process, without a server.
+        **options: `from_`, `slow` and `ws_url` as for `EkkoClient`, and keys of the spec as for
+            `create_stream`.
+
+    Raises:
+        LocalModeError: Local mode was asked for and isn't installed.
+        EkkoError: As `EkkoClient.create_stream` and `EkkoClient.subscribe` raise.
+    """
+    if local or (api_url or os.environ.get("EKKO_API_URL")) == "local":
+        source = _local_events(text_or_spec, options)
+    else:
+        client = EkkoClient(api_url, options.pop("ws_url", None), api_key)
+        source = client.listen(text_or_spec, **options)
+    async with aclosing(source) as events:
+        async for event in events:
+            yield event
+
+
+async def _local_events(
+    text_or_spec: str | Mapping[str, Any], options: dict[str, Any]
+) -> AsyncGenerator[Event, None]:
+    senseless = sorted({"from_", "slow", "ws_url"} & options.keys())
+    if senseless:
+        raise ValueError(f"{', '.join(senseless)} can't be used in local mode: no server is asked")
+    async with aclosing(local_records(text_or_spec, options)) as records:
+        async for record in records:
+            yield Event(record)

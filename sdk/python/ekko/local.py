@@ -1,0 +1,78 @@
+"""Run a stream in this process, without a server: the only place that touches one of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import attrs
+
+from ekko.errors import LocalModeError
+
+
+@attrs.frozen
+class _Ended:
+    """The last thing handed over: there are no more records."""
+
+    error: Exception | None = None
+
+
+@attrs.frozen
+class _Handover:
+    """Where the task that owns the stream leaves records: one ahead of the reader, no more."""
+
+    items: asyncio.Queue[dict[str, Any] | _Ended] = attrs.field(factory=asyncio.Queue)
+    room: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(1))
+
+    async def run(self, running: AbstractAsyncContextManager[Any]) -> None:
+        """Hand every record over, and at last how it ended. The end never has to wait for room."""
+        error: Exception | None = None
+        try:
+            async with running as records:
+                async for record in records:
+                    await self.room.acquire()
+                    self.items.put_nowait(record)
+        except Exception as raised:  # noqa: BLE001 - whatever it is, the reader gets it
+            error = raised
+        finally:
+            self.items.put_nowait(_Ended(error))
+
+
+async def local_records(
+    text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield the records of a stream that runs here, until it ends or nobody asks any more.
+
+    The stream lives in one task of its own: a generator may be advanced by one task and closed
+    by another, and the stream's own tasks must not notice.
+
+    Raises:
+        LocalModeError: Bond's server package isn't installed.
+    """
+    handover = _Handover()
+    running = _open(text_or_spec, options)
+    owner = asyncio.create_task(handover.run(running), name="ekko local stream")
+    try:
+        while not isinstance(item := await handover.items.get(), _Ended):
+            handover.room.release()
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        owner.cancel()
+        await asyncio.wait([owner])
+
+
+def _open(
+    text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
+) -> AbstractAsyncContextManager[Any]:
+    """Ask Bond for the stream; the one call into it."""
+    try:
+        local = importlib.import_module("bond_server.local")
+    except ModuleNotFoundError as error:
+        raise LocalModeError(error.name or "bond_server.local") from None
+    opened: AbstractAsyncContextManager[Any] = local.stream(text_or_spec, **options)
+    return opened

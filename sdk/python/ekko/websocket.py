@@ -1,0 +1,120 @@
+"""Open a WebSocket to a stream: the socket under `ekko.resume`, and nothing of its logic."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import cast
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from ekko.drops import Dropped
+from ekko.resume import Connection
+from ekko.transport import retry_after_s
+
+# A client ping every 15 s makes a server that never pings answer, so that silence means death.
+_PING_S = 15.0
+_OPEN_TIMEOUT_S = 10.0
+# A peer that doesn't answer a closing handshake must not hold the caller's `break` up.
+_CLOSE_TIMEOUT_S = 1.0
+_LARGEST_RECORD = 4 * 2**20
+_FRAMES_AHEAD = 64
+
+_SECRET = re.compile(r"(?<=token=)[^&\s'\"]+|(?<=authorization: ).+", re.IGNORECASE)
+
+
+def without_secrets(text: str) -> str:
+    """Return the text with tokens and credentials blanked out."""
+    return _SECRET.sub("***", text)
+
+
+class _Redacting(logging.Filter):
+    """Keeps the token out of the log, where websockets writes the request's line at DEBUG."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_secrets(record.getMessage()), ()
+        return True
+
+
+_log = logging.getLogger("ekko.websocket")
+_log.addFilter(_Redacting())
+
+
+class _Attentive(ClientConnection):
+    """Remembers when anything was heard last: bytes of a ping or pong are a sign of life, too."""
+
+    heard_at_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at_s = self.loop.time()
+        super().data_received(data)
+
+
+class _Socket:
+    """An open WebSocket as `ekko.resume.Connection` wants it."""
+
+    def __init__(self, connection: _Attentive) -> None:
+        self._connection = connection
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        response = self._connection.response
+        return response.headers if response is not None else {}
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._connection.recv()
+        except ConnectionClosed as closed:
+            frame = closed.rcvd
+            if closed.sent is not None and closed.sent.code == 1009:
+                frame = closed.sent  # a record too large is the one thing this side closes for
+            if frame is None:
+                raise Dropped("the connection broke off") from None
+            raise Dropped(frame.reason, code=frame.code) from None
+
+    def quiet_s(self) -> float:
+        return asyncio.get_running_loop().time() - self._connection.heard_at_s
+
+
+@asynccontextmanager
+async def dial(url: str) -> AsyncIterator[Connection]:
+    """Open a WebSocket and close it again.
+
+    Args:
+        url: The address with the token in its query; neither logged nor part of an error.
+
+    Raises:
+        Dropped: It didn't open.
+    """
+    try:
+        connection = await connect(
+            url,
+            compression=None,
+            create_connection=_Attentive,
+            open_timeout=_OPEN_TIMEOUT_S,
+            close_timeout=_CLOSE_TIMEOUT_S,
+            ping_interval=_PING_S,
+            ping_timeout=None,
+            max_size=_LARGEST_RECORD,
+            max_queue=_FRAMES_AHEAD,
+            logger=_log,
+        )
+    except InvalidStatus as refused:
+        response = refused.response
+        raise Dropped(
+            f"HTTP {response.status_code}",
+            status=response.status_code,
+            retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+        ) from None
+    except (OSError, WebSocketException) as error:
+        raise Dropped(without_secrets(str(error) or type(error).__name__)) from None
+    try:
+        yield _Socket(cast(_Attentive, connection))  # what create_connection made
+    finally:
+        # With too many frames waiting, reading is paused; the peer's goodbye must come through.
+        connection.transport.resume_reading()
+        await connection.close()

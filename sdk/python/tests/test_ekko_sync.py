@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from ekko import APIConnectionError, BadRequestError, RunningLoopError, listen_sync
+
+
+def sync_threads():
+    return [t for t in threading.enumerate() if t.name == "ekko listen_sync"]
+
+
+def wait_until(holds):
+    """Wait for what must come, at most ten seconds."""
+    for _ in range(2000):
+        if holds():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def test_a_plain_loop_gets_every_record(bond, kit):
+    """A complete stream ends the loop, and the thread with it."""
+    bond.records = [kit.a_record(1000 * n) for n in range(1, 201)]
+    bond.faults.append(kit.Fault(100, 4008))
+    bond.finished = True
+
+    with bond.running_in_a_thread():
+        ids = [e.id for e in listen_sync("BTC price", api_url=bond.url, from_="now-60s")]
+
+    assert ids == [record["id"] for record in bond.records]
+    assert not sync_threads()
+
+
+def test_a_break_ends_the_connection_and_the_thread(bond, kit):
+    """Leaving the loop early leaves nothing behind."""
+    bond.records = [kit.a_record(1000 * n) for n in range(1, 201)]
+
+    with bond.running_in_a_thread():
+        for event in listen_sync("BTC price", api_url=bond.url, from_="now-60s"):
+            if event.id == "3000-0":
+                break
+        gc.collect()
+        assert not sync_threads()
+        assert wait_until(lambda: bond.open_sockets == 0)
+
+
+def test_close_ends_a_loop_that_waits_for_a_record(bond):
+    """A generator that was closed while the market was quiet is closed at once."""
+    with bond.running_in_a_thread():
+        events = listen_sync("BTC price", api_url=bond.url)
+        bond.records.append({"id": "1000-0"})
+        bond.on_socket = lambda: bond.records.append({"id": "2000-0"})
+        assert next(events).id == "2000-0"
+        started = time.monotonic()
+        events.close()
+        assert time.monotonic() - started < 3
+        assert not sync_threads()
+        assert wait_until(lambda: bond.open_sockets == 0)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
+def test_ctrl_c_ends_a_waiting_loop(bond):
+    """KeyboardInterrupt comes out of the loop, and the thread is gone."""
+    main = threading.get_ident()
+
+    def press_ctrl_c():
+        threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT)).start()
+
+    with bond.running_in_a_thread():
+        bond.on_socket = press_ctrl_c
+        with pytest.raises(KeyboardInterrupt):
+            next(listen_sync("BTC price", api_url=bond.url))
+        assert not sync_threads()
+        assert wait_until(lambda: bond.open_sockets == 0)
+
+
+def test_a_script_that_ends_in_its_loop_ends(bond, kit):
+    """A generator that nobody closed doesn't keep the interpreter alive."""
+    bond.records = [kit.a_record(1000)]
+    script = (
+        "from ekko import listen_sync\n"
+        f"events = listen_sync('BTC price', api_url={{url!r}}, from_='now-60s')\n"
+        "print(next(events).id)\n"
+    )
+
+    with bond.running_in_a_thread():
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(url=bond.url)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "1000-0", "")
+
+
+def test_errors_come_out_of_the_loop(bond, kit, unused_port):
+    """What `listen` raises, `listen_sync` raises, where the caller is."""
+    with bond.running_in_a_thread():
+        bond.answers.append(("POST", "/v1/streams", kit.a_problem(422, detail="No.")))
+        with pytest.raises(BadRequestError, match="No"):
+            list(listen_sync("nonsense", api_url=bond.url))
+    with pytest.raises(APIConnectionError):
+        list(listen_sync("BTC price", api_url=f"http://127.0.0.1:{unused_port}"))
+    assert not sync_threads()
+
+
+def test_a_running_loop_is_told_what_to_write():
+    """In a coroutine or a notebook, the mistake shows at the call."""
+
+    async def run():
+        listen_sync("BTC price")
+
+    with pytest.raises(RunningLoopError, match="async for event in listen"):
+        asyncio.run(run())
+
+
+def test_a_slow_reader_holds_the_stream_back(bond, kit):
+    """No more than a bounded number of records wait for a caller that does something else."""
+    bond.records = [kit.a_record(1000 * n) for n in range(1, 3001)]
+    bond.finished = True
+
+    with bond.running_in_a_thread():
+        events = listen_sync("BTC price", api_url=bond.url, from_="now-60s")
+        next(events)
+        worker = events.gi_frame.f_locals["worker"]
+        assert wait_until(lambda: worker.items.qsize() == 64)
+        time.sleep(0.05)
+        assert worker.items.qsize() == 64
+        assert sum(1 for _ in events) == 2999
+
+
+def test_a_generator_that_was_never_started_starts_nothing():
+    """Only taking the first record opens a connection."""
+    events = listen_sync("BTC price")
+    assert not sync_threads()
+    events.close()
