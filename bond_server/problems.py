@@ -1,10 +1,12 @@
 """Turn every error into the one shape that clients get: RFC 9457 `application/problem+json`.
 
     {"type": "urn:bond:problem:unknown_exchange", "title": "Unknown exchange", "status": 422,
-     "code": "unknown_exchange", "detail": "I don't know the exchange \"binanse\"",
+     "code": "unknown_exchange", "detail": "I don't know the exchange 'binanse'",
      "errors": [{"pointer": "/natural_language", "span": [13, 20], "text": "binanse",
                  "did_you_mean": ["binance"]}],
      "fix": "BTC price on binance every 5s", "retryable": false, "request_id": "req_1f…"}
+
+`fix` is a complete input that works; what nobody foresaw is said in the log and not here.
 """
 
 from __future__ import annotations
@@ -140,9 +142,7 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer with what nobody foresaw: told to the log, not to the client."""
     request_id = _new_request_id()
-    _log.error(
-        "%s %s %s failed", request_id, request.method, request.scope["path"], exc_info=error
-    )
+    _log.error("%s %s %s failed", request_id, request.method, request.scope["path"], exc_info=error)
     ours = BondError(
         "Something went wrong in the server; its log says what, under the request_id",
         code="internal",

@@ -29,6 +29,9 @@ from bond_core.runtime.wanted import Wanted
 WATCH_EVERY_S = 0.25
 """How often staleness is looked at."""
 
+_CONNECT_S = 10.0
+"""How long a fresh connection may take before its silence counts."""
+
 _HEALTHY_AFTER_NS = 30 * NS
 """A run this long starts the backoff over: accepting and closing at once is no success."""
 
@@ -61,6 +64,8 @@ class Supervisor:
         self._backoff = backoff or Backoff()
         self._progress_ns: dict[str, int] = {}  # per channel: when its event time last moved
         self._newest_ts: dict[str, int] = {}
+        self._silent_since_ns: dict[str, int] = {}  # per channel: what a stale one missed
+        self._run_since_ns = 0
         self._stalled = asyncio.Event()
 
     # What feeds.py does with it
@@ -126,6 +131,7 @@ class Supervisor:
     async def _run_once(self, connector: Any) -> None:
         """Run the connector until it ends by itself or a stalled channel ends it."""
         self._stalled.clear()
+        self._run_since_ns = self.clock.now_ns()
         run = asyncio.create_task(connector.run(self), name=f"listen {self.name}")
         stalled = asyncio.create_task(self._stalled.wait())
         try:
@@ -146,18 +152,28 @@ class Supervisor:
         return max(pause_s, getattr(error, "retry_after_s", None) or 0.0)
 
     async def _watch(self) -> None:
-        """Call feeds stale whose channel's event time has stood still for too long."""
+        """Call feeds stale whose channel's event time has stood still for too long.
+
+        A fresh connection that brings nothing either is given up in its turn.
+        """
         while True:
             await self.clock.sleep(WATCH_EVERY_S)
             now_ns = self.clock.now_ns()
             for feed in tuple(self.feeds.values()):
                 channel = feed.subscription.channel
                 stale_s = feed.stale_after_s(self.spec.channel(channel).stale_s)
-                silent_ns = now_ns - self._progress_ns.get(channel, now_ns)
-                if stale_s is None or feed.status != "live" or silent_ns < stale_s * NS:
+                if stale_s is None or feed.status not in ("live", "stale"):
                     continue
-                feed.turn("stale", now_ns, f"nothing new on {channel} for {silent_ns / NS:.1f} s")
-                self._stalled.set()
+                moved_ns = self._progress_ns.get(channel, now_ns)
+                silent_s = (now_ns - moved_ns) / NS
+                if feed.status == "live" and silent_s >= stale_s:
+                    self._silent_since_ns[channel] = moved_ns
+                    feed.turn("stale", now_ns, f"nothing new on {channel} for {silent_s:.1f} s")
+                    self._stalled.set()
+                elif feed.status == "stale":
+                    in_vain_s = (now_ns - max(moved_ns, self._run_since_ns)) / NS
+                    if in_vain_s >= stale_s + _CONNECT_S:
+                        self._stalled.set()
 
     def _turn_all(
         self, status: Status, reason: str | None, *, keep: tuple[Status, ...] = ("failed",)
@@ -239,6 +255,8 @@ class Supervisor:
 
     def _revive(self, feed: Feed, now_ns: int) -> None:
         was, since_ns = feed.status, feed.since_ns
+        if was == "stale":
+            since_ns = self._silent_since_ns.get(feed.subscription.channel, since_ns)
         feed.turn("live", now_ns)
         if was in ("stale", "reconnecting") and self.spec.capabilities.mode == "push":
             seconds = (now_ns - since_ns) / NS

@@ -1,9 +1,9 @@
 """Stream tokens: who holds one may read one stream until it expires.
 
-    {expiry}.{signature}              what is issued; expiry in Unix seconds
-    {stream_id}.{expiry}.{signature}  accepted as well
+{expiry}.{signature}              what is issued; expiry in Unix seconds
+{stream_id}.{expiry}.{signature}  accepted as well
 
-    signature = first 16 hex digits of HMAC-SHA256(secret, "{stream_id}.{expiry}")
+signature = first 16 hex digits of HMAC-SHA256(secret, "{stream_id}.{expiry}")
 """
 
 from __future__ import annotations

@@ -83,9 +83,7 @@ async def find_start(
     if asked is not None:
         is_cut = bool(page.entries) and asked < page.entries[0].prev
         replay = "truncated" if is_cut else "full"
-    return Start(
-        after=asked, replay=replay, oldest=page.oldest, top=page.top, epoch=page.epoch
-    )
+    return Start(after=asked, replay=replay, oldest=page.oldest, top=page.top, epoch=page.epoch)
 
 
 async def _after_time(log: EventLog, stream_id: str, ms: int) -> Offset:

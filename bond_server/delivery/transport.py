@@ -11,14 +11,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
+from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bond_core.errors import SetupError
@@ -50,9 +53,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 class BondServer(uvicorn.Server):
     """uvicorn's server that ends the sessions first, then itself, and then returns."""
 
-    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, *, ready: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._drain = drain
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, end the sessions, then whatever is left."""
@@ -93,6 +105,11 @@ def uvicorn_config(app: Any, *, log_level: str = "info") -> uvicorn.Config:
     )
 
 
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop: uvloop where it is installed."""
+    return auto_loop_factory()
+
+
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket bound to an address, with dead peers bounded; port 0 takes a free one.
 
@@ -107,7 +124,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise SetupError(f"{host} is no address to serve on: {error.strerror}") from error
     try:
-        if hasattr(socket, "SO_REUSEADDR"):
+        if sys.platform != "win32":  # where it means that a second server may take the port too
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)

@@ -285,7 +285,7 @@ def _duration(
     length = _unit(atoms, unit_at, reading)
     if length is None:
         return None
-    total, end, unit = value * length, unit_at + 1, atoms[unit_at].text
+    total, end, unit = value * length or value, unit_at + 1, atoms[unit_at].text
     while end + 1 < len(atoms) and atoms[end].kind == "number":
         smaller = _unit(atoms, end + 1, reading)
         spelled_out = len(unit) > 2 and len(atoms[end + 1].text) > 2
@@ -297,7 +297,7 @@ def _duration(
 
 
 def _unit(atoms: Sequence[Atom], at: int, reading: Reading) -> float | None:
-    """Return the seconds of the unit at this place; `M` alone may be a month, and stays 0."""
+    """Return the seconds of the unit at this place; 0 for `M`, which may be a month."""
     if at >= len(atoms) or atoms[at].kind != "word":
         return None
     if atoms[at].text == "M" and not reading.shouting:

@@ -64,7 +64,7 @@ def problem_answers(*statuses: int) -> dict[int, ResponseSpec]:
         status: ResponseSpec(
             ProblemDocument,
             description=_SAYS[status],
-            media_type=MEDIA_TYPE,  # type: ignore[arg-type]  # any text goes; the hint is narrower
+            media_type=MEDIA_TYPE,
             generate_examples=False,
         )
         for status in statuses

@@ -5,6 +5,8 @@
 
     event: gap | problem | complete     what else there is to say
     : hb 1761053410123                  every 15 s
+
+Who was cut off comes back with the last id it got, and goes on behind it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from bond_core.clock import Clock
 from bond_core.log.cursor import Cursor, Hole
 from bond_core.log.event_log import Entry
 from bond_server.auth.tokens import Tokens
-from bond_server.delivery.counters import Counters
+from bond_server.delivery.counters import Counters, Delivered
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.session import (
     COMPLETE,
@@ -69,7 +71,9 @@ async def stream_events(
         bond.log, stream_id, from_=query.get("from"), after=after, now_ns=bond.clock.now_ns()
     )
     return EventStream(
-        Listening(bond=bond, stream=stream, start=start, end_s=end_s, counters=counters, drain=drain)
+        Listening(
+            bond=bond, stream=stream, start=start, end_s=end_s, counters=counters, drain=drain
+        )
     )
 
 
@@ -85,29 +89,36 @@ class Listening:
     drain: Drain
 
     async def serve(self, send: Send, receive: Receive) -> None:
-        """Serve one client until its session is over."""
-        stream_id, clock = self.stream.stream_id, self.bond.clock
+        """Serve one client until its session is over, and tell it why."""
+        stream_id = self.stream.stream_id
         client = EventClient(send, receive)
         with self.drain.session(), self.counters.client(stream_id) as counts:
-            cursor = self._cursor()
-            if cursor is None:
-                ending = DELETED
-            else:
-                try:
-                    ending = await run_session(
-                        client,
-                        cursor,
-                        expiry(clock, self.end_s),
-                        self.drain.ending(),
-                        client.heartbeat(clock),
-                        how_it_ended=self._how_it_ended,
-                        counters=counts,
-                        live_from=self.start.top,
-                    )
-                finally:
-                    cursor.close()
+            try:
+                ending = await self._run(client, counts)
+            except Exception:  # noqa: BLE001 -- whatever it is, the client is told
+                _log.exception("the session of a client of stream %s failed", stream_id)
+                ending = INTERNAL
             counts.slow += ending == SLOW
             await client.end(ending)
+
+    async def _run(self, client: EventClient, counts: Delivered) -> Ending:
+        cursor = self._cursor()
+        if cursor is None:
+            return DELETED
+        clock = self.bond.clock
+        try:
+            return await run_session(
+                client,
+                cursor,
+                expiry(clock, self.end_s),
+                self.drain.ending(),
+                client.heartbeat(clock),
+                how_it_ended=self._how_it_ended,
+                counters=counts,
+                live_from=self.start.top,
+            )
+        finally:
+            cursor.close()
 
     def _cursor(self) -> Cursor | None:
         try:

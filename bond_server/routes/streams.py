@@ -8,6 +8,7 @@ from litestar import Request, Response, delete, get, post
 from litestar.openapi.datastructures import ResponseSpec
 
 from bond_core.errors import Problem, RequestError
+from bond_core.spec.canonical import spec_as_json
 from bond_server.auth.tokens import Tokens
 from bond_server.delivery.counters import Counters
 from bond_server.local import Bond, Stream
@@ -18,7 +19,6 @@ from bond_server.routes.links import sse_url, ws_url
 from bond_server.routes.operations import ASKS_FOR_A_STREAM
 from bond_server.routes.operations import problem_answers as problems
 from bond_server.settings import ServerSettings
-from bond_core.spec.canonical import spec_as_json
 
 _NOT_STORED = {"Cache-Control": "no-store"}
 
@@ -27,9 +27,10 @@ _NOT_STORED = {"Cache-Control": "no-store"}
     "/v1/streams",
     summary="Create a stream",
     operation_class=ASKS_FOR_A_STREAM,
-    responses={200: ResponseSpec(CreatedStream, description="It was there already"), **problems(
-        400, 413, 422, 429
-    )},
+    responses={
+        200: ResponseSpec(CreatedStream, description="It was there already"),
+        **problems(400, 413, 422, 429),
+    },
 )
 async def create_stream(
     request: Request[Any, Any, Any], bond: Bond, settings: ServerSettings, tokens: Tokens,

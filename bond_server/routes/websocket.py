@@ -54,7 +54,7 @@ async def stream_socket(
     try:
         with drain.session():
             ending = await _serve(socket, stream_id, bond, tokens, counters, drain)
-    except Exception:
+    except Exception:  # noqa: BLE001 -- whatever it is, the client is told
         _log.exception("the session of a client of stream %s failed", stream_id[:40])
         ending = INTERNAL
     await _close(socket, ending)
@@ -117,9 +117,9 @@ class Socket:
     async def send(self, entry: Entry) -> None:
         """See Outlet."""
         try:
-            await self._socket.send({"type": "websocket.send", "bytes": None, "text": entry.data.decode()})
-        except WebSocketDisconnect as error:
-            raise ConnectionError from error
+            await self._socket.send_data(entry.data.decode())
+        except (WebSocketDisconnect, OSError) as error:
+            raise ConnectionError("the client has left") from error
 
     async def tell_hole(self, hole: Hole) -> None:
         """Say nothing: plain framing has no way to, but for the headers at the start."""
@@ -155,10 +155,10 @@ async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
         async with asyncio.timeout(_CLOSE_WITHIN_S):
             await socket.close(ending.code, ending.reason)
     except TimeoutError:
-        abort = socket.scope.get("extensions", {}).get(ABORT)
+        abort: Any = (socket.scope.get("extensions") or {}).get(ABORT)
         if abort is not None:
             abort["abort"]()
-    except (ConnectionError, WebSocketDisconnect):
+    except (WebSocketDisconnect, OSError):
         pass
 
 

@@ -142,8 +142,7 @@ class Watches:
         """End what nobody wants any more, and leave what shared its request untouched."""
         leaving: dict[str, list[str]] = defaultdict(list)
         for subscription in sorted(gone & self.tap.wanted):
-            self.tap.wanted.discard(subscription)
-            self.tap.confirmed.discard(subscription)
+            self.tap.forget(subscription)
             leaving[subscription.channel].append(subscription.symbol)
         for channel, symbols in leaving.items():
             self._regroup(channel, set(symbols))

@@ -144,6 +144,7 @@ def _simulate(exchange: Any, base: str) -> None:
             # ccxt tells spot from futures by "/stream" in the address.
             api["ws"] = {**api["ws"], "spot": f"{socket}/stream/ws"}
         case "okx":
+            exchange.options["fetchMarkets"] = {"types": ["spot", "swap", "future"]}
             api.update(rest=here, ws=f"{socket}/ws/v5")
         case "coinbaseexchange":
             api.update(public=here, ws=f"{socket}/ws")

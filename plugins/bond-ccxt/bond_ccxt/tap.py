@@ -63,7 +63,6 @@ class Tap:
     Attributes:
         wanted: What to emit; the rest of what a venue sends is left out.
         asked: What was subscribed, by ccxt's name for it and by the venue's.
-        confirmed: What the venue has said it sends, or has sent.
         broken: Gets the exception when a frame can't be handled: ccxt would go deaf without
             a word, because its reading loop ends there.
     """
@@ -73,18 +72,19 @@ class Tap:
     venue: Venue
     wanted: set[Subscription] = attrs.field(factory=set)
     asked: dict[str | Key, Subscription] = attrs.field(factory=dict)
-    confirmed: set[Subscription] = attrs.field(factory=set)
     broken: asyncio.Future[None] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
     _message: Any = None
     _handle: Callable[[Any, Any], None] = attrs.field(init=False)
     _events: dict[str, list[Event]] = attrs.field(init=False)
+    _heard: dict[str, set[str]] = attrs.field(init=False)  # channel → confirmed symbols
 
     def __attrs_post_init__(self) -> None:
         """Put the taps in place."""
         self._handle = self.exchange.handle_message
         self._events = {channel: [] for channel in self.venue.feeds}
+        self._heard = {channel: set() for channel in self.venue.feeds}
         self.exchange.handle_message = self._on_message
         for channel, feed in self.venue.feeds.items():
             take = self._trade if channel == "trades" else self._quote
@@ -95,7 +95,8 @@ class Tap:
         self._message = message if isinstance(message, dict) else {}
         try:
             self._handle(client, message)
-            self._answers(client)
+            if not any(self._events.values()):
+                self._answers(client)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it must reach the owner
             if not self.broken.done():
                 self.broken.set_exception(error)
@@ -120,19 +121,22 @@ class Tap:
 
     def _expected(self, channel: str, symbol: str) -> bool:
         """Return whether somebody wants it; the first that arrives confirms its subscription."""
-        subscription = Subscription(channel, symbol)
-        if subscription not in self.wanted:
-            return False
-        if subscription not in self.confirmed:
-            self.confirm(subscription)
-        return True
+        if symbol not in self._heard[channel]:
+            self.confirm(Subscription(channel, symbol))
+        return symbol in self._heard[channel]
+
+    def forget(self, subscription: Subscription) -> None:
+        """Leave out from now on what may still arrive of it."""
+        self.wanted.discard(subscription)
+        self._heard[subscription.channel].discard(subscription.symbol)
 
     def _answers(self, client: Any) -> None:
         """Look for what the venue confirms, refuses, or says to show that it is alive."""
         message = self._message
         if message.get("channel") == "heartbeat":  # kraken: each second without other news
-            for channel in {s.channel for s in self.wanted & self.confirmed}:
-                self.ctx.heartbeat(channel, self.ctx.clock.now_ns() - _HEARTBEAT_SLACK_NS)
+            for channel, symbols in self._heard.items():
+                if symbols:
+                    self.ctx.heartbeat(channel, self.ctx.clock.now_ns() - _HEARTBEAT_SLACK_NS)
             return
         if message.get("success") is False and message.get("method") == "subscribe":
             self._refused(message)  # kraken: ccxt tells nobody
@@ -145,9 +149,10 @@ class Tap:
 
     def confirm(self, subscription: Subscription) -> None:
         """Say once that a subscription stands."""
-        if subscription in self.wanted and subscription not in self.confirmed:
-            self.confirmed.add(subscription)
-            self.ctx.live(subscription.channel, subscription.symbol)
+        channel, symbol = subscription.channel, subscription.symbol
+        if subscription in self.wanted and symbol not in self._heard[channel]:
+            self._heard[channel].add(symbol)
+            self.ctx.live(channel, symbol)
 
     def _refused(self, message: Mapping[str, Any]) -> None:
         for subscription in self.wanted:

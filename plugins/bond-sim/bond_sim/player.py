@@ -60,7 +60,7 @@ class Player:
         """
         align_ns = round(align_s * NS)
         behind_ns = clock.now_ns() - self.recording.start_ns
-        shift_ns = behind_ns
+        shift_ns = -(-behind_ns // align_ns) * align_ns
         for frame in self.recording.frames:
             await clock.sleep_until(frame.at_ns + shift_ns)
             moved = self.recording.venue.retimed(frame.message, shift_ns)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -115,6 +115,13 @@ async def dial(url: str) -> AsyncIterator[Connection]:
     try:
         yield _Socket(cast(_Attentive, connection))  # what create_connection made
     finally:
-        # With too many frames waiting, reading is paused; the peer's goodbye must come through.
-        connection.transport.resume_reading()
-        await connection.close()
+        await _leave(connection)
+
+
+async def _leave(connection: ClientConnection) -> None:
+    """Close, and read on meanwhile: behind frames that nobody takes, the peer's goodbye waits."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(connection.close())
+        with suppress(ConnectionClosed):
+            while True:
+                await connection.recv()

@@ -41,6 +41,7 @@ def a_record(ms, n=0, **fields):
 
 
 def position(record_id):
+    """The two numbers of an id."""
     return tuple(int(part) for part in record_id.split("-"))
 
 

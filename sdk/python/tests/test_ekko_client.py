@@ -41,8 +41,8 @@ def test_the_first_program_of_the_documentation_works(bond, kit):
         result = await client.create_stream("BTC price + tweets every 5s")
         stream_id = result["stream_id"]
         token = result["access_token"]
-        async for event in client.subscribe(stream_id, token, from_="now-60s"):
-            return f"Price: ${event['price_avg']:.2f}, Tweets: {event['tweets']}"
+        event = await anext(client.subscribe(stream_id, token, from_="now-60s"))
+        return f"Price: ${event['price_avg']:.2f}, Tweets: {event['tweets']}"
 
     assert run_with(bond, use) == "Price: $68123.50, Tweets: 8"
     assert bond.requests == [
@@ -369,8 +369,7 @@ def test_an_event_from_a_stream_is_an_event(bond, kit):
     bond.records = [kit.a_record(1000, price_avg=None, trades=0)]
 
     async def use(client):
-        async for event in client.subscribe(bond.stream_id, from_="now-60s"):
-            return event
+        return await anext(client.subscribe(bond.stream_id, from_="now-60s"))
 
     event = run_with(bond, use)
 

@@ -122,7 +122,7 @@ def test_an_error_of_a_local_stream_comes_out(install, kit):
 
     async def run():
         async for event in listen("BTC price", local=True):
-            ids.append(event.id)
+            ids.append(event.id)  # noqa: PERF401 - what came before the error counts
 
     with pytest.raises((ValueError, ExceptionGroup)):
         asyncio.run(run())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing, asynccontextmanager
+from typing import ClassVar
 
 import pytest
 
@@ -23,6 +24,7 @@ HALF = Backoff(random=lambda: 0.0)  # the shortest pauses: half of the longest
 
 
 async def ids_of(events, limit=None):
+    """The ids of all events, or of the first few."""
     ids = []
     async with aclosing(events):
         async for event in events:
@@ -322,7 +324,7 @@ def test_silence_is_death_but_a_ping_is_life():
     hears = [0.0, 0.0, 0.0, 99.0]  # seconds of quiet, each time somebody asks
 
     class Quiet:
-        headers = {}
+        headers: ClassVar = {}
 
         async def receive(self):
             await asyncio.Event().wait()
@@ -336,10 +338,9 @@ def test_silence_is_death_but_a_ping_is_life():
             raise Dropped("", code=1000)
         yield Quiet()
 
-    assert (
-        asyncio.run(read_all(dial, ResumePolicy(silence_s=0.01, backoff=HALF, sleep=no_sleep)))
-        == []
-    )
+    policy = ResumePolicy(silence_s=0.01, backoff=HALF, sleep=no_sleep)
+
+    assert asyncio.run(read_all(dial, policy)) == []
     assert hears == []
 
 
@@ -402,10 +403,12 @@ def test_renewing_without_an_old_token_waits_for_the_server(bond, kit):
 
 
 async def no_sleep(seconds):
-    pass
+    """Let no time pass."""
 
 
 async def read_all(dial, policy=None):
+    """The ids that a subscription yields over these connections."""
+
     async def renew():
         return Ticket("ws://there/ws/s", "fresh")
 
@@ -430,7 +433,7 @@ def scripted_dial(*connections, refuse=False):
             raise frames[0]
 
         class Scripted:
-            headers = {}
+            headers: ClassVar = {}
 
             async def receive(self):
                 if not frames:

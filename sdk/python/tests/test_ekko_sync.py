@@ -14,6 +14,7 @@ from ekko import APIConnectionError, BadRequestError, RunningLoopError, listen_s
 
 
 def sync_threads():
+    """The threads that listen_sync has running."""
     return [t for t in threading.enumerate() if t.name == "ekko listen_sync"]
 
 
@@ -87,7 +88,7 @@ def test_a_script_that_ends_in_its_loop_ends(bond, kit):
     bond.records = [kit.a_record(1000)]
     script = (
         "from ekko import listen_sync\n"
-        f"events = listen_sync('BTC price', api_url={{url!r}}, from_='now-60s')\n"
+        "events = listen_sync('BTC price', api_url={url!r}, from_='now-60s')\n"
         "print(next(events).id)\n"
     )
 

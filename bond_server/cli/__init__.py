@@ -1,0 +1,151 @@
+"""The command line `bond`: find the command, run it, and say errors so that they can be mended.
+
+A command is a module with `NAME`, `HELP`, `add_arguments(parser)` and `run(args) -> int`. It is
+imported only when it is the one asked for, so that `bond --help` loads nothing. A command that
+takes a sentence calls that argument `text`: errors point into it.
+
+Exit status: 0 it worked, 1 it did not, 2 the command was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bond_core.errors import BondError, Problem
+
+COMMANDS = {
+    "demo": ("bond_server.cli.demo", "see it all at once: no key, no network, nothing to set up"),
+    "listen": ("bond_server.cli.listen", "run a stream here and print its records"),
+    "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
+    "explain": ("bond_server.cli.explain", "say what a sentence would become"),
+    "plugins": ("bond_server.cli.plugins", "what is installed, and how it fares"),
+    "secret": ("bond_server.cli.secret", "make the secret that tokens are signed with"),
+}
+
+EXAMPLES = """\
+examples:
+  bond demo
+  bond listen "BTC price + volume every 1s"
+  bond explain "BTC price + tweets every 5s"
+  bond serve
+
+`bond COMMAND --help` says more of each."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name, and return the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from importlib import metadata  # noqa: PLC0415 -- reads a folder of packages
+
+        print(f"bond {metadata.version('bond-streams')}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(_unknown(words[0]), file=sys.stderr)
+        return 2
+    return _run(words[0], words[1:])
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    from bond_core.errors import BondError  # noqa: PLC0415 -- --help does without attrs
+    from bond_server.settings import apply_dotenv  # noqa: PLC0415 -- as above
+
+    command: Any = importlib.import_module(COMMANDS[name][0])
+    args = _parser(name, command).parse_args(words)
+    try:
+        apply_dotenv(os.environ, Path.cwd())
+        return int(command.run(args))
+    except BondError as error:
+        print(render_error(error, text=getattr(args, "text", None), command=name), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has enough (`| head`). Python would say so again when it flushes.
+        sys.stdout = None
+        return 0
+
+
+def render_error(error: BondError, *, text: str | None = None, command: str = "") -> str:
+    """Return an error as the terminal shows it.
+
+        error[unknown_exchange]: I don't know the exchange "binanse"
+          BTC price on binanse every 5s
+                       ^^^^^^^ did you mean binance?
+          try: bond listen "BTC price on binance every 5s"
+
+    Args:
+        error: What went wrong.
+        text: The sentence that the problems' spans point into.
+        command: The command that was run, for the last line.
+    """
+    lines = [f"error[{error.code}]: {error.detail}"]
+    shown = ""
+    for problem in error.problems:
+        if text is not None and problem.span is not None and shown != text:
+            lines.append(f"  {text}")
+            shown = text
+        lines += _problem_lines(problem, text, error.detail)
+    if error.fix:
+        is_sentence = text is not None and not error.fix.startswith(("bond ", "{"))
+        lines.append(
+            f"  try: bond {command} {_quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
+        )
+    return "\n".join(lines)
+
+
+def _problem_lines(problem: Problem, text: str | None, said: str) -> list[str]:
+    meant = " or ".join(problem.did_you_mean)
+    hint = f" did you mean {meant}?" if meant else ""
+    if text is not None and problem.span is not None:
+        start, end = problem.span
+        return [f"  {' ' * start}{'^' * max(1, end - start)}{hint}"]
+    where = problem.pointer or problem.text or ""
+    what = "" if problem.detail in said else f" {problem.detail}"
+    line = f"  {where}:{what}{hint}" if where else f" {what}{hint}"
+    return [line.rstrip(":").rstrip()] if what.strip() or hint else []
+
+
+def _quoted(text: str) -> str:
+    """Return the text as one word of a shell."""
+    escaped = "".join(f"\\{letter}" if letter in '"\\$`' else letter for letter in text)
+    return f'"{escaped}"'
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    listed = "\n".join(f"  {name:<{width}}{says}" for name, (_, says) in COMMANDS.items())
+    return (
+        "usage: bond COMMAND …\n\n"
+        "A sentence in, a live and time-aligned stream of market data out.\n\n"
+        f"commands:\n{listed}\n\n{EXAMPLES}"
+    )
+
+
+def _unknown(word: str) -> str:
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    hint = f"try: bond {near[0]}" if near else "bond --help lists them"
+    return f"error[unknown_command]: there is no command {word!r}\n  {hint}"
+
+
+def _parser(name: str, command: Any) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"bond {name}",
+        description=command.HELP,
+        epilog=getattr(command, "EXAMPLES", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    return parser

@@ -1,0 +1,141 @@
+"""`bond serve`: the server. The web framework is imported here, and in no other command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+
+from bond_core.log.event_log import Retention
+from bond_core.runtime.binding import Defaults
+from bond_server.app import create_app
+from bond_server.cli import render_error
+from bond_server.delivery.drain import Drain
+from bond_server.delivery.transport import (
+    BondServer,
+    listening_socket,
+    loop_factory,
+    uvicorn_config,
+)
+from bond_server.local import Bond
+from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
+
+NAME = "serve"
+HELP = "serve streams over HTTP and WebSocket"
+EXAMPLES = """\
+examples:
+  bond serve
+  bond serve --port 9000
+  BOND_SECRET=$(bond secret new) BOND_OPEN=1 bond serve --host 0.0.0.0
+
+then:
+  curl -X POST http://localhost:8000/v1/streams -H 'Content-Type: application/json' \\
+       -d '{"natural_language": "BTC price + volume every 1s"}'"""
+
+NOT_SAFE = 78
+"""Exit status where the server refuses to start as it is set up (EX_CONFIG of sysexits.h)."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare where it listens and what it says."""
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind to (%(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="port to bind to (%(default)s); 0: a free one"
+    )
+    parser.add_argument(
+        "--log-level", choices=["debug", "info", "warning", "error"], default="info",
+        help="how much to log, on stderr (%(default)s)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to end."""
+    try:
+        settings = read_settings(os.environ, host=args.host, port=args.port)
+    except UnsafeBindError as error:
+        print(render_error(error, command=NAME), file=sys.stderr)
+        return NOT_SAFE
+    for warning in settings.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    bound = listening_socket(settings.host, settings.port)
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_serve(settings, bound, args.log_level))
+    finally:
+        bound.close()
+    return 0
+
+
+def a_bond(settings: ServerSettings) -> Bond:
+    """Return the Bond that these settings describe, not yet entered."""
+    exchanges = settings.default_exchanges
+    plain = Defaults()
+    defaults = Defaults(
+        exchanges=exchanges or plain.exchanges,
+        fallback=tuple(venue for venue in plain.fallback if venue not in exchanges),
+        simulate=settings.simulate,
+    )
+    return Bond(
+        defaults=defaults,
+        retention=Retention(seconds=settings.ring_seconds),
+        max_streams=settings.max_streams,
+    )
+
+
+async def serve_bond(
+    bond: Bond,
+    settings: ServerSettings,
+    bound: socket.socket,
+    *,
+    log_level: str = "info",
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve a Bond on a socket until SIGINT, SIGTERM or cancellation; then end in order.
+
+    Args:
+        bond: Entered already.
+        settings: What the environment says.
+        bound: From `listening_socket`.
+        log_level: How much to log.
+        ready: Called once connections are taken.
+    """
+    drain = Drain()
+    config = uvicorn_config(create_app(bond, settings, drain), log_level=log_level)
+    await BondServer(config, drain, ready=ready).serve(sockets=[bound])
+
+
+async def _serve(settings: ServerSettings, bound: socket.socket, log_level: str) -> None:
+    async with a_bond(settings) as bond:
+        address = _address(settings.host, bound.getsockname()[1])
+        await serve_bond(
+            bond,
+            settings,
+            bound,
+            log_level=log_level,
+            ready=lambda: print(_what_is_where(address), flush=True),
+        )
+
+
+def _address(host: str, port: int) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{port}"
+
+
+def _what_is_where(address: str) -> str:
+    return (
+        f"bond serves http://{address}\n"
+        f"  streams    http://{address}/v1/streams\n"
+        f"  websocket  ws://{address}/ws/{{stream_id}}?token=…\n"
+        f"  openapi    http://{address}/schema\n"
+        f"  health     http://{address}/health\n"
+        "  records are kept in memory; Ctrl-C ends it"
+    )
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) <= 65_535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")

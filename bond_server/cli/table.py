@@ -1,0 +1,237 @@
+"""Show records as a table that grows line by line on a terminal; 80 columns are enough.
+
+     time      symbol    price_avg  high       low        volume  sources        lag
+     13:30:04  BTC/USDT  91,230.51  91,240.00  91,210.30  4.21    binance okx    38ms
+    ! 13:30:06 okx stale: nothing new on trades for 5.0 s
+     13:30:06  BTC/USDT  91,231.02  91,238.10  91,220.00  2.02    ~okx stale …   41ms
+
+A dash is what isn't known; it never stands for zero. What finds no room is named, once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TextIO
+
+import attrs
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+Json = Mapping[str, Any]
+
+BADGE = "SIM"
+_SHOWN_AS = {
+    "price_avg": "price_avg", "price_high": "high", "price_low": "low", "volume_sum": "volume",
+    "bid_avg": "bid", "ask_avg": "ask",
+}  # fmt: skip
+# A record's identity, and what is shown otherwise than as a column.
+_NO_FIELD = (
+    "id", "stream_id", "symbol", "timeframe", "rev", "partial", "ts", "window_start",
+    "window_end", "size_unit", "skipped", "sources", "notices", "raw_data",
+)  # fmt: skip
+# What goes first where there is no room: what is nearest to something that stays.
+_LEAVES_FIRST = ("price_open", "price_close", "vwap", "price_low", "price_high")
+_KEPT = ("price_avg", "volume_sum", *_LEAVES_FIRST)
+_ROOM = {"lag": 5, "volume_sum": 6}  # spares most tables from growing
+_SOURCES_AT_LEAST = 14
+_HEAD_AGAIN_AFTER = 40
+
+
+@attrs.frozen
+class _Column:
+    """One column: its head, what it shows of a record, and whether numbers stand right."""
+
+    name: str
+    head: str
+    cell: Callable[[Json], str]
+    is_number: bool = True
+
+
+class Table:
+    """Prints records as lines, their notices and changes of status as lines above them.
+
+    Args:
+        out: Where to.
+        badge: What the heads say of simulated data, such as `PLAYED from okx.ws`.
+    """
+
+    def __init__(self, out: TextIO, *, badge: str = "SIMULATED") -> None:
+        self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._badge = badge
+        self._fields: tuple[str, ...] = ()
+        self._timeframes: set[str] = set()
+        self._all: list[_Column] = []
+        self._columns: list[_Column] = []
+        self._widths: dict[str, int] = {}
+        self._hidden: tuple[str, ...] = ()
+        self._lines_since_head = 0
+        self._states: dict[tuple[str, str], tuple[str, str | None]] = {}
+        self._told: tuple[str, set[str]] = ("", set())
+
+    def show(self, record: Json) -> None:
+        """Print a record."""
+        for line in (*self._new_states(record), *self._new_notices(record)):
+            self._console.print(Text(f"! {clock_of(record)} {line}", style="yellow"))
+        if _is_starting(record):
+            return  # said above, once; until then a row would be a row of dashes
+        self._fit(record)
+        if self._lines_since_head % _HEAD_AGAIN_AFTER == 0:
+            self._print_head(is_simulated=_is_simulated(record))
+        self._lines_since_head += 1
+        self._console.print(self._line(record))
+
+    def _fit(self, record: Json) -> None:
+        """Widen what has become too narrow, and then see anew what finds room."""
+        fields = tuple(key for key in record if key not in _NO_FIELD)
+        is_new = fields != self._fields or record["timeframe"] not in self._timeframes
+        if is_new:
+            self._fields = fields
+            self._timeframes.add(record["timeframe"])
+            self._all = _columns(fields, has_timeframes=len(self._timeframes) > 1)
+        for column in self._all:
+            width = max(len(column.head), cell_len(column.cell(record)), _ROOM.get(column.name, 0))
+            if width > self._widths.get(column.name, 0):
+                self._widths[column.name] = width
+                is_new = True
+        if is_new:
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Leave out columns until the rest fits, with two spaces between them and the badge."""
+        shown = list(self._all)
+        leaving = [name for name in _LEAVES_FIRST if name in self._fields]
+        leaving += [name for name in reversed(self._fields) if name not in _KEPT]
+        while leaving and self._wide(shown) + _SOURCES_AT_LEAST > self._console.width:
+            gone = leaving.pop(0)
+            shown = [column for column in shown if column.name != gone]
+        names = {column.name for column in shown}
+        self._hidden = tuple(name for name in self._fields if name not in names)
+        self._columns = shown
+        self._lines_since_head = 0
+
+    def _wide(self, columns: Iterable[_Column]) -> int:
+        return len(BADGE) + sum(self._widths[column.name] + 2 for column in columns) + 2
+
+    def _print_head(self, *, is_simulated: bool) -> None:
+        if is_simulated:
+            badge = Text(f" {self._badge} ", style="bold reverse magenta")
+            badge.append(" not what any market does now", style="not bold not reverse")
+            self._console.print(badge)
+        heads = {column.name: column.head for column in self._columns}
+        self._console.print(Text(self._row("", heads, "sources"), style="bold"))
+        if self._hidden:
+            names = " ".join(self._hidden)
+            self._console.print(Text(f"     no room for {names}; JSON has all", style="dim"))
+            self._hidden = ()
+
+    def _line(self, record: Json) -> Text:
+        cells = {column.name: column.cell(record) for column in self._columns}
+        line = Text(self._row(BADGE if _is_simulated(record) else "", cells, _sources(record)))
+        line.highlight_regex(rf"^{BADGE}\b", style="magenta")
+        line.highlight_regex(r"~\S+ [a-z]+", style="yellow")
+        if all(record[name] is None for name in self._fields):
+            line.stylize("dim")
+        return line
+
+    def _row(self, badge: str, cells: Mapping[str, str], sources: str) -> str:
+        *front, lag = [
+            cells[c.name].rjust(self._widths[c.name])
+            if c.is_number
+            else cells[c.name].ljust(self._widths[c.name])
+            for c in self._columns
+        ]
+        line = "  ".join([badge.ljust(len(BADGE)), *front])
+        room = max(self._console.width - cell_len(line) - cell_len(lag) - 4, 1)
+        if len(sources) > room:
+            sources = sources[: room - 1] + "…"
+        return f"{line}  {sources.ljust(room)}  {lag}".rstrip()
+
+    def _new_states(self, record: Json) -> Iterable[str]:
+        """Yield what to say of sources whose state is another than in the record before."""
+        told = {(notice.get("source"), notice["code"]) for notice in record["notices"]}
+        for name, source in record["sources"].items():
+            state = source["status"], source.get("reason")
+            before = self._states.get((name, record["symbol"]), ("live", None))
+            self._states[name, record["symbol"]] = state
+            if state == before or (name, state[0]) in told:
+                continue
+            if state[0] != "live":
+                reason = f": {state[1]}" if state[1] else ""
+                yield from self._once(record, f"{name} {state[0]}{reason}")
+            elif before[0] != "starting":
+                yield from self._once(record, f"{name} is live again")
+
+    def _new_notices(self, record: Json) -> Iterable[str]:
+        for notice in record["notices"]:
+            source, detail = notice.get("source"), notice["detail"]
+            about = "" if source is None or detail.startswith(source) else f"{source}: "
+            yield from self._once(record, f"{notice['code']} {about}{detail}")
+
+    def _once(self, record: Json, line: str) -> Iterable[str]:
+        """Yield a line unless a record of the same window has said it already."""
+        end, lines = self._told
+        if end != record["window_end"]:
+            self._told = end, lines = record["window_end"], set()
+        if line not in lines:
+            lines.add(line)
+            yield line
+
+
+def clock_of(record: Json) -> str:
+    """Return the time of day at which a record's window ended, UTC: `13:30:05`."""
+    return str(record["window_end"]).partition("T")[2].removesuffix("Z")
+
+
+def number(value: Any, *, digits: int = 6) -> str:
+    """Return a value for a cell: so many significant digits, two decimals at least for prices."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    size = abs(value)
+    exponent = math.floor(math.log10(size)) if size else 0
+    return f"{value:,.{min(max(digits - 1 - exponent, 2), 10)}f}"
+
+
+def _columns(fields: Iterable[str], *, has_timeframes: bool) -> list[_Column]:
+    """Return every column that records with these fields could have, in their order."""
+    known = [name for name in _SHOWN_AS if name in fields]
+    rest = [name for name in fields if name not in _SHOWN_AS]
+    columns = [_Column("time", "time", clock_of, is_number=False)]
+    if has_timeframes:
+        columns.append(_Column("timeframe", "of", lambda r: str(r["timeframe"])))
+    columns.append(_Column("symbol", "symbol", lambda r: str(r["symbol"]), is_number=False))
+    columns += [_Column(name, _SHOWN_AS.get(name, name), _cell_of(name)) for name in known + rest]
+    return [*columns, _Column("lag", "lag", _lag)]
+
+
+def _cell_of(name: str) -> Callable[[Json], str]:
+    digits = 3 if name == "volume_sum" else 6
+    return lambda record: number(record[name], digits=digits)
+
+
+def _lag(record: Json) -> str:
+    lags = [s["lag_ms"] for s in record["sources"].values() if s.get("lag_ms") is not None]
+    if not lags:
+        return "-"
+    worst = max(lags)
+    return f"{worst}ms" if abs(worst) < 10_000 else f"{worst / 1000:.0f}s"
+
+
+def _sources(record: Json) -> str:
+    """Return the sources, those that need attention first: `~okx stale binance`."""
+    sources = record["sources"]
+    ill = [f"~{name} {s['status']}" for name, s in sources.items() if s["status"] != "live"]
+    return " ".join([*ill, *(name for name, s in sources.items() if s["status"] == "live")])
+
+
+def _is_simulated(record: Json) -> bool:
+    return any(source.get("simulated") for source in record["sources"].values())
+
+
+def _is_starting(record: Json) -> bool:
+    return all(source["status"] == "starting" for source in record["sources"].values())

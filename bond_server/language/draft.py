@@ -1,0 +1,78 @@
+"""What a sentence asks for, as far as the rules have understood it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from bond_server.language.items import Item, Reading, Symbol
+
+
+@attrs.frozen
+class Asked:
+    """A field word that was asked for.
+
+    Attributes:
+        place: Which item it is, to find the interval that goes with it.
+        family: The source type, where its name was used and not only the word.
+    """
+
+    word: str
+    place: int
+    family: str | None = None
+
+
+@attrs.frozen
+class Interval:
+    """A length of time between records, and the items that say so."""
+
+    seconds: float
+    place: int
+    first: Item
+    last: Item
+
+
+@attrs.define(kw_only=True)
+class Draft:
+    """The slots of a sentence; rules fill them.
+
+    Attributes:
+        symbols: What was named, in order; `about` of these only posts and news are asked.
+        excluded: Exchanges that are left out.
+        providers: Source types that bring market data themselves (`alpaca`).
+        timeframes: `1m`, `100ticks`, `10vol`.
+        filters: Conditions on records; `any_filter` where one of them is enough.
+        quote: What symbols without a quote are priced in.
+    """
+
+    symbols: list[tuple[Item, Symbol]] = attrs.field(factory=list)
+    about: list[Symbol] = attrs.field(factory=list)
+    asked: list[Asked] = attrs.field(factory=list)
+    unwanted: set[str] = attrs.field(factory=set)
+    intervals: list[Interval] = attrs.field(factory=list)
+    venues: list[str] = attrs.field(factory=list)
+    excluded: list[str] = attrs.field(factory=list)
+    providers: list[str] = attrs.field(factory=list)
+    bars: bool = False
+    timeframes: list[str] = attrs.field(factory=list)
+    aggregates: list[str] = attrs.field(factory=list)
+    window_s: float | None = None
+    duration_s: float | None = None
+    replay_s: float | None = None
+    depth: int | None = None
+    raw: bool = False
+    derived: list[str] = attrs.field(factory=list)
+    filters: list[Mapping[str, object]] = attrs.field(factory=list)
+    any_filter: bool = False
+    alerts: list[dict[str, object]] = attrs.field(factory=list)
+    accounts: list[str] = attrs.field(factory=list)
+    query: str | None = None
+    urls: list[str] = attrs.field(factory=list)
+    chain: Symbol | None = None
+    quote: str | None = None
+    swap: bool = False
+
+
+Rule = Callable[[Reading, Draft], None]
+"""Looks for one thing in a reading, takes its items and fills its slot."""

@@ -1,0 +1,110 @@
+"""Rules that refuse what Bond doesn't do: orders, instructions to a model, unknown sources."""
+
+from __future__ import annotations
+
+from bond_server.language.addresses import why_forbidden
+from bond_server.language.draft import Draft, Rule
+from bond_server.language.items import Item, Reading
+
+_MARKET_SITES = frozenset({
+    "yahoo", "yahoo finance", "tradingview", "coingecko", "coinmarketcap", "refinitiv",
+    "bloomberg", "reuters",
+})  # fmt: skip
+_ABOUT_POSTS = frozenset({"mentions", "mention", "comments", "posts", "sentiment", "threads"})
+
+
+def foreign_instructions(reading: Reading, _: Draft) -> None:
+    """Refuse what is addressed to a language model, not to a compiler of streams."""
+    verb = next(reading.every("foreign_verb"), None)
+    noun = next(reading.every("foreign_noun"), None)
+    direct = next(reading.every("foreign"), None)
+    found = direct or (verb if verb and noun else None)
+    if found is None:
+        return
+    item = found[1]
+    detail = "Bond compiles streams of market data, and nothing else"
+    reading.refuse("out_of_scope", detail, item, item)
+
+
+def orders(reading: Reading, _: Draft) -> None:
+    """Refuse to trade: Bond listens."""
+    for at, item in reading.every("order", "order_before_asset"):
+        if item.kind == "order_before_asset" and not _leads_to_asset(reading, at):
+            continue
+        item.take("unparsed")
+        detail = f'Bond listens to markets and doesn\'t trade: it can\'t "{item.written}"'
+        reading.refuse("out_of_scope", detail, item)
+
+
+def _leads_to_asset(reading: Reading, at: int) -> bool:
+    following = reading.free(reading.skip(at + 1))
+    return following is not None and following.kind in {"symbol", "maybe", "number"}
+
+
+def unknown_sources(reading: Reading, draft: Draft) -> None:
+    """Refuse a source that is known to exist, but not to Bond."""
+    for at, item in reading.every("foreign_source"):
+        last = item
+        follower = reading.free(at + 1)
+        if follower is not None and follower.written in _ABOUT_POSTS:
+            last = follower
+            follower.take("unparsed")
+        item.take("unparsed")
+        if item.name in _MARKET_SITES:
+            _refuse_site(reading, at, item, draft)
+            continue
+        detail = f'Bond has no source for "{item.written}"'
+        reading.refuse("unknown_source", detail, item, did_you_mean=("tweets", "news"))
+        _widen_last_edit(reading, item, last, "tweets")
+
+
+def _refuse_site(reading: Reading, at: int, item: Item, draft: Draft) -> None:
+    before = reading.free(at - 1)
+    first = before if before is not None and before.is_key("from") else item
+    near = ("alpaca",) if any(s.kind == "stock" for _, s in draft.symbols) else ("binance",)
+    detail = f'Bond has no source for "{item.written}"; market data comes from the exchanges'
+    reading.refuse("unknown_source", detail, item, did_you_mean=near)
+    _widen_last_edit(reading, first, item, "")
+
+
+def _widen_last_edit(reading: Reading, first: Item, last: Item, by: str) -> None:
+    trouble = reading.troubles.pop()
+    edited = type(trouble)(
+        code=trouble.code, problem=trouble.problem, edit=(first.start, last.end, by)
+    )
+    reading.troubles.append(edited)
+
+
+def unsupported(reading: Reading, _: Draft) -> None:
+    """Refuse what markets have but Bond doesn't compute."""
+    for _at, item in reading.every("unsupported"):
+        item.take("unparsed")
+        detail = f'Bond doesn\'t provide "{item.written}"'
+        reading.refuse(
+            "unsupported", detail, item, did_you_mean=(item.name,), instead=item.name
+        )
+
+
+def addresses(reading: Reading, draft: Draft) -> None:
+    """Take a custom source's address, or refuse one that a stream may not open."""
+    for _at, item in reading.every("url"):
+        why = why_forbidden(item.name)
+        if why is None:
+            item.take("source", item.name)
+            draft.urls.append(item.name)
+            continue
+        item.take("unparsed")
+        reading.refuse("forbidden_url", why, item, instead="")
+
+
+def noise(reading: Reading, _: Draft) -> None:
+    """Refuse signs that are of no sentence."""
+    for _at, item in reading.every("noise"):
+        item.take("unparsed")
+        detail = f'"{item.name}" has no meaning here'
+        reading.refuse("not_understood", detail, item, instead=",")
+
+
+SCOPE_RULES: tuple[Rule, ...] = (
+    foreign_instructions, orders, addresses, noise, unsupported,
+)  # fmt: skip
