@@ -8,26 +8,30 @@
     config = structure(TradesConfig, {"api_key": {"$env": "ACME_KEY"}})
 
 Nothing is coerced: `"3"` is not 3. Unknown keys are refused with a suggestion.
-"""
+"""  # fmt: skip
 
 from __future__ import annotations
 
-import difflib
-import math
+import functools
 import os
+import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
-from bond_core.errors import Problem, SetupError
+from bond_core.errors import SetupError
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 T = TypeVar("T")
 
 _NO_DEFAULT: Any = attrs.NOTHING
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class SettingsError(SetupError):
@@ -105,13 +109,49 @@ def structure(cls: type[T], data: object, *, pointer: str = "") -> T:
     Raises:
         SettingsError: With every problem, not only the first.
     """
-    problems: list[Problem] = []
-    value = _structure_class(cls, data, pointer, problems)
-    if problems:
+    # On use: declaring settings, as every plugin does when it is listed, takes no cattrs.
+    from bond_core.structuring import structured  # noqa: PLC0415
+
+    value, misfits = structured(_converter(), cls, data)
+    if misfits:
+        problems = [misfit.as_problem(pointer) for misfit in misfits]
         first = problems[0]
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise SettingsError(f"{first.pointer or '/'}: {first.detail}{more}", problems=problems)
     return typing.cast("T", value)
+
+
+@functools.cache
+def _converter() -> Converter:
+    from bond_core.structuring import strict_converter  # noqa: PLC0415 -- as above
+
+    converter = strict_converter()
+    converter.register_structure_hook(Secret, _secret_of)
+    return converter
+
+
+def _secret_of(value: object, _: object) -> Secret:
+    """Read a secret from where it is kept; what is wrong is said without ever showing it."""
+    from bond_core.structuring import MisfitError  # noqa: PLC0415 -- as above
+
+    match value:
+        case Secret():
+            return value
+        case {"$env": str(name), **rest} if not rest and _VARIABLE.fullmatch(name):
+            if not (found := os.environ.get(name)):
+                raise MisfitError(f"environment variable {name} is not set")
+            return Secret(found)
+        case {"$file": str(path), **rest} if not rest:
+            try:
+                found = Path(path).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise MisfitError(f"secret file can't be read: {error.strerror}") from None
+            except ValueError:
+                raise MisfitError("secret file can't be read: it holds no text") from None
+            if not found:
+                raise MisfitError("secret file is empty")
+            return Secret(found)
+    raise MisfitError('a secret is written {"$env": "NAME"} or {"$file": "/path"}, never in clear')
 
 
 def json_schema(cls: type) -> dict[str, object]:
@@ -121,225 +161,67 @@ def json_schema(cls: type) -> dict[str, object]:
         TypeError: A field's type has no JSON form.
     """
     hints = typing.get_type_hints(cls)
-    properties: dict[str, object] = {}
-    required = []
-    for field in _fields(cls):
-        schema = _schema_of(hints[field.name], f"{cls.__name__}.{field.name}")
-        meta = field.metadata
-        schema |= {
-            key: value
-            for key, value in {
-                "description": meta.get("doc"),
-                "minimum": meta.get("ge"),
-                "maximum": meta.get("le"),
-                "enum": list(meta.get("choices") or ()) or None,
-                "examples": None if meta.get("example") is None else [meta["example"]],
-            }.items()
-            if value is not None
-        }
-        if field.default is attrs.NOTHING:
-            required.append(field.name)
-        elif isinstance(field.default, (str, int, float, bool)):
-            schema["default"] = field.default
-        properties[field.name] = schema
+    fields = [field for field in attrs.fields(cls) if field.init]
     return {
         "type": "object",
-        "properties": properties,
-        "required": required,
+        "properties": {
+            field.name: _schema_of(hints[field.name], f"{cls.__name__}.{field.name}")
+            | _annotations(field)
+            for field in fields
+        },
+        "required": [field.name for field in fields if field.default is attrs.NOTHING],
         "additionalProperties": False,
     }
 
 
-def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
-    return tuple(f for f in attrs.fields(cls) if f.init)
+def _annotations(field: attrs.Attribute[Any]) -> dict[str, Any]:
+    """Return what `setting()` said of a field, in the words of JSON Schema."""
+    meta, default = field.metadata, field.default
+    said = {
+        "description": meta.get("doc"),
+        "minimum": meta.get("ge"),
+        "maximum": meta.get("le"),
+        "enum": list(meta.get("choices") or ()) or None,
+        "examples": None if meta.get("example") is None else [meta["example"]],
+        "default": default if isinstance(default, (str, int, float, bool)) else None,
+    }
+    return {key: value for key, value in said.items() if value is not None}
 
 
-def _structure_class(cls: type, data: object, pointer: str, problems: list[Problem]) -> object:
-    if not isinstance(data, Mapping):
-        problems.append(_expected("an object", data, pointer))
-        return None
-    hints = typing.get_type_hints(cls)
-    fields = {f.name: f for f in _fields(cls)}
-    before = len(problems)
-    for key in data:
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=3)
-            problems.append(
-                Problem(
-                    detail=f"unknown key {key!r}",
-                    pointer=f"{pointer}/{key}",
-                    text=str(key),
-                    did_you_mean=tuple(near),
-                )
-            )
-    values: dict[str, object] = {}
-    for name, field in fields.items():
-        if name in data:
-            value = _structure_value(hints[name], data[name], f"{pointer}/{name}", problems)
-            _check_bounds(field, value, f"{pointer}/{name}", problems)
-            values[name] = value
-        elif field.default is attrs.NOTHING:
-            problems.append(Problem(detail="is required", pointer=f"{pointer}/{name}"))
-    if len(problems) > before:
-        return None
-    try:
-        return cls(**values)
-    except (ValueError, TypeError) as error:  # the class's own validators
-        problems.append(Problem(detail=str(error), pointer=pointer))
-        return None
-
-
-def _structure_value(hint: Any, value: object, at: str, problems: list[Problem]) -> object:
-    """Check `value` against a type hint and return it, converted where JSON has no such type."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any or hint is object:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        return _structure_union(args, value, at, problems)
-    if origin is Literal:
-        if value not in args:
-            near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1)
-            problems.append(
-                Problem(
-                    detail=f"must be one of {', '.join(map(str, args))}, was {value!r}",
-                    pointer=at, text=str(value), did_you_mean=tuple(near),
-                )
-            )  # fmt: skip
-        return value
-    if origin in (tuple, list, frozenset) or hint in (tuple, list, frozenset):
-        return _structure_list(origin or hint, args, value, at, problems)
-    if origin in (dict, Mapping, typing.get_origin(Mapping[str, str])):
-        return _structure_mapping(args, value, at, problems)
-    if hint is Secret:
-        return _structure_secret(value, at, problems)
-    if attrs.has(hint):
-        return _structure_class(hint, value, at, problems)
-    return _structure_scalar(hint, value, at, problems)
-
-
-def _structure_union(
-    args: tuple[Any, ...], value: object, at: str, problems: list[Problem]
-) -> object:
-    if value is None and type(None) in args:
-        return None
-    tries: list[list[Problem]] = []
-    for arg in args:
-        if arg is type(None):
-            continue
-        found: list[Problem] = []
-        structured = _structure_value(arg, value, at, found)
-        if not found:
-            return structured
-        tries.append(found)
-    problems.extend(min(tries, key=len))
-    return None
-
-
-def _structure_list(
-    kind: Any, args: tuple[Any, ...], value: object, at: str, problems: list[Problem]
-) -> object:
-    if not isinstance(value, (list, tuple)):
-        problems.append(_expected("a list", value, at))
-        return None
-    item = args[0] if args else Any
-    return kind(_structure_value(item, v, f"{at}/{i}", problems) for i, v in enumerate(value))
-
-
-def _structure_mapping(
-    args: tuple[Any, ...], value: object, at: str, problems: list[Problem]
-) -> object:
-    if not isinstance(value, Mapping):
-        problems.append(_expected("an object", value, at))
-        return None
-    item = args[1] if args else Any
-    return {str(k): _structure_value(item, v, f"{at}/{k}", problems) for k, v in value.items()}
-
-
-def _structure_secret(value: object, at: str, problems: list[Problem]) -> Secret | None:
-    """Read a secret from where it is kept; what is wrong is said without ever showing it."""
-    if isinstance(value, Secret):
-        return value
-    if isinstance(value, Mapping) and len(value) == 1:
-        ((how, where),) = value.items()
-        if how == "$env":
-            found = os.environ.get(str(where), "")
-            if found:
-                return Secret(found)
-            problems.append(Problem(detail=f"environment variable {where} is not set", pointer=at))
-            return None
-        if how == "$file":
-            try:
-                return Secret(Path(str(where)).read_text(encoding="utf-8").strip())
-            except OSError as error:
-                detail = f"secret file can't be read: {error.strerror}"
-                problems.append(Problem(detail=detail, pointer=at))
-                return None
-    detail = 'a secret is written {"$env": "NAME"} or {"$file": "/path"}, never in clear'
-    problems.append(Problem(detail=detail, pointer=at))
-    return None
-
-
-def _structure_scalar(hint: Any, value: object, at: str, problems: list[Problem]) -> object:
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return float(value)
-        problems.append(Problem(detail=f"must be a finite number, was {value}", pointer=at))
-        return None
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint in (str, bool) and isinstance(value, hint):
-        return value
-    names = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
-    problems.append(_expected(names.get(hint, str(hint)), value, at))
-    return None
-
-
-def _check_bounds(
-    field: attrs.Attribute[Any], value: object, at: str, problems: list[Problem]
-) -> None:
-    meta = field.metadata
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        if meta.get("ge") is not None and value < meta["ge"]:
-            problems.append(Problem(detail=f"must be at least {meta['ge']}, was {value}", pointer=at))
-        if meta.get("le") is not None and value > meta["le"]:
-            problems.append(Problem(detail=f"must be at most {meta['le']}, was {value}", pointer=at))
-    if meta.get("choices") and isinstance(value, str) and value not in meta["choices"]:
-        near = difflib.get_close_matches(value, meta["choices"], n=3)
-        detail = f"must be one of {', '.join(meta['choices'])}, was {value!r}"
-        problems.append(Problem(detail=detail, pointer=at, text=value, did_you_mean=tuple(near)))
-
-
-def _expected(what: str, value: object, at: str) -> Problem:
-    shown = "null" if value is None else type(value).__name__
-    return Problem(detail=f"must be {what}, was {shown}", pointer=at)
-
-
-_SCALARS: Mapping[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_SCALARS: Mapping[Any, str] = {
+    str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null",
+}  # fmt: skip
 
 
 def _schema_of(hint: Any, where: str) -> dict[str, Any]:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint in _SCALARS:
         return {"type": _SCALARS[hint]}
-    if hint is Any or hint is object:
+    if hint in (Any, object):
         return {}
     if hint is Secret:
-        source: Callable[[str], dict[str, Any]] = lambda key: {  # noqa: E731
-            "type": "object", "properties": {key: {"type": "string"}},
-            "required": [key], "additionalProperties": False,
-        }  # fmt: skip
-        return {"writeOnly": True, "oneOf": [source("$env"), source("$file")]}
+        return {"writeOnly": True, "oneOf": [_object_of("$env"), _object_of("$file")]}
     if origin in (typing.Union, types.UnionType):
         return {"anyOf": [_schema_of(a, where) for a in args]}
-    if hint is type(None):
-        return {"type": "null"}
     if origin is Literal:
         return {"enum": list(args)}
     if origin in (tuple, list, frozenset):
-        return {"type": "array", "items": _schema_of(args[0], where)}
-    if origin in (dict, typing.get_origin(Mapping[str, str])):
-        return {"type": "object", "additionalProperties": _schema_of(args[1], where)}
+        return {"type": "array", "items": _schema_of(args[0] if args else Any, where)}
+    if origin in (dict, Mapping):
+        values = _schema_of(args[1] if args else Any, where)
+        return {"type": "object", "additionalProperties": values}
     if attrs.has(hint):
         return json_schema(hint)
-    raise TypeError(f"{where}: {hint!r} has no JSON form; use str, int, float, bool, Secret, "
-                    "tuple, Mapping, Literal or another attrs class")  # fmt: skip
+    raise TypeError(
+        f"{where}: {hint!r} has no JSON form; use str, int, float, bool, Secret, tuple, Mapping, "
+        "Literal or another attrs class"
+    )
+
+
+def _object_of(key: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {key: {"type": "string"}},
+        "required": [key],
+        "additionalProperties": False,
+    }

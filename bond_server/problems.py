@@ -12,14 +12,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from litestar import Litestar, Request, Response
+from litestar import Request, Response
 from litestar.exceptions import HTTPException
-from litestar.routes import HTTPRoute
 
 from bond_core.errors import (
     BondError,
@@ -32,6 +30,7 @@ from bond_core.errors import (
     SetupError,
     SourceError,
 )
+from bond_server.compiling import EXAMPLE
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -59,6 +58,11 @@ _STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
     (LogUnavailableError, 503),
     (FencedError, 409),
 )
+EXAMPLE_REQUEST = f'{{"natural_language": "{EXAMPLE}"}}'
+EXAMPLE_SPEC_REQUEST = (
+    '{"spec": {"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"], "interval_sec": 5}}'
+)
+
 _CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _FIX_OF_STATUS = {
     400: "GET /schema describes every request",
@@ -92,7 +96,7 @@ def problem_body(error: BondError, status: int, request_id: str) -> dict[str, An
         "code": error.code,
         "detail": error.detail,
         "errors": [_problem(problem) for problem in error.problems],
-        "fix": error.fix,
+        "fix": _as_request(error.fix) if error.fix else _default_fix(error),
         "retryable": error.retryable,
         "request_id": request_id,
     }
@@ -128,9 +132,7 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
     if status == 404:
         detail = f"There is nothing at {path}"
     elif status == 405:
-        allowed = _allowed_methods(request.app, path)
-        headers["Allow"] = ", ".join(allowed)
-        detail = f"{path} takes {' or '.join(allowed)}, not {request.method}"
+        detail = f"{path} does not take {request.method}; Allow says what it takes"
     ours = RequestError(
         detail,
         code=_CODE_OF_STATUS.get(status, "bad_request"),
@@ -162,6 +164,23 @@ def _response(
     )
 
 
+def _as_request(fix: str) -> str:
+    """Return a fix as it can be sent: a spec alone is not yet a request."""
+    is_spec = fix.startswith("{") and not fix.startswith(('{"spec"', '{"natural_language"', "{}"))
+    return f'{{"spec": {fix}}}' if is_spec else fix
+
+
+def _default_fix(error: BondError) -> str | None:
+    """Return an input that works, where whoever raised the error had none at hand."""
+    if isinstance(error, LimitError):
+        return "DELETE /v1/streams/{stream_id}, one of those that GET /v1/streams lists"
+    if isinstance(error, LogUnavailableError | Retryable):
+        return "Send it again later"
+    if any((problem.pointer or "").startswith("/spec") for problem in error.problems):
+        return EXAMPLE_SPEC_REQUEST
+    return EXAMPLE_REQUEST if isinstance(error, RequestError) else None
+
+
 def _problem(problem: Problem) -> dict[str, Any]:
     pointer = problem.pointer or ("/natural_language" if problem.span else None)
     known = {
@@ -172,15 +191,6 @@ def _problem(problem: Problem) -> dict[str, Any]:
     }
     said = {key: value for key, value in known.items() if value is not None}
     return said | {"did_you_mean": list(problem.did_you_mean)}
-
-
-def _allowed_methods(app: Litestar, path: str) -> list[str]:
-    for route in app.routes:
-        if isinstance(route, HTTPRoute):
-            pattern = re.sub(r"\{[^}]*\}", "[^/]+", route.path)
-            if re.fullmatch(pattern, path.rstrip("/") or "/"):
-                return sorted(route.methods)
-    return []
 
 
 def _new_request_id() -> str:

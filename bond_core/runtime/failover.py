@@ -1,6 +1,6 @@
 """Let a fallback stand in while a venue is down, and leave when it is back.
 
-For each group (one channel of one of the spec's sources) as many fallbacks serve as venues
+For each group (one channel of one of the spec's sources) as many fit fallbacks serve as venues
 are down, in the spec's order. A venue is down while it is stale, reconnecting or failed.
 """
 
@@ -46,7 +46,7 @@ class Failover:
     async def _settle(self, group: Group) -> None:
         down = [s for s in self._bound.sources if s.group == group and self._is_down(s)]
         serving = self._serving.setdefault(group, [])
-        wanted = self._choose(group, len(down), serving)
+        wanted = self._choose(group, len(down))
         for source in wanted:
             if source.plan.name not in serving:
                 await self._step_in(source, down)
@@ -55,14 +55,18 @@ class Failover:
             serving.remove(name)
             self._step_out(name, group)
 
-    def _choose(self, group: Group, n: int, serving: list[str]) -> list[BoundSource]:
-        """Take the first n that are not down themselves; untried ones count as fit."""
-        chosen = []
+    def _choose(self, group: Group, n: int) -> list[BoundSource]:
+        """Take fallbacks in order until n of them are not down.
+
+        One that is down itself is kept on: it may come back, and records say why it can't help.
+        """
+        chosen: list[BoundSource] = []
+        fit = 0
         for source in self._bound.fallbacks[group]:
-            if len(chosen) == n:
+            if fit == n:
                 break
-            if source.plan.name not in serving or not self._is_down(source):
-                chosen.append(source)
+            chosen.append(source)
+            fit += not self._is_down(source)
         return chosen
 
     def _is_down(self, source: BoundSource) -> bool:

@@ -61,6 +61,7 @@ class Pipeline:
         self._feeds = feeds
         self._failover = Failover(bound, self)
         self._closed = asyncio.Event()
+        self._changed = asyncio.Event()
         self._log = logging.getLogger("bond.stream")
 
     async def start(self) -> None:
@@ -86,6 +87,14 @@ class Pipeline:
                 tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
         finally:
             self.let_go()
+
+    async def settled(self) -> None:
+        """Return when no source is starting any more: each is heard, or can't be. After `start`."""
+        while any(
+            status == "starting" for ear in self.ears.values() for status, _ in ear.status.values()
+        ):
+            self._changed.clear()
+            await self._changed.wait()
 
     def let_go(self) -> None:
         """Unsubscribe from everything."""
@@ -125,6 +134,7 @@ class Pipeline:
 
     def changed(self, source: BoundSource) -> None:
         """A source's state changed: see whether another must stand in, or need no longer."""
+        self._changed.set()
         self._failover.consider(source.group)
 
     async def _tick(self) -> None:

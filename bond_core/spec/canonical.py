@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -18,6 +18,8 @@ from bond_core.spec.duration import format_duration, seconds
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
 
 STREAM_ID_LENGTH = 16
+
+_EXACT = 2**53  # from here on a float skips whole numbers
 
 # Attribute (whole ms) → key (seconds, or a duration text).
 _DURATIONS = {
@@ -30,7 +32,7 @@ _DURATIONS = {
 
 def spec_as_json(spec: StreamSpec) -> dict[str, Any]:
     """Return the spec as users write it: seconds as numbers, nothing that says nothing."""
-    return _spec(spec, lambda ms: seconds(ms))
+    return _spec(spec, seconds)
 
 
 def canonical_json(spec: StreamSpec) -> str:
@@ -45,13 +47,13 @@ def stream_id(project: str, spec: StreamSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:STREAM_ID_LENGTH]
 
 
-def _spec(spec: StreamSpec, duration: Any) -> dict[str, Any]:
+def _spec(spec: StreamSpec, duration: Callable[[int], object]) -> dict[str, Any]:
     body = _known(spec, duration)
     body["sources"] = [_known(source, duration) for source in spec.sources]
     return body
 
 
-def _known(data: StreamSpec | SourceSpec, duration: Any) -> dict[str, Any]:
+def _known(data: StreamSpec | SourceSpec, duration: Callable[[int], object]) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field in attrs.fields(type(data)):
         value = getattr(data, field.name)
@@ -71,4 +73,6 @@ def _plain(value: Any) -> Any:
         return {str(k): _plain(v) for k, v in sorted(value.items())}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)  # 5.0 and 5 are one number, so they make one id
     return value

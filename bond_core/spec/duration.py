@@ -6,8 +6,9 @@ import re
 from decimal import Decimal
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_PART = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|[smhdw])")
+_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|[smhdw])")
 _MAX_TEXT = 32
+_MAX_SECONDS = 10**12  # some 30,000 years; a number may have hundreds of digits
 
 
 def parse_duration_ms(value: object) -> int | None:
@@ -18,8 +19,10 @@ def parse_duration_ms(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
+        if not abs(value) <= _MAX_SECONDS:
+            return None
         ms = Decimal(str(value)) * 1000
-        return int(ms) if ms.is_finite() and ms == ms.to_integral_value() else None
+        return int(ms) if ms == ms.to_integral_value() else None
     if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
         return None
     at, total = 0, Decimal(0)

@@ -50,6 +50,7 @@ class Books:
     lanes: list[Lane] = attrs.field(factory=list)
     programs: dict[str, Program] = attrs.field(factory=dict)
     meters: dict[tuple[str | None, str], Meter] = attrs.field(factory=dict)
+    _seats: dict[str, list[Seat]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
@@ -69,6 +70,18 @@ class Books:
             self.meters[symbol, kind] = Meter(program=self.program(kind), larger=larger)
         return self.meters[symbol, kind]
 
+    def add(self, lane: Lane) -> None:
+        """Take in a source."""
+        self.lanes.append(lane)
+        self._seats.clear()
+
+    def seats(self, symbol: str) -> Sequence[Seat]:
+        """Return the sources' seats that a symbol's records report on."""
+        if symbol not in self._seats:
+            found = (lane.seats.get(symbol) or lane.seats.get(None) for lane in self.lanes)
+            self._seats[symbol] = [seat for seat in found if seat is not None]
+        return self._seats[symbol]
+
     def forget(self, done_ns: int) -> None:
         """Let go what no open window will ask for: old statuses, sources that left."""
         oldest_ns = min(done_ns - done_ns % length for length in self.plan.timeframes_ns)
@@ -78,6 +91,7 @@ class Books:
         gone = [lane for lane in self.lanes if lane.left_ns <= oldest_ns and lane.is_blank]
         for lane in gone:
             self.lanes.remove(lane)
+            self._seats.clear()
 
     def tell(self, symbol: str | None, notice: Notice) -> None:
         """Show a notice in the next records of a symbol, or of all."""
@@ -122,28 +136,37 @@ class Books:
     ) -> list[Record]:
         """Say what was in a closed window of a timeframe: one record for each symbol."""
         length_ns = self.plan.timeframes_ns[timeframe]
-        start_ns = end_ns - length_ns
         told = self.notices[timeframe].take()
-        desk = _Desk(self, timeframe, start_ns, end_ns, windows)
+        desk = _Desk(self, timeframe, end_ns - length_ns, end_ns, windows)
         records = []
         for symbol in self.plan.symbols:
-            seats = [seat for seat in map(_seat_of(symbol), self.lanes) if seat is not None]
-            reports = {seat: desk.report(seat) for seat in seats}
-            shown = {seat: r for seat, r in reports.items() if r is not None}
-            heard = {seat.lane.plan.kind for seat, r in shown.items() if r.coverage}
+            sources: dict[str, SourceReport] = {}
+            heard: set[str] = set()
+            served: dict[str, None] = {}
             notices = [*told.get(None, ()), *told.get(symbol, ())]
-            notices += [late for seat in seats if (late := desk.late.get(seat))]
+            for seat in self.seats(symbol):
+                report, late = desk.report(seat)
+                if late is not None:
+                    notices.append(late)
+                if report is None:
+                    continue
+                source = seat.lane.plan
+                sources[source.name] = report
+                if report.coverage:
+                    heard.add(source.kind)
+                if report.count and source.venue and source.kind not in _NO_VENUE:
+                    served[source.venue] = None
             records.append(
                 Record(
                     symbol=symbol,
                     timeframe_ns=length_ns,
-                    window_start_ns=start_ns,
+                    window_start_ns=end_ns - length_ns,
                     window_end_ns=end_ns,
                     values=desk.values(symbol, heard),
-                    sources={seat.lane.plan.name: r for seat, r in shown.items()},
+                    sources=sources,
                     partial=is_partial,
                     notices=tuple(notices),
-                    served=_served(shown),
+                    served=tuple(served),
                     size_unit=self._unit(symbol),
                 )
             )
@@ -157,16 +180,6 @@ class Books:
         return None
 
 
-def _seat_of(symbol: str) -> Any:
-    return lambda lane: lane.seats.get(symbol) or lane.seats.get(None)
-
-
-def _served(reports: Mapping[Seat, SourceReport]) -> tuple[str, ...]:
-    plans = (seat.lane.plan for seat, report in reports.items() if report.count)
-    venues = (plan.venue for plan in plans if plan.kind not in _NO_VENUE and plan.venue)
-    return tuple(dict.fromkeys(venues))
-
-
 @attrs.define(eq=False)
 class _Desk:
     """Works on one window of one timeframe; what all symbols share is computed once."""
@@ -176,32 +189,23 @@ class _Desk:
     start_ns: int
     end_ns: int
     windows: Windows
-    late: dict[Seat, Notice] = attrs.field(factory=dict)
-    _reports: dict[Seat, SourceReport | None] = attrs.field(factory=dict)
+    _reports: dict[Seat, tuple[SourceReport | None, Notice | None]] = attrs.field(factory=dict)
     _shared: dict[str, dict[str, Value]] = attrs.field(factory=dict)
 
-    def report(self, seat: Seat) -> SourceReport | None:
-        """Report on a seat; None for one that left and had no part in the window."""
-        if seat.symbol is None and seat in self._reports:
-            return self._reports[seat]
-        if late := seat.late_notice(self.timeframe):
-            self.late[seat] = late
-        is_gone = seat.lane.left_ns < self.end_ns
-        is_blank = is_gone and seat.accounts[self.timeframe].is_blank
-        report: SourceReport | None = seat.report(self.timeframe, self.start_ns, self.end_ns)
-        if is_blank and report is not None and not report.coverage:
-            report = None
-        if seat.symbol is None:
-            self._reports[seat] = report
-        return report
+    def report(self, seat: Seat) -> tuple[SourceReport | None, Notice | None]:
+        """Report on a seat and its late events; None for one that left before the window."""
+        if seat.symbol is not None:
+            return seat.report(self.timeframe, self.start_ns, self.end_ns)
+        if seat not in self._reports:
+            self._reports[seat] = seat.report(self.timeframe, self.start_ns, self.end_ns)
+        return self._reports[seat]
 
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
-        by_kind = {kind: self._of_kind(symbol, kind) for kind in heard}
-        return {
-            name: by_kind[kind][name] if kind in by_kind else None
-            for name, (kind, _) in self.books.plan.fields.items()
-        }
+        values: dict[str, Value] = dict.fromkeys(self.books.plan.fields)
+        for kind in heard:
+            values |= self._of_kind(symbol, kind)
+        return values
 
     def _of_kind(self, symbol: str, kind: str) -> dict[str, Value]:
         program = self.books.programs[kind]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from keyword import iskeyword
 from typing import Literal
 
 import attrs
@@ -160,13 +161,11 @@ class _Planner:
                 f"The field {name} has {len(metric.partials)} partials and no finish: say how "
                 f"they make one value"
             )
+        if odd := [key for key in metric.partials if not key.isidentifier() or iskeyword(key)]:
+            raise PluginError(f"The field {name} calls its partials {odd}: give them names")
+        found = {key: self.read(name, partial) for key, partial in metric.partials.items()}
         places = list(self.reads)
-        reads = {}
-        for key, partial in metric.partials.items():
-            found = self.read(name, partial)
-            if found not in places:
-                places.append(found)
-            reads[key] = places.index(found)
+        reads = {key: places.index(read) for key, read in found.items()}
         return MetricField(name, reads, metric.finish)
 
     def read(self, field: str, partial: Partial) -> tuple[object, ...]:

@@ -90,11 +90,11 @@ class WindowEngine:
 
         They are of the source's kind, checked, not repeated, and have `recv_ts`.
         """
-        lane = self._known(source)
-        if lane is None:
-            self.totals[source].unrouted += len(events)
-        else:
+        lane = self._lanes.get(source)
+        if lane is not None:
             lane.take(events)
+        elif self._known(source) is None:
+            self.totals[source].unrouted += len(events)
 
     def on_heartbeat(self, source: str, ts: int) -> None:
         """Believe a source that nothing older than `ts`, ns, will come."""
@@ -198,7 +198,7 @@ class WindowEngine:
             raise ValueError(f"this stream has a source {source.name} already")
         if lane is None:
             lane = self._lane(source)
-            self._books.lanes.append(lane)
+            self._books.add(lane)
         lane.left_ns = NEVER
         lane.watermark.saw_tick(at_ns)
         self._lanes[source.name] = lane

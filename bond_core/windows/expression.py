@@ -18,7 +18,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Literal, NoReturn
+from typing import Literal
 
 import attrs
 
@@ -143,23 +143,17 @@ def write(tree: ast.expr, bound: Mapping[str, str], *, event: str = "e") -> str:
     match tree:
         case ast.Name(id=name):
             return f"{event}.{name}"
-        case ast.Constant(value=constant):
-            return repr(constant)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return f"not ({inner(operand)})"
-        case ast.UnaryOp(operand=operand):
-            return f"(-{inner(operand)})"
+        case ast.UnaryOp(op=op, operand=operand):
+            return f"{'not ' if isinstance(op, ast.Not) else '-'}({inner(operand)})"
         case ast.IfExp(test=test, body=body, orelse=orelse):
             return f"({inner(body)} if {inner(test)} else {inner(orelse)})"
         case ast.BinOp(left=left, op=op, right=right):
             return f"({inner(left)} {_ARITHMETIC[type(op)]} {inner(right)})"
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return f"{inner(left)} {_COMPARISONS[type(op)]} {inner(right)}"
-        case ast.BoolOp(op=ast.And(), values=values):
-            return "(" + " and ".join(map(inner, values)) + ")"
-        case ast.BoolOp(values=values):
-            return "(" + " or ".join(map(inner, values)) + ")"
-    raise AssertionError(ast.dump(tree))  # the checks above let nothing else through
+        case ast.BoolOp(op=op, values=values):
+            return f"({(' and ' if isinstance(op, ast.And) else ' or ').join(map(inner, values))})"
+    return ast.unparse(tree)  # a constant: the checks let nothing else through
 
 
 @attrs.frozen
@@ -172,43 +166,45 @@ class _Reader:
 
     def parse(self) -> ast.expr:
         if len(self.text) > 500:
-            self.fail(None, "is longer than 500 characters")
+            raise self.wrong(None, "is longer than 500 characters")
         try:
             return ast.parse(self.text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            self.fail(None, "can't be read")
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            raise self.wrong(None, "can't be read") from error
 
     def value(self, node: ast.expr) -> Type:
+        """Check a value and return what it gives."""
         match node:
             case ast.Name(id=name):
                 return self.name(node, name)
-            case ast.Constant(value=bool()):
-                self.fail(node, "is no number")
-            case ast.Constant(value=int() | float() as number) if math.isfinite(number):
-                return "int" if isinstance(number, int) else "float"
-            case ast.Constant(value=str()):
-                return "text"
+            case ast.Constant(value=constant):
+                return self.constant(node, constant)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self.number(operand)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
                 both = {self.number(left), self.number(right)}
-                if isinstance(op, ast.Div) and isinstance(right, ast.Constant) and not right.value:
-                    self.fail(node, "divides by 0")
                 return "int" if both == {"int"} and not isinstance(op, ast.Div) else "float"
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 self.condition(test)
-                types = {self.value(body), self.value(orelse)}
-                if types > {"int"} and types <= {"int", "float"}:
+                sides = {self.value(body), self.value(orelse)}
+                if len(sides) == 1:
+                    return sides.pop()
+                if sides == {"int", "float"}:
                     return "float"
-                if len(types) == 1:
-                    return types.pop()
-                self.fail(node, "is a number or something else")
-            case _:
-                self.fail(node, "isn't allowed: a value has names, numbers and + - * /")
+        raise self.wrong(node, "isn't allowed: a value has names, numbers and + - * /")
+
+    def constant(self, node: ast.expr, constant: object) -> Type:
+        if isinstance(constant, str):
+            return "text"
+        if isinstance(constant, int) and not isinstance(constant, bool) and constant < 1 << 63:
+            return "int"
+        if isinstance(constant, float) and math.isfinite(constant):
+            return "float"
+        raise self.wrong(node, "is no number")
 
     def number(self, node: ast.expr) -> Type:
         if (type_ := self.value(node)) not in ("int", "float"):
-            self.fail(node, "is no number")
+            raise self.wrong(node, "is no number")
         return type_
 
     def name(self, node: ast.expr, name: str) -> Type:
@@ -216,7 +212,7 @@ class _Reader:
         if name not in fields:
             near = tuple(difflib.get_close_matches(name, fields, n=2))
             known = ", ".join(fields)
-            self.fail(node, f"is no field of a {self.kind}, which has {known}", near)
+            raise self.wrong(node, f"is no field of a {self.kind}, which has {known}", near)
         return fields[name].type
 
     def condition(self, node: ast.expr) -> None:
@@ -237,18 +233,17 @@ class _Reader:
             ) in _COMPARISONS and not isinstance(op, ast.Is | ast.IsNot):
                 numbers = [self.value(side) in ("int", "float") for side in (left, right)]
                 if numbers[0] != numbers[1]:
-                    self.fail(node, "compares a number with something else")
+                    raise self.wrong(node, "compares a number with something else")
             case _:
-                self.fail(node, "is no condition: those are comparisons joined by and, or")
+                raise self.wrong(node, "is no condition: those are comparisons joined by and, or")
 
-    def fail(self, node: ast.expr | None, what: str, near: tuple[str, ...] = ()) -> NoReturn:
+    def wrong(self, node: ast.expr | None, what: str, near: tuple[str, ...] = ()) -> PluginError:
+        """Return the error to raise about a part of the expression, or the whole."""
         part = self.text if node is None else ast.unparse(node)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise PluginError(
-            f"The field {self.field} is computed from {self.text!r}: {part!r} {what}{hint}",
-            code="bad_expression",
-            problems=[Problem(detail=f"{what}{hint}", text=part, did_you_mean=near)],
-        )
+        detail = f"The field {self.field} is computed from {self.text!r}: {part!r} {what}{hint}"
+        problem = Problem(detail=detail, text=part, did_you_mean=near)
+        return PluginError(detail, code="bad_expression", problems=[problem])
 
 
 def _needs(tree: ast.expr, fields: Mapping[str, EventField]) -> Iterator[ast.expr]:
@@ -261,9 +256,11 @@ def _needs(tree: ast.expr, fields: Mapping[str, EventField]) -> Iterator[ast.exp
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.expr):
             yield from _needs(child, fields)
-    is_division = isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Div)
-    if is_division and not isinstance(tree.right, ast.Constant):
-        yield ast.Compare(tree.right, [ast.NotEq()], [ast.Constant(0)])
+    match tree:
+        case ast.BinOp(op=ast.Div(), right=ast.Constant(value=divisor)) if divisor:
+            pass
+        case ast.BinOp(op=ast.Div(), right=right):
+            yield ast.Compare(right, [ast.NotEq()], [ast.Constant(0)])
 
 
 def _needs_of_choice(tree: ast.IfExp, fields: Mapping[str, EventField]) -> Iterator[ast.expr]:
@@ -277,17 +274,26 @@ def _needs_of_choice(tree: ast.IfExp, fields: Mapping[str, EventField]) -> Itera
 
 
 def _guard(tree: ast.expr, fields: Mapping[str, EventField]) -> ast.expr:
-    """Make each comparison not hold where one of its sides is unknown."""
-    if isinstance(tree, ast.BoolOp):
-        return ast.BoolOp(tree.op, [_guard(each, fields) for each in tree.values])
-    if isinstance(tree, ast.IfExp):
-        sides = [_guard(side, fields) for side in (tree.body, tree.orelse)]
-        return ast.IfExp(_guard(tree.test, fields), *sides)
-    if not isinstance(tree, ast.Compare) or isinstance(tree.ops[0], ast.Is | ast.IsNot):
-        return tree
-    right = tree.comparators[0]
+    """Make each comparison inside an expression not hold where one of its sides is unknown."""
+
+    def inner(node: ast.expr) -> ast.expr:
+        return _guard(node, fields)
+
     match tree:
+        case ast.BoolOp(op=op, values=values):
+            return ast.BoolOp(op, list(map(inner, values)))
+        case ast.BinOp(left=left, op=operator, right=right):
+            return ast.BinOp(inner(left), operator, inner(right))
+        case ast.UnaryOp(op=sign, operand=operand):
+            return ast.UnaryOp(sign, inner(operand))
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return ast.IfExp(inner(test), inner(body), inner(orelse))
+        case ast.Compare(ops=[ast.Is() | ast.IsNot()]):
+            return tree
         case ast.Compare(left=ast.Name(), ops=[ast.Eq()], comparators=[ast.Constant()]):
             return tree  # None equals no constant: it needs no test
-    needs = [*_needs(tree.left, fields), *_needs(right, fields)]
-    return ast.BoolOp(ast.And(), [*needs, tree]) if needs else tree
+        case ast.Compare(left=left, ops=ops, comparators=[right]):
+            sure = ast.Compare(inner(left), ops, [inner(right)])
+            needs = [*_needs(left, fields), *_needs(right, fields)]
+            return ast.BoolOp(ast.And(), [*needs, sure]) if needs else sure
+    return tree

@@ -135,32 +135,36 @@ class Seat:
         self.status, self.reason = status, reason
         self.coverage.turn(status == "live", at_ns)
 
-    def late_notice(self, timeframe: int) -> Notice | None:
-        """Tell of the events that came too late since the last record of a timeframe."""
-        late = self.accounts[timeframe].late
-        return late.notice(self.lane.plan.name) if late.count else None
+    def report(
+        self, timeframe: int, start_ns: int, end_ns: int
+    ) -> tuple[SourceReport | None, Notice | None]:
+        """Close the account of a window: say what is in it, and tell of late events.
 
-    def report(self, timeframe: int, start_ns: int, end_ns: int) -> SourceReport:
-        """Close the account of a window and say what is in it."""
+        There is nothing to say of a source that had left before the window.
+        """
         account = self.accounts[timeframe]
+        lane = self.lane
         live_ns = self.coverage.live_ns(start_ns, end_ns)
         coverage = share(live_ns, end_ns - start_ns, count=account.count)
+        if lane.left_ns < end_ns and not coverage and account.is_blank:
+            return None, None
+        late = account.late
         report = SourceReport(
             status=self.status,
             reason=self.reason,
-            simulated=self.lane.plan.simulated,
+            simulated=lane.plan.simulated,
             coverage=coverage,
             count=account.count if coverage else None,
             lag_ms=lag.median_ms(account.lags),
-            late=account.late.count,
+            late=late.count,
             duplicates=account.duplicates,
             rejected=account.rejected,
             gaps=account.gaps,
-            scope=self.lane.plan.scope,
+            scope=lane.plan.scope,
         )
         if not account.is_blank:
             self.accounts[timeframe] = Account()
-        return report
+        return report, late.notice(lane.plan.name) if late.count else None
 
 
 class Cells(dict[str, Cell]):
@@ -198,7 +202,6 @@ class Lane:
         max_ts: The newest event's time, ns.
         fire_at: The event time from which an event of this source may close a window, ns.
         left_ns: When the source left the stream; what it brought before is still told.
-        dropped: Events, by symbol, that went into no pane.
     """
 
     plan: SourcePlan
@@ -211,7 +214,6 @@ class Lane:
     max_ts: int = -NEVER
     fire_at: int = NEVER
     left_ns: int = NEVER
-    dropped: int = 0
     seats: dict[str | None, Seat] = attrs.field(factory=dict)
     cells: Cells = attrs.field(factory=Cells, init=False)
     fan: dict[str, tuple[Cells, ...]] = attrs.field(factory=dict, init=False)
@@ -256,22 +258,18 @@ class Lane:
 
     def take(self, events: Sequence[Event]) -> None:
         """Add events to their panes, closing windows on the way."""
-        before = self.dropped
-        run = self.program.run
         if not self.fan:
-            run(self, events)
-            self.totals.counted += len(events) - (self.dropped - before)
+            self.totals.counted += len(events)
+            self.program.run(self, events)
             return
         nowhere = self.cells
-        offered = 0
         for event in events:
             # Few sources have such routes (posts, by asset), and few events: simple is enough.
-            ways = self.fan.get(event.symbol, (nowhere,))
-            offered += len(ways)
-            for self.cells in ways:
-                run(self, (event,))
+            for way in self.fan.get(event.symbol, (nowhere,)):
+                self.cells = way
+                self.totals.counted += 1
+                self.program.run(self, (event,))
         self.cells = nowhere
-        self.totals.counted += offered - (self.dropped - before)
 
     def find(self, cell: Cell, event: Event) -> Cell | None:
         """Return the cell of an event that isn't in its symbol's current pane, or None.
@@ -281,13 +279,13 @@ class Lane:
         seat = cell.seat
         if seat is None:
             self.totals.unrouted += 1
-            self.dropped += 1
+            self.totals.counted -= 1
             return None
         start = event.ts - event.ts % self.grid.pane_ns
         if start < self.grid.done_ns:
             drop(event, (account.late for account in seat.accounts))
             self.totals.late += 1
-            self.dropped += 1
+            self.totals.counted -= 1
             return None
         found = seat.cells.get(start)
         if found is None:
@@ -326,7 +324,7 @@ class Lane:
         for account in seat.accounts:
             account.rejected += 1
         self.totals.rejected += 1
-        self.dropped += 1
+        self.totals.counted -= 1
 
     def fire(self, ts_ns: int) -> None:
         """Let an event move the watermark; called once it may close a window."""

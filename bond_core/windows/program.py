@@ -45,7 +45,7 @@ class Program:
     new_pane: Callable[[], Any]
     run: Callable[[Any, Iterable[Any]], None]
     _absorb: Callable[[Any, Any], None]
-    _partials: Callable[[Any], tuple[Any, ...]]
+    _values: Callable[[Any], dict[str, Value]]
     _columns: Mapping[str, Callable[[list[Any]], list[tuple[Any, ...]]]]
     _failed: Failed
 
@@ -79,15 +79,7 @@ class Program:
 
     def values(self, pane: Any) -> dict[str, Value]:
         """Return the value of each field, None where it is unknown or its author failed."""
-        values: dict[str, Value] = {}
-        partials = self._partials(pane)
-        for metric in self.plan.metrics:
-            if metric.finish is None:
-                (place,) = metric.reads.values()
-                values[metric.name] = self._checked(metric.name, partials[place])
-            else:
-                given = {name: partials[place] for name, place in metric.reads.items()}
-                values[metric.name] = self._finish(metric.name, metric.finish, **given)
+        values = self._values(pane)
         for reduce in self.plan.reduces:
             state = getattr(pane, reduce.slot)
             is_known = state is not BROKEN and state is not NOTHING
@@ -101,21 +93,9 @@ class Program:
             )
         return values
 
-    def _finish(self, field: str, finish: Callable[..., Value], *args: Any, **named: Any) -> Value:
-        value = self._call(field, finish, *args, **named)
-        return None if value is BROKEN else self._checked(field, value)
-
-    def _checked(self, field: str, value: Any) -> Value:
-        """Let through what a record may hold: a finite number, a text or None."""
-        if value is None or isinstance(value, int | str):
-            return value
-        if isinstance(value, float):
-            if float("-inf") < value < float("inf"):
-                return value
-            self._failed(field, ValueError(f"its value is {value}, which is not finite"))
-            return None
-        self._failed(field, TypeError(f"its value is a {type(value).__name__}"))
-        return None
+    def _finish(self, field: str, finish: Callable[[Any], Value], state: Any) -> Value:
+        value = self._call(field, finish, state)
+        return None if value is BROKEN else checked(self._failed, field, value)
 
     def _call(self, field: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         try:
@@ -123,6 +103,19 @@ class Program:
         except Exception as error:  # noqa: BLE001 -- an author's code: told, counted, contained
             self._failed(field, error)
             return BROKEN
+
+
+def checked(failed: Failed, field: str, value: Any) -> Value:
+    """Let through what a record may hold: a finite number, a text or None."""
+    if value is None or isinstance(value, int | str):
+        return value
+    if not isinstance(value, float):
+        failed(field, TypeError(f"its value is a {type(value).__name__}"))
+    elif float("-inf") < value < float("inf"):
+        return value
+    else:
+        failed(field, ValueError(f"its value is {value}, which is not finite"))
+    return None
 
 
 def load(plan: KindPlan, failed: Failed) -> Program:
@@ -134,7 +127,10 @@ def load(plan: KindPlan, failed: Failed) -> Program:
         "INF": float("inf"),
         "FAR": 1 << 100,  # later than any event
         "failed": failed,
+        "checked": functools.partial(checked, failed),
     }
+    for place, metric in enumerate(plan.metrics):
+        names[f"finish_{place}"] = metric.finish
     for fold in plan.folds:
         names |= {f"{fold.slot}_zero": fold.plan.zero, f"{fold.slot}_add": fold.plan.add}
     exec(_code(source, plan.kind), names)  # noqa: S102 -- `render` wrote it, from checked trees
@@ -144,7 +140,7 @@ def load(plan: KindPlan, failed: Failed) -> Program:
         new_pane=names["Pane"],
         run=names["run"],
         absorb=names["absorb"],
-        partials=names["partials"],
+        values=names["values"],
         columns=names["columns"],
         failed=failed,
     )

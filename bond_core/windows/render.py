@@ -23,7 +23,8 @@ from bond_core.windows.compile import KindPlan, Slot
 
 def render(plan: KindPlan) -> str:
     """Write a plan as the source of a module."""
-    return "\n".join([*_pane(plan), "", *_run(plan), "", *_absorbs(plan), "", *_reads(plan), ""])
+    parts = (_pane, _run, _absorb, _values, _columns)
+    return "\n".join(line for part in parts for line in (*part(plan), ""))
 
 
 def _pane(plan: KindPlan) -> Iterator[str]:
@@ -185,7 +186,7 @@ def _step(slot: Slot, bound: Mapping[str, str]) -> Iterator[str]:
             yield f"    {name}_ts = ts"
 
 
-def _absorbs(plan: KindPlan) -> Iterator[str]:
+def _absorb(plan: KindPlan) -> Iterator[str]:
     """Write how a later pane is added to an earlier one."""
     yield "def absorb(a, b):"
     yield "    a.n += b.n"
@@ -206,22 +207,39 @@ def _absorbs(plan: KindPlan) -> Iterator[str]:
                 yield f"        {mine}_ts = {its}_ts"
 
 
-def _reads(plan: KindPlan) -> Iterator[str]:
-    """Write how partials are read from a pane, and columns from its events."""
-    yield "def partials(a):"
-    yield "    return ("
-    for read in plan.reads:
+def _values(plan: KindPlan) -> Iterator[str]:
+    """Write how the fields' values are computed from a pane."""
+    yield "def values(a):"
+    yield "    values = {}"
+    for place, read in enumerate(plan.reads):
         name = f"a.{read.slot.name}"
         if read.value is not None:
             value = expression.write(read.value, {}, event=name)
-            yield f"        None if {name} is None else {value},"
+            yield f"    p{place} = None if {name} is None else {value}"
         elif read.slot.step in ("min", "max"):
             worst = "INF" if read.slot.step == "min" else "-INF"
-            yield f"        None if {name} == {worst} else {name},"
+            yield f"    p{place} = None if {name} == {worst} else {name}"
         else:
-            yield f"        {name},"
-    yield "    )"
-    yield ""
+            yield f"    p{place} = {name}"
+    for place, metric in enumerate(plan.metrics):
+        if metric.finish is None:
+            (only,) = metric.reads.values()
+            yield f"    v = p{only}"
+        else:
+            given = ", ".join(f"{name}=p{read}" for name, read in metric.reads.items())
+            yield "    try:"
+            yield f"        v = finish_{place}({given})"
+            yield "    except Exception as error:"
+            yield "        v = None"
+            yield f"        failed({metric.name!r}, error)"
+        # Finite floats, nearly all there is, are let through here.
+        fine = "v.__class__ is float and v - v == 0.0"
+        yield f"    values[{metric.name!r}] = v if {fine} else checked({metric.name!r}, v)"
+    yield "    return values"
+
+
+def _columns(plan: KindPlan) -> Iterator[str]:
+    """Write how the rows of each Reduce are read from a pane's events."""
     yield "columns = {"
     for reduce in plan.reduces:
         known = " and ".join(expression.write(each, {}) for each in reduce.conditions) or "True"

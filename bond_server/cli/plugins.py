@@ -43,7 +43,7 @@ def _list(args: argparse.Namespace) -> int:
     if args.json:
         _print_json([_row_as_json(row) for row in rows])
         return 0
-    print_columns(
+    _print_columns(
         ("plugin", "package", "version", "module"),
         [(row.name, row.distribution, row.version, row.module) for row in rows],
     )
@@ -86,7 +86,7 @@ def _doctor(args: argparse.Namespace) -> int:
 _MARKS = {"loaded": "ok", "failed": "FAIL", "conflict": "FAIL", "disabled": "off", "found": "?"}
 
 
-def print_columns(head: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+def _print_columns(head: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
     """Print a table of text, as wide as what stands in it."""
     rows = [head, *lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]

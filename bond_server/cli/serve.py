@@ -90,7 +90,7 @@ async def serve_bond(
     settings: ServerSettings,
     bound: socket.socket,
     *,
-    log_level: str = "info",
+    log_level: str | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve a Bond on a socket until SIGINT, SIGTERM or cancellation; then end in order.
@@ -98,13 +98,20 @@ async def serve_bond(
     Args:
         bond: Entered already.
         settings: What the environment says.
-        bound: From `listening_socket`.
-        log_level: How much to log.
+        bound: From `listening_socket`; closed in the end.
+        log_level: How much to log on stderr; None leaves the process's logging as it is.
         ready: Called once connections are taken.
     """
     drain = Drain()
     config = uvicorn_config(create_app(bond, settings, drain), log_level=log_level)
-    await BondServer(config, drain, ready=ready).serve(sockets=[bound])
+    server = BondServer(config, drain, ready=ready)
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise
 
 
 async def _serve(settings: ServerSettings, bound: socket.socket, log_level: str) -> None:

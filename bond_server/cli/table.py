@@ -31,11 +31,15 @@ _NO_FIELD = (
     "id", "stream_id", "symbol", "timeframe", "rev", "partial", "ts", "window_start",
     "window_end", "size_unit", "skipped", "sources", "notices", "raw_data",
 )  # fmt: skip
-# What goes first where there is no room: what is nearest to something that stays.
-_LEAVES_FIRST = ("price_open", "price_close", "vwap", "price_low", "price_high")
-_KEPT = ("price_avg", "volume_sum", *_LEAVES_FIRST)
-_ROOM = {"lag": 5, "volume_sum": 6}  # spares most tables from growing
-_SOURCES_AT_LEAST = 14
+# Where there is no room these go first, from the left: what is nearest to something that stays;
+# then all that is not named here; and the last only after that.
+_LEAVE_FIRST = ("price_open", "price_close", "vwap", "trades")
+_LEAVE_LAST = ("price_low", "price_high")
+_STAY = ("price_avg", "volume_sum")
+# Spares most tables from growing, which has them print their head again.
+_ROOM = {"lag": 5, "volume_sum": 7, **dict.fromkeys(("price_avg", "price_high", "price_low"), 9)}
+_SOURCES_AT_LEAST = 13
+_NARROW = 100
 _HEAD_AGAIN_AFTER = 40
 
 
@@ -60,6 +64,8 @@ class Table:
     def __init__(self, out: TextIO, *, badge: str = "SIMULATED") -> None:
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         self._badge = badge
+        self._gap = " " if self._console.width < _NARROW else "  "
+        self._decimals: dict[tuple[str, str], int] = {}
         self._fields: tuple[str, ...] = ()
         self._timeframes: set[str] = set()
         self._all: list[_Column] = []
@@ -89,7 +95,7 @@ class Table:
         if is_new:
             self._fields = fields
             self._timeframes.add(record["timeframe"])
-            self._all = _columns(fields, has_timeframes=len(self._timeframes) > 1)
+            self._all = self._every_column(fields)
         for column in self._all:
             width = max(len(column.head), cell_len(column.cell(record)), _ROOM.get(column.name, 0))
             if width > self._widths.get(column.name, 0):
@@ -98,11 +104,42 @@ class Table:
         if is_new:
             self._lay_out()
 
+    def _every_column(self, fields: Iterable[str]) -> list[_Column]:
+        """Return every column that records with these fields could have, in their order."""
+        known = [name for name in _SHOWN_AS if name in fields]
+        rest = [name for name in fields if name not in _SHOWN_AS]
+        columns = [_Column("time", "time", clock_of, is_number=False)]
+        if len(self._timeframes) > 1:
+            columns.append(_Column("timeframe", "of", lambda r: str(r["timeframe"])))
+        columns.append(_Column("symbol", "symbol", lambda r: str(r["symbol"]), is_number=False))
+        columns += [
+            _Column(name, _SHOWN_AS.get(name, name), self._cell_of(name)) for name in known + rest
+        ]
+        return [*columns, _Column("lag", "lag", _lag)]
+
+    def _cell_of(self, name: str) -> Callable[[Json], str]:
+        """Return what shows a field: a symbol's numbers with as many decimals as its first had."""
+        digits = 3 if name == "volume_sum" else 6
+
+        def cell(record: Json) -> str:
+            value = record[name]
+            if value is None:
+                return "-"
+            if not isinstance(value, float):
+                return f"{value:,}" if isinstance(value, int) else str(value)
+            key = name, record["symbol"]
+            if key not in self._decimals and value:
+                self._decimals[key] = decimals_for(value, digits=digits)
+            return f"{value:,.{self._decimals.get(key, 2)}f}"
+
+        return cell
+
     def _lay_out(self) -> None:
         """Leave out columns until the rest fits, with two spaces between them and the badge."""
         shown = list(self._all)
-        leaving = [name for name in _LEAVES_FIRST if name in self._fields]
-        leaving += [name for name in reversed(self._fields) if name not in _KEPT]
+        special = {*_LEAVE_FIRST, *_LEAVE_LAST, *_STAY}
+        others = [name for name in reversed(self._fields) if name not in special]
+        leaving = [n for n in (*_LEAVE_FIRST, *others, *_LEAVE_LAST) if n in self._fields]
         while leaving and self._wide(shown) + _SOURCES_AT_LEAST > self._console.width:
             gone = leaving.pop(0)
             shown = [column for column in shown if column.name != gone]
@@ -112,7 +149,8 @@ class Table:
         self._lines_since_head = 0
 
     def _wide(self, columns: Iterable[_Column]) -> int:
-        return len(BADGE) + sum(self._widths[column.name] + 2 for column in columns) + 2
+        gap = len(self._gap)
+        return len(BADGE) + sum(self._widths[column.name] + gap for column in columns) + gap
 
     def _print_head(self, *, is_simulated: bool) -> None:
         if is_simulated:
@@ -142,11 +180,11 @@ class Table:
             else cells[c.name].ljust(self._widths[c.name])
             for c in self._columns
         ]
-        line = "  ".join([badge.ljust(len(BADGE)), *front])
-        room = max(self._console.width - cell_len(line) - cell_len(lag) - 4, 1)
+        line = self._gap.join([badge.ljust(len(BADGE)), *front])
+        room = max(self._console.width - cell_len(line) - cell_len(lag) - 2 * len(self._gap), 1)
         if len(sources) > room:
             sources = sources[: room - 1] + "…"
-        return f"{line}  {sources.ljust(room)}  {lag}".rstrip()
+        return self._gap.join([line, sources.ljust(room), lag]).rstrip()
 
     def _new_states(self, record: Json) -> Iterable[str]:
         """Yield what to say of sources whose state is another than in the record before."""
@@ -166,7 +204,7 @@ class Table:
     def _new_notices(self, record: Json) -> Iterable[str]:
         for notice in record["notices"]:
             source, detail = notice.get("source"), notice["detail"]
-            about = "" if source is None or detail.startswith(source) else f"{source}: "
+            about = "" if source is None or source in detail else f"{source}: "
             yield from self._once(record, f"{notice['code']} {about}{detail}")
 
     def _once(self, record: Json, line: str) -> Iterable[str]:
@@ -184,34 +222,10 @@ def clock_of(record: Json) -> str:
     return str(record["window_end"]).partition("T")[2].removesuffix("Z")
 
 
-def number(value: Any, *, digits: int = 6) -> str:
-    """Return a value for a cell: so many significant digits, two decimals at least for prices."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    size = abs(value)
-    exponent = math.floor(math.log10(size)) if size else 0
-    return f"{value:,.{min(max(digits - 1 - exponent, 2), 10)}f}"
-
-
-def _columns(fields: Iterable[str], *, has_timeframes: bool) -> list[_Column]:
-    """Return every column that records with these fields could have, in their order."""
-    known = [name for name in _SHOWN_AS if name in fields]
-    rest = [name for name in fields if name not in _SHOWN_AS]
-    columns = [_Column("time", "time", clock_of, is_number=False)]
-    if has_timeframes:
-        columns.append(_Column("timeframe", "of", lambda r: str(r["timeframe"])))
-    columns.append(_Column("symbol", "symbol", lambda r: str(r["symbol"]), is_number=False))
-    columns += [_Column(name, _SHOWN_AS.get(name, name), _cell_of(name)) for name in known + rest]
-    return [*columns, _Column("lag", "lag", _lag)]
-
-
-def _cell_of(name: str) -> Callable[[Json], str]:
-    digits = 3 if name == "volume_sum" else 6
-    return lambda record: number(record[name], digits=digits)
+def decimals_for(value: float, *, digits: int) -> int:
+    """Return how many decimals show so many significant digits: 2 to 8."""
+    exponent = math.floor(math.log10(abs(value)))
+    return min(max(digits - 1 - exponent, 2), 8)
 
 
 def _lag(record: Json) -> str:
@@ -223,10 +237,14 @@ def _lag(record: Json) -> str:
 
 
 def _sources(record: Json) -> str:
-    """Return the sources, those that need attention first: `~okx stale binance`."""
+    """Return the sources, those that need attention first: `~okx stale binance`.
+
+    A further channel of a source that is named (`okx.quotes`) is named only if it is ill.
+    """
     sources = record["sources"]
     ill = [f"~{name} {s['status']}" for name, s in sources.items() if s["status"] != "live"]
-    return " ".join([*ill, *(name for name, s in sources.items() if s["status"] == "live")])
+    live = [name for name, s in sources.items() if s["status"] == "live"]
+    return " ".join([*ill, *(n for n in live if n.rpartition(".")[0] not in live)])
 
 
 def _is_simulated(record: Json) -> bool:

@@ -90,8 +90,8 @@ class BondServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def uvicorn_config(app: Any, *, log_level: str = "info") -> uvicorn.Config:
-    """Return how uvicorn serves a Bond application."""
+def uvicorn_config(app: Any, *, log_level: str | None) -> uvicorn.Config:
+    """Return how uvicorn serves a Bond application; None leaves logging as it is."""
     return uvicorn.Config(
         app,
         ws=WebSocketProtocol,
@@ -100,8 +100,9 @@ def uvicorn_config(app: Any, *, log_level: str = "info") -> uvicorn.Config:
         ws_ping_interval=15.0,
         ws_ping_timeout=10.0,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN_S - round(DRAIN_WITHIN_S),
-        log_config=log_config(log_level),
+        log_config=None if log_level is None else log_config(log_level),
         server_header=False,
+        lifespan="off",  # what lives as long as the server is around it, not in it
     )
 
 

@@ -23,7 +23,7 @@ _ATOM = re.compile(
     |(?P<sign>>=|<=|==|!=|&&|\|\||[^\s])""",
     re.VERBOSE,
 )
-_LONGEST_NUMBER = 15  # digits that a float still tells apart
+_LONGEST_NUMBER = 20  # characters
 _AFTER_URL = ".,;:!?)]}'\""
 
 

@@ -66,6 +66,17 @@ class Vocabulary:
         )
 
 
+    def spelling(self, word: str) -> str:
+        """Return the phrase that asks for a field word, as a sentence writes it."""
+        plain = word.replace("_", " ")
+        for phrase in (plain, word):
+            entry = self.lexicon.single.get(phrase)
+            if entry is not None and entry.name == word:
+                return phrase
+        phrases = [p for _, c in self.carriers(word) for p, w in c.words.items() if w == word]
+        return next((p for p in phrases if p != word), phrases[0] if phrases else plain)
+
+
 @cache
 def bundled() -> Vocabulary:
     """Return what is known with nothing installed."""

@@ -9,10 +9,9 @@ import msgspec
 from litestar import Request
 
 from bond_core.errors import Problem, RequestError
-from bond_server.compiling import EXAMPLE
+from bond_server.problems import EXAMPLE_REQUEST
 
 MAX_BYTES = 64 * 1024
-FIX = msgspec.json.encode({"natural_language": EXAMPLE}).decode()
 
 # Who is cut off in the middle of sending sees a broken connection and not the answer, so
 # what is too much is read to its end and thrown away, as far as that is bearable.
@@ -21,7 +20,7 @@ _WITHIN_S = 15.0
 _MAX_DEPTH = 16
 
 
-async def read_object(request: Request[Any, Any, Any], *, fix: str = FIX) -> dict[str, Any]:
+async def read_object(request: Request[Any, Any, Any], *, fix: str = EXAMPLE_REQUEST) -> dict[str, Any]:
     """Return the JSON object that a request carries.
 
     Raises:
@@ -52,7 +51,7 @@ async def _read(request: Request[Any, Any, Any]) -> bytes:
             return await _receive(request)
     except TimeoutError:
         raise RequestError(
-            f"The body did not arrive within {_WITHIN_S:g} s", code="request_timeout", fix=FIX
+            f"The body did not arrive within {_WITHIN_S:g} s", code="request_timeout", fix=EXAMPLE_REQUEST
         ) from None
 
 
@@ -70,7 +69,7 @@ async def _receive(request: Request[Any, Any, Any]) -> bytes:
             break
     if size > MAX_BYTES:
         raise RequestError(
-            f"The body is larger than {MAX_BYTES // 1024} KiB", code="body_too_large", fix=FIX
+            f"The body is larger than {MAX_BYTES // 1024} KiB", code="body_too_large", fix=EXAMPLE_REQUEST
         )
     return b"".join(chunks)
 

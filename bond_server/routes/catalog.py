@@ -8,10 +8,11 @@ from litestar import get
 
 from bond_core.plugin.catalog import describe
 from bond_server.local import Bond
+from bond_server.routes.given import Given
 
 
 @get("/v1/plugins", summary="List the plugins")
-async def list_plugins(bond: Bond) -> list[dict[str, Any]]:
+async def list_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
     """Return every plugin, its state, and why where it isn't loaded."""
     return [
         {
@@ -27,6 +28,6 @@ async def list_plugins(bond: Bond) -> list[dict[str, Any]]:
 
 
 @get("/v1/sources", summary="List the sources")
-async def list_sources(bond: Bond) -> list[dict[str, Any]]:
+async def list_sources(bond: Given[Bond]) -> list[dict[str, Any]]:
     """Return every source that a spec may name, with its settings' JSON Schema."""
     return [describe(spec) for spec in bond.catalog.connectors]

@@ -9,6 +9,7 @@ from litestar import Request, post
 from bond_server.local import Bond
 from bond_server.routes.answers import explanation
 from bond_server.routes.body import read_object
+from bond_server.routes.given import Given
 from bond_server.routes.operations import AsksForAStream, problem_answers
 
 
@@ -19,6 +20,8 @@ from bond_server.routes.operations import AsksForAStream, problem_answers
     operation_class=AsksForAStream,
     responses=problem_answers(400, 413, 422),
 )
-async def explain(request: Request[Any, Any, Any], bond: Bond, project: str) -> dict[str, Any]:
+async def explain(
+    request: Request[Any, Any, Any], bond: Given[Bond], project: Given[str]
+) -> dict[str, Any]:
     """Return what was understood, what was assumed, and the spec that would run."""
     return explanation(bond.compile(await read_object(request)), project)

@@ -14,6 +14,7 @@ from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import START
 from bond_server.delivery.drain import Drain
 from bond_server.local import Bond
+from bond_server.routes.given import Given
 
 _LOG_ANSWERS_WITHIN_S = 2.0
 
@@ -37,7 +38,7 @@ async def about() -> dict[str, Any]:
 
 
 @get("/health", summary="How the server does")
-async def health(bond: Bond, project: str, state: State) -> dict[str, Any]:
+async def health(bond: Given[Bond], project: Given[str], state: State) -> dict[str, Any]:
     """Return that it is up, since when, and how many streams you have."""
     return {
         "status": "ok",
@@ -54,7 +55,7 @@ async def live() -> dict[str, str]:
 
 
 @get("/health/ready", summary="Can it serve?")
-async def ready(bond: Bond, drain: Drain) -> Response[dict[str, str]]:
+async def ready(bond: Given[Bond], drain: Given[Drain]) -> Response[dict[str, str]]:
     """Say whether it takes new clients: its log answers, and it isn't leaving."""
     reason = "leaving" if drain.is_draining else await _what_ails_the_log(bond)
     if reason is None:

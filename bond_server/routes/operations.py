@@ -87,9 +87,6 @@ class AsksForAStream(Operation):
         )
 
 
-ASKS_FOR_A_STREAM = AsksForAStream
-
-
 def _stream_request() -> Schema:
     return Schema(
         type=OpenAPIType.OBJECT,

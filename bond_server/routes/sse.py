@@ -41,6 +41,7 @@ from bond_server.delivery.session import (
 from bond_server.delivery.start import Start, find_start
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
+from bond_server.routes.given import Given, StreamId
 from bond_server.routes.operations import problem_answers
 from bond_server.routes.websocket import presented_token
 
@@ -57,8 +58,8 @@ _log = logging.getLogger("bond.server")
     responses=problem_answers(401, 404, 422),
 )
 async def stream_events(
-    request: Request[Any, Any, Any], stream_id: str, bond: Bond, tokens: Tokens,
-    counters: Counters, drain: Drain,
+    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
+    counters: Given[Counters], drain: Given[Drain],
 ) -> Response[bytes]:  # fmt: skip
     """Send records from where the client was: Last-Event-ID, else `after`, else `from`."""
     end_s = tokens.verify(stream_id, presented_token(request))

@@ -15,8 +15,9 @@ from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.answers import CreatedStream, FreshToken, details, summary, understood
 from bond_server.routes.body import read_object, read_optional_object
+from bond_server.routes.given import Given, StreamId
 from bond_server.routes.links import sse_url, ws_url
-from bond_server.routes.operations import ASKS_FOR_A_STREAM
+from bond_server.routes.operations import AsksForAStream
 from bond_server.routes.operations import problem_answers as problems
 from bond_server.settings import ServerSettings
 
@@ -26,16 +27,19 @@ _NOT_STORED = {"Cache-Control": "no-store"}
 @post(
     "/v1/streams",
     summary="Create a stream",
-    operation_class=ASKS_FOR_A_STREAM,
+    operation_class=AsksForAStream,
     responses={
         200: ResponseSpec(CreatedStream, description="It was there already"),
         **problems(400, 413, 422, 429),
     },
 )
 async def create_stream(
-    request: Request[Any, Any, Any], bond: Bond, settings: ServerSettings, tokens: Tokens,
-    project: str,
-) -> Response[CreatedStream]:  # fmt: skip
+    request: Request[Any, Any, Any],
+    bond: Given[Bond],
+    settings: Given[ServerSettings],
+    tokens: Given[Tokens],
+    project: Given[str],
+) -> Response[CreatedStream]:
     """Turn a sentence or a spec into a running stream; the same request gives the same one."""
     body = await read_object(request)
     compiled = bond.compile(body)
@@ -55,19 +59,23 @@ async def create_stream(
 
 
 @get("/v1/streams", summary="List your streams")
-async def list_streams(bond: Bond, project: str) -> list[dict[str, Any]]:
+async def list_streams(bond: Given[Bond], project: Given[str]) -> list[dict[str, Any]]:
     """Return the project's streams, the oldest first."""
     return [summary(stream) for stream in bond.streams(project)]
 
 
 @get("/v1/streams/{stream_id:str}", summary="Show a stream", responses=problems(404))
-async def show_stream(stream_id: str, bond: Bond, project: str) -> dict[str, Any]:
+async def show_stream(
+    stream_id: StreamId, bond: Given[Bond], project: Given[str]
+) -> dict[str, Any]:
     """Return one stream, with its state and its sources' health."""
     return details(_own(bond, project, stream_id))
 
 
 @delete("/v1/streams/{stream_id:str}", summary="Delete a stream", responses=problems(404))
-async def delete_stream(stream_id: str, bond: Bond, counters: Counters, project: str) -> None:
+async def delete_stream(
+    stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]
+) -> None:
     """Stop a stream and forget its records; its clients are told and closed."""
     await bond.delete(_own(bond, project, stream_id).stream_id)
     counters.forget(stream_id)
@@ -80,9 +88,13 @@ async def delete_stream(stream_id: str, bond: Bond, counters: Counters, project:
     responses=problems(404, 422),
 )
 async def refresh_token(
-    request: Request[Any, Any, Any], stream_id: str, bond: Bond, settings: ServerSettings,
-    tokens: Tokens, project: str,
-) -> Response[FreshToken]:  # fmt: skip
+    request: Request[Any, Any, Any],
+    stream_id: StreamId,
+    bond: Given[Bond],
+    settings: Given[ServerSettings],
+    tokens: Given[Tokens],
+    project: Given[str],
+) -> Response[FreshToken]:
     """Return a fresh token for a stream that is there."""
     for key in await read_optional_object(request):
         raise RequestError(
@@ -101,7 +113,7 @@ async def refresh_token(
 
 @get("/v1/streams/{stream_id:str}/metrics", summary="How a stream does", responses=problems(404))
 async def stream_metrics(
-    stream_id: str, bond: Bond, counters: Counters, project: str
+    stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]
 ) -> dict[str, Any]:
     """Return uptime, messages, what was dropped, latency, and what its clients got here."""
     body = _own(bond, project, stream_id).metrics()

@@ -34,6 +34,7 @@ from bond_server.delivery.session import (
 from bond_server.delivery.start import find_start
 from bond_server.delivery.transport import ABORT
 from bond_server.local import Bond
+from bond_server.routes.given import Given, StreamId
 
 _UNAVAILABLE = Ending(1013, "unavailable")
 _BAD_FROM = Ending(1008, "bad_from")
@@ -47,8 +48,8 @@ _log = logging.getLogger("bond.server")
 
 @websocket("/ws/{stream_id:str}")
 async def stream_socket(
-    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, tokens: Tokens,
-    counters: Counters, drain: Drain,
+    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
+    counters: Given[Counters], drain: Given[Drain],
 ) -> None:  # fmt: skip
     """Serve one client until its session is over, and tell it why."""
     try:
@@ -85,7 +86,6 @@ async def _serve(
     if ending is None and stream is None:
         ending = DELETED
     if ending is not None or start is None or stream is None:
-        await socket.accept()
         return ending or INTERNAL
     cursor = bond.cursor(stream_id, start.after)
     try:
@@ -153,6 +153,7 @@ async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
         return
     try:
         async with asyncio.timeout(_CLOSE_WITHIN_S):
+            await socket.accept()  # does nothing where that is done
             await socket.close(ending.code, ending.reason)
     except TimeoutError:
         abort: Any = (socket.scope.get("extensions") or {}).get(ABORT)
@@ -163,7 +164,7 @@ async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
 
 
 @get("/ws/{stream_id:str}", include_in_schema=False)
-async def no_socket(stream_id: str) -> None:  # noqa: ARG001 -- part of the address
+async def no_socket(stream_id: StreamId) -> None:  # noqa: ARG001 -- part of the address
     """Tell whoever comes with plain HTTP what to come with."""
     raise RequestError(
         "Connect here with a WebSocket client, or read Server-Sent Events at "

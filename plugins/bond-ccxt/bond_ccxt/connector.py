@@ -19,9 +19,10 @@ import attrs
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.errors import translate
 from bond_ccxt.exchange import Session, open_session
+from bond_ccxt.listing import Listing
 from bond_ccxt.symbols import why_not
 from bond_ccxt.tap import Tap
-from bond_core.plugin import Context, Fatal, Subscription
+from bond_core.plugin import Context, Fatal, Retryable, Subscription
 
 _Group = tuple[str, tuple[str, ...]]
 """A channel, and the symbols of it that one call of ccxt watches."""
@@ -32,7 +33,7 @@ class CcxtConnector:
 
     def __init__(self, config: CcxtConfig) -> None:
         self.config = config
-        self._markets: list[Any] | None = None
+        self.listing = Listing()
 
     async def run(self, ctx: Context) -> None:
         """Listen until cancelled.
@@ -44,11 +45,11 @@ class CcxtConnector:
         """
         session = await open_session(self.config, ctx.simulated_at)
         try:
-            await self._load_markets(session.exchange)
+            await self.listing.load(session.exchange, ctx.clock)
             tap = Tap(ctx, session.exchange, session.venue)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_broken(tap))
-                await Watches(ctx, session, tap, tasks).follow()
+                await Watches(ctx, session, self.listing, tap, tasks).follow()
         except BaseExceptionGroup as errors:
             raise translate(_first(errors), self.config.venue) from errors
         except Exception as error:
@@ -59,17 +60,6 @@ class CcxtConnector:
         finally:
             await session.close()
 
-    async def _load_markets(self, exchange: Any) -> None:
-        """Load what the venue lists; after a dropped connection, what it listed before.
-
-        Asking anew takes a big venue seconds, in which nothing is heard.
-        """
-        if self._markets is None:
-            await exchange.load_markets()
-            self._markets = list(exchange.markets.values())
-        else:
-            exchange.set_markets(self._markets)
-
 
 @attrs.define(eq=False)
 class Watches:
@@ -77,6 +67,7 @@ class Watches:
 
     ctx: Context
     session: Session
+    listing: Listing
     tap: Tap
     tasks: asyncio.TaskGroup
     _running: dict[_Group, asyncio.Task[None]] = attrs.field(factory=dict)
@@ -87,8 +78,12 @@ class Watches:
         known: frozenset[Subscription] = frozenset()
         while True:
             wanted = await self.ctx.wanted.changed(known)
+            new = wanted - known
             self._stop(known - wanted)
-            self._start(wanted - known)
+            await self.listing.renew(
+                self.session.exchange, self.ctx.clock, [s.symbol for s in new], self.ctx.log
+            )
+            self._start(new)
             known = wanted
 
     def _start(self, new: Iterable[Subscription]) -> None:
@@ -137,6 +132,13 @@ class Watches:
                 await watch(symbols[0] if feed.batch == 1 else list(symbols))
             except ccxt.UnsubscribeError:
                 continue  # the late answer to an unsubscription met a new subscription
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                # ccxt cancels what waits for a client that it closes; a task that ended so
+                # would end without a word, and its symbols with it.
+                raise Retryable(f"{self.session.venue.id}: ccxt closed the connection") from error
 
     def _stop(self, gone: frozenset[Subscription]) -> None:
         """End what nobody wants any more, and leave what shared its request untouched."""

@@ -50,8 +50,8 @@ class Session:
             self._own(client.throttle, "looper")
             if self.venue.id in VENUES:
                 # Data are taken by the tap. A `watch_…` that never gets its result waits until
-                # it fails, and costs nothing meanwhile; ccxt would have it called again for
-                # each frame, which is 2 ms at 500 symbols.
+                # it fails, and costs nothing meanwhile; as ccxt means it, it would be called
+                # again for each frame, at 15 us for one symbol and 150 us for a hundred.
                 client.resolve = lambda result, _message_hash: result
         return client
 

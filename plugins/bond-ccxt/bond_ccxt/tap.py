@@ -82,6 +82,8 @@ class Tap:
 
     def __attrs_post_init__(self) -> None:
         """Put the taps in place."""
+        # Retrieved here, too: a frame may break after the last one who waits has gone.
+        self.broken.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._handle = self.exchange.handle_message
         self._events = {channel: [] for channel in self.venue.feeds}
         self._heard = {channel: set() for channel in self.venue.feeds}

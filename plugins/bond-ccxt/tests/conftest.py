@@ -53,6 +53,7 @@ class FakeContext:
         self.wanted = Wanted(wanted)
         self.simulated_at = simulated_at
         self.frames = defaultdict(list)
+        self.heard_ns = defaultdict(list)
         self.lives, self.failures, self.heartbeats = [], [], []
         self.told = asyncio.Event()
 
@@ -61,6 +62,7 @@ class FakeContext:
 
     def emit(self, channel, events):
         self.frames[channel].append(list(events))
+        self.heard_ns[channel].append(self.clock.now_ns())
         self.told.set()
 
     def live(self, channel, symbol=None):
@@ -125,7 +127,7 @@ class ScriptedVenue:
         return self
 
     async def __aexit__(self, *_):
-        for socket, transport in self.sockets:
+        for _, transport in self.sockets:
             transport.abort()
         await self.runner.cleanup()
 
@@ -198,7 +200,7 @@ def _kit(monkeypatch):
 
         monkeypatch.setattr(bond_ccxt.connector, "open_session", open_there)
         connector = CcxtConnector(CcxtConfig(venue=venue_id, **settings))
-        connector._markets = markets
+        connector.listing.markets = markets
         return connector
 
     return SimpleNamespace(
@@ -207,12 +209,18 @@ def _kit(monkeypatch):
     )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def frames_2026():
-    """Today's wire formats, from the recordings: (exchange, case) → the line."""
+@pytest.fixture(name="recorded", scope="session")
+def _recorded():
+    """The folder of recorded exchange traffic; a test that needs it skips where there is none."""
     default = Path(__file__).parents[3].parent / "shared" / "data" / "recordings"
-    folder = Path(os.environ.get("BOND_RECORDINGS", default)) / "ccxt-2026"
+    folder = Path(os.environ.get("BOND_RECORDINGS", default))
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}: set BOND_RECORDINGS to the folder that holds them")
-    lines = (folder / "frames.jsonl").read_text(encoding="utf-8").splitlines()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def frames_2026(recorded):
+    """Today's wire formats, from the recordings: (exchange, case) → the line."""
+    lines = (recorded / "ccxt-2026" / "frames.jsonl").read_text(encoding="utf-8").splitlines()
     return {(said["exchange"], said["case"]): said for said in map(json.loads, lines)}

@@ -6,20 +6,18 @@ import asyncio
 
 import pytest
 
-from bond_core.errors import Fatal, Retryable
-
-NAN = float("nan")
 T0 = 1_786_538_760_218  # ms
 
 
-def binance_trade(n):
+def _binance_trade(n):
     return {
-        "e": "trade", "E": T0 + n + 1, "s": "BTCUSDT", "t": 9_000_000_000 + n, "p": "64040.20000000",
+        "e": "trade", "E": T0 + n + 1, "s": "BTCUSDT", "t": 9_000_000_000 + n,
+        "p": "64040.20000000",
         "q": "0.00240000", "T": T0 + n, "m": n % 2 == 0, "M": True,
     }  # fmt: skip
 
 
-def okx_trade(n):
+def _okx_trade(n):
     data = {
         "instId": "BTC-USDT-SWAP", "tradeId": str(1_040_968_613 + n), "px": "64040.2", "sz": "3",
         "side": "buy", "ts": str(T0 + n), "count": "2", "source": "0",
@@ -27,7 +25,7 @@ def okx_trade(n):
     return {"arg": {"channel": "trades", "instId": "BTC-USDT-SWAP"}, "data": [data]}
 
 
-def bybit_trades(ns):
+def _bybit_trades(ns):
     data = [
         {"i": f"20f43950-d8dd-5b31-9112-{n:012d}", "T": T0 + n, "p": "16578.50", "v": "0.001",
          "S": "Sell", "s": "BTCUSDT", "L": "PlusTick", "BT": False} for n in ns
@@ -35,7 +33,7 @@ def bybit_trades(ns):
     return {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": T0, "data": data}
 
 
-def coinbase_trades(ns):
+def _coinbase_trades(ns):
     trades = [
         {"product_id": "BTC-USD", "trade_id": str(1_069_726_000 + n), "price": "63310.25",
          "size": "0.00000043", "time": f"2026-08-12T19:27:{n // 1000:02d}.{n % 1000:03d}655Z",
@@ -47,7 +45,7 @@ def coinbase_trades(ns):
     }  # fmt: skip
 
 
-def exchange_trade(n):
+def _exchange_trade(n):
     return {
         "type": "match", "trade_id": 82_047_307 + n, "maker_order_id": "0f35-1",
         "taker_order_id": "252b-2", "side": "sell", "size": "0.00513192", "price": "9314.78",
@@ -56,69 +54,70 @@ def exchange_trade(n):
     }  # fmt: skip
 
 
-def kraken_trades(ns, symbol="BTC/USD"):
+def _kraken_trades(ns, symbol="BTC/USD"):
     data = [
         {"symbol": symbol, "side": "sell", "price": 63297.7, "qty": 0.00159, "ord_type": "market",
-         "trade_id": 4_665_906 + n, "timestamp": f"2026-08-12T19:29:{n // 1000:02d}.{n % 1000:03d}706Z"}
+         "trade_id": 4_665_906 + n,
+         "timestamp": f"2026-08-12T19:29:{n // 1000:02d}.{n % 1000:03d}706Z"}
         for n in ns
     ]  # fmt: skip
     return {"channel": "trade", "type": "update", "data": data}
 
 
-def whole(ns):
+def _whole(ns):
     """Return 2,500 trades as the venue frames them: more than ccxt keeps."""
     return [ns(range(start, start + 50)) for start in range(0, 2500, 50)]
 
 
-def single(one):
+def _single(one):
     return [one(n) for n in range(2500)]
 
 
 # venue, its id of the market, symbol, frames, how a trade is subscribed, and the first event
 TRADES = [
     pytest.param(
-        "binance", "BTCUSDT", "BTC/USDT", single(binance_trade), {},
+        "binance", "BTCUSDT", "BTC/USDT", _single(_binance_trade), {},
         {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1},
         {"id": "9000000000", "seq": 9_000_000_000, "ts": T0 * 10**6, "price": 64040.2,
          "size": 0.0024, "side": "sell", "size_unit": None},
         id="binance",
     ),
     pytest.param(
-        "okx", "BTC-USDT-SWAP", "BTC/USDT:USDT", single(okx_trade), {"contractSize": 0.1},
+        "okx", "BTC-USDT-SWAP", "BTC/USDT:USDT", _single(_okx_trade), {"contractSize": 0.1},
         {"op": "subscribe", "args": [{"channel": "trades", "instId": "BTC-USDT-SWAP"}]},
         {"id": "1040968613", "seq": 1_040_968_613, "ts": T0 * 10**6, "price": 64040.2,
          "size": 0.3, "side": "buy", "size_unit": None},
         id="okx-linear-swap",
     ),
     pytest.param(
-        "bybit", "BTCUSDT", "BTC/USDT:USDT", whole(bybit_trades), {"contractSize": 1},
+        "bybit", "BTCUSDT", "BTC/USDT:USDT", _whole(_bybit_trades), {"contractSize": 1},
         {"op": "subscribe", "req_id": 1, "args": ["publicTrade.BTCUSDT"]},
         {"id": "20f43950-d8dd-5b31-9112-000000000000", "seq": 0, "ts": T0 * 10**6,
          "price": 16578.5, "size": 0.001, "side": "sell", "size_unit": None},
         id="bybit-linear-swap",
     ),
     pytest.param(
-        "bybit", "BTCUSDT", "BTC/USD:BTC", whole(bybit_trades), {"contractSize": 1},
+        "bybit", "BTCUSDT", "BTC/USD:BTC", _whole(_bybit_trades), {"contractSize": 1},
         {"op": "subscribe", "req_id": 1, "args": ["publicTrade.BTCUSDT"]},
         {"price": 16578.5, "size": 0.001, "size_unit": "1 USD contracts"},
         id="bybit-inverse-swap",
     ),
     pytest.param(
-        "coinbase", "BTC-USD", "BTC/USD", whole(coinbase_trades), {},
+        "coinbase", "BTC-USD", "BTC/USD", _whole(_coinbase_trades), {},
         {"type": "subscribe", "product_ids": ["BTC-USD"], "channel": "market_trades"},
         {"id": "1069726000", "seq": 1_069_726_000, "ts": 1_786_562_820_000_655_000,
          "price": 63310.25, "size": 0.00000043, "side": "sell", "size_unit": None},
         id="coinbase",
     ),
     pytest.param(
-        "coinbaseexchange", "BTC-USD", "BTC/USD", single(exchange_trade), {},
+        "coinbaseexchange", "BTC-USD", "BTC/USD", _single(_exchange_trade), {},
         {"type": "subscribe", "product_ids": ["BTC-USD"], "channels": ["matches"]},
         {"id": "82047307", "seq": 82_047_307, "ts": 1_580_500_980_000_814_000,
          "price": 9314.78, "size": 0.00513192, "side": "buy", "size_unit": None},
         id="coinbaseexchange",
     ),
     pytest.param(
-        "kraken", "XXBTZUSD", "BTC/USD", whole(kraken_trades), {},
+        "kraken", "XXBTZUSD", "BTC/USD", _whole(_kraken_trades), {},
         {"method": "subscribe", "params": {"channel": "trade", "symbol": ["BTC/USD"]}, "req_id": 1},
         {"id": "4665906", "seq": 4_665_906, "ts": 1_786_562_940_000_706_000,
          "price": 63297.7, "size": 0.00159, "side": "sell", "size_unit": None},
@@ -250,6 +249,33 @@ def test_a_symbol_goes_and_comes_back(kit, venue, ids, quote, leaving):
     assert "unsub" not in str(again).lower()
 
 
+def test_a_late_answer_to_an_unsubscription(kit):
+    """
+    OKX's answer to an unsubscription that arrives after a new subscription undoes nothing.
+    """
+    arg = {"channel": "trades", "instId": "BTC-USDT"}
+
+    async def go():
+        async with kit.Venue() as there:
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            want = kit.Want("trades", "BTC/USDT")
+            ctx = kit.Context([want])
+            async with kit.running(connector, ctx):
+                await there.until_heard(1)
+                await there.say({"event": "subscribe", "arg": arg})
+                await ctx.until(lambda: ctx.lives)
+                ctx.wanted.set([])
+                await there.until_heard(2)
+                ctx.wanted.set([want])
+                await there.until_heard(3)
+                await there.say({"event": "unsubscribe", "arg": arg})
+                await there.until_heard(4)  # once more, as ccxt took it for ended
+            return there.heard
+
+    heard = asyncio.run(go())
+    assert [said["op"] for said in heard] == ["subscribe", "unsubscribe", "subscribe", "subscribe"]
+
+
 def test_one_frame_of_several_kraken_symbols(kit):
     """
     Trades of one Kraken frame keep each its own symbol, though ccxt gives all the first's.
@@ -262,8 +288,8 @@ def test_one_frame_of_several_kraken_symbols(kit):
             ctx = kit.Context([kit.Want("trades", m["symbol"]) for m in markets])
             async with kit.running(connector, ctx):
                 await there.until_heard(1)
-                mixed = kraken_trades([1])
-                mixed["data"] += kraken_trades([2], "ETH/USD")["data"]
+                mixed = _kraken_trades([1])
+                mixed["data"] += _kraken_trades([2], "ETH/USD")["data"]
                 await there.say(mixed)
                 await ctx.until(lambda: ctx.events("trades"))
             return ctx
@@ -303,193 +329,6 @@ def test_kraken_heartbeats_and_refusals(kit):
     assert ctx.failures == [
         ("trades", "ETH/USD", "kraken refused it: Currency pair not supported ETH/USD")
     ]
-
-
-QUOTES = [
-    ("binance", "watchBidsAsks spot", "BTCUSDT", "BTC/USDT",
-     lambda m: (m["b"], m["a"], m["B"], m["A"])),
-    ("okx", "watchTicker spot", "BTC-USDT", "BTC/USDT",
-     lambda m: tuple(m["data"][0][k] for k in ("bidPx", "askPx", "bidSz", "askSz"))),
-    ("bybit", "watchBidsAsks spot", "BTCUSDT", "BTC/USDT",
-     lambda m: (m["data"]["b"][0][0], m["data"]["a"][0][0], m["data"]["b"][0][1],
-                m["data"]["a"][0][1])),
-    ("kraken", "watchTicker spot (v2)", "XXBTZUSD", "BTC/USD",
-     lambda m: tuple(m["data"][0][k] for k in ("bid", "ask", "bid_qty", "ask_qty"))),
-    ("coinbase", "watchTicker spot (Advanced Trade)", "BTC-USD", "BTC/USD",
-     lambda m: tuple(m["events"][0]["tickers"][0][k] for k in
-                     ("best_bid", "best_ask", "best_bid_quantity", "best_ask_quantity"))),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("venue", "case", "id", "symbol", "values"), QUOTES, ids=[case[0] for case in QUOTES]
-)
-def test_todays_quotes(kit, frames_2026, venue, case, id, symbol, values):
-    """
-    Each recorded quote becomes an event with exactly the recorded bid, ask and sizes.
-    """
-    messages = frames_2026[venue, case]["messages"]
-    expected = []
-    for message in messages:
-        try:
-            expected.append(tuple(float(value) for value in values(message)))
-        except (KeyError, IndexError, TypeError):
-            continue  # a confirmation, a status, a heartbeat
-    assert expected
-
-    async def go():
-        async with kit.Venue() as there:
-            connector = kit.connect(venue, there, [kit.market(id, symbol)])
-            ctx = kit.Context([kit.Want("quotes", symbol)])
-            async with kit.running(connector, ctx):
-                await there.until_heard(1)
-                await there.say(*messages)
-                await ctx.until(lambda: len(ctx.events("quotes")) >= len(expected))
-            return ctx
-
-    ctx = asyncio.run(go())
-    quotes = ctx.events("quotes")
-    assert [(q.bid, q.ask, q.bid_size, q.ask_size) for q in quotes] == expected
-    assert ctx.lives == [("quotes", symbol)]
-    assert all(quote.ts > 1_700_000_000_000_000_000 for quote in quotes)
-
-
-@pytest.mark.parametrize(
-    ("venue", "case", "id", "symbol", "rows"),
-    [
-        ("okx", "watchTrades spot", "BTC-USDT", "BTC/USDT",
-         lambda m: [(t["tradeId"], t["px"], t["sz"]) for t in m.get("data", ())]),
-        ("coinbase", "watchTrades spot (Advanced Trade)", "BTC-USD", "BTC/USD",
-         lambda m: [(t["trade_id"], t["price"], t["size"])
-                    for e in m["events"] for t in reversed(e.get("trades", ()))]),
-    ],
-    ids=["okx", "coinbase"],
-)  # fmt: skip
-def test_todays_trades(kit, frames_2026, venue, case, id, symbol, rows):
-    """
-    Each recorded trade becomes an event with exactly the recorded id, price and size.
-    """
-    messages = frames_2026[venue, case]["messages"]
-    expected = [(i, float(p), float(s)) for m in messages for i, p, s in rows(m)]
-    assert expected
-
-    async def go():
-        async with kit.Venue() as there:
-            connector = kit.connect(venue, there, [kit.market(id, symbol)])
-            ctx = kit.Context([kit.Want("trades", symbol)])
-            async with kit.running(connector, ctx):
-                await there.until_heard(1)
-                await there.say(*messages)
-                await ctx.until(lambda: len(ctx.events("trades")) >= len(expected))
-            return ctx
-
-    ctx = asyncio.run(go())
-    assert [(t.id, t.price, t.size) for t in ctx.events("trades")] == expected
-
-
-def test_an_error_frame_is_told_and_not_swallowed(kit):
-    """
-    ccxt's reader would die of Coinbase's error frame without a word; here it ends the run.
-    """
-
-    async def go():
-        async with kit.Venue() as there:
-            connector = kit.connect("coinbase", there, [kit.market("BTC-USD", "BTC/USD")])
-            ctx = kit.Context([kit.Want("trades", "BTC/USD")])
-            async with kit.running(connector, ctx) as task:
-                await there.until_heard(1)
-                await there.say({"type": "error", "message": "rate limit exceeded"})
-                with pytest.raises(Retryable, match="coinbase .*rate limit exceeded"):
-                    await asyncio.wait_for(asyncio.shield(task), 5)
-
-    asyncio.run(go())
-
-
-def test_a_frame_that_makes_no_sense_is_a_bug_with_its_traceback(kit):
-    """
-    What ccxt's handler can't read comes out as it was raised, for the supervisor's log.
-    """
-
-    async def go():
-        async with kit.Venue() as there:
-            connector = kit.connect("coinbase", there, [kit.market("BTC-USD", "BTC/USD")])
-            ctx = kit.Context([kit.Want("trades", "BTC/USD")])
-            async with kit.running(connector, ctx) as task:
-                await there.until_heard(1)
-                await there.say({"channel": "subscriptions", "events": [{}]})
-                with pytest.raises(KeyError):
-                    await asyncio.wait_for(asyncio.shield(task), 5)
-
-    asyncio.run(go())
-
-
-def test_a_dropped_connection_is_retryable_and_the_same_object_runs_again(kit):
-    """
-    A lost connection raises Retryable, and running again subscribes anew without REST calls.
-    """
-
-    async def go():
-        async with kit.Venue() as there:
-            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
-            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
-            async with kit.running(connector, ctx) as task:
-                await there.until_heard(1)
-                there.sockets[0][1].abort()
-                with pytest.raises(Retryable, match="okx can't be reached"):
-                    await asyncio.wait_for(asyncio.shield(task), 5)
-            async with kit.running(connector, ctx):
-                assert await there.until_heard(2) == there.heard[0]
-
-    asyncio.run(go())
-
-
-def test_a_venue_that_hangs_does_not_hold_the_connector(kit):
-    """
-    Cancelling takes less than a second though the venue answers no closing frame.
-    """
-
-    async def go():
-        async with kit.Venue(mute=True) as there:
-            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
-            ctx = kit.Context([kit.Want("trades", "BTC/USDT"), kit.Want("quotes", "BTC/USDT")])
-            async with kit.running(connector, ctx):
-                await there.until_heard(1)
-
-    asyncio.run(go())
-
-
-@pytest.mark.parametrize("status", [403, 451])
-def test_a_venue_that_refuses_the_place_is_fatal(kit, status):
-    """
-    A WebSocket refused with 403 or 451 is not tried again, and the error says what to do.
-    """
-
-    async def go():
-        async with kit.Venue(refuse=status) as there:
-            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
-            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
-            async with kit.running(connector, ctx) as task:
-                with pytest.raises(Fatal, match="okx refuses connections from here") as caught:
-                    await asyncio.wait_for(asyncio.shield(task), 5)
-            assert "kraken" in caught.value.fix
-
-    asyncio.run(go())
-
-
-def test_a_venue_that_is_down_is_retryable(kit):
-    """
-    A WebSocket refused with 503 is worth another try.
-    """
-
-    async def go():
-        async with kit.Venue(refuse=503) as there:
-            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
-            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
-            async with kit.running(connector, ctx) as task:
-                with pytest.raises(Retryable):
-                    await asyncio.wait_for(asyncio.shield(task), 5)
-
-    asyncio.run(go())
 
 
 def test_a_venue_no_test_covers(kit):

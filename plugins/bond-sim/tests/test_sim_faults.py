@@ -9,6 +9,7 @@ import pytest
 from bond_core.clock import ManualClock, SystemClock
 from bond_sim.faults import Fault, flipped, parse_fault
 from bond_sim.simulator import Simulator
+from bond_sim.subscriptions import Subscription
 
 
 def played(open_plain, spoil=None, seconds=6, options=None):
@@ -143,6 +144,28 @@ def test_wrong_faults_are_refused(text):
     """What cannot be read says so."""
     with pytest.raises(ValueError):
         parse_fault(text)
+
+
+def test_asking_twice_counts_twice_and_gives_once(open_plain, intact):
+    """A second subscription of one client is counted, and doubles no frame."""
+
+    async def main():
+        clock = ManualClock()
+        async with (
+            Simulator(clock=clock, seed=3) as simulator,
+            open_plain(simulator.url, "trades:BTC-USDT", "trades:BTC-USDT") as plain,
+        ):
+            about = Subscription("okx", "trades", "BTC-USDT")
+            assert simulator.subscriptions.opened == {about: 2}
+            assert simulator.subscriptions.open == {about: 1}
+            await clock.advance(1)
+            assert await plain.texts() == intact[0]
+            arg = {"channel": "trades", "instId": "BTC-USDT"}
+            await plain.ask({"op": "unsubscribe", "args": [arg]})
+            await plain.text()
+            assert not simulator.subscriptions.open
+
+    asyncio.run(main())
 
 
 def test_close_without_a_word_and_with_a_code(open_plain):

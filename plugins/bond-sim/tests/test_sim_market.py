@@ -68,8 +68,9 @@ def test_a_burst_keeps_ids_growing():
     """The trades after a burst have greater ids than it, and none is used twice."""
     made, slot = market(), NOW_NS // SLOT_NS
     instrument = made.instruments["okx", "BTC-USDT"]
+    slot = next(n for n in range(slot, slot + 100) if made.trades(instrument, n))
     before = [t.id for n in range(slot - 20, slot) for t in made.trades(instrument, n)]
-    burst = [t.id for t in made.burst(instrument, NOW_NS + 7, 500)]
+    burst = [t.id for t in made.burst(instrument, slot * SLOT_NS + 7, 500)]
     after = [t.id for n in range(slot, slot + 20) for t in made.trades(instrument, n)]
     ids = before + burst + after
     assert before

@@ -40,14 +40,15 @@ def made(tmp_path):
     return path
 
 
-async def read(plain, clock, got):
-    """Note every frame with the time it came at."""
+async def read(plain, clock, got, delay_s=0.0):
+    """Note every frame with the time it came at; take so long before each."""
     while True:
+        await asyncio.sleep(delay_s)
         text = await plain.text(within_s=20)
         got.append((clock.now_ns(), text))
 
 
-def watched(open_plain, path, *wires, **options):
+def watched(open_plain, path, *wires, delay_s=0.0, **options):
     """Play a recording by hand to a bare client; return its frames with their times."""
 
     async def main():
@@ -57,7 +58,7 @@ def watched(open_plain, path, *wires, **options):
             Simulator(clock=clock, options=said) as simulator,
             open_plain(simulator.url, *wires) as plain,
         ):
-            reading = asyncio.create_task(read(plain, clock, got))
+            reading = asyncio.create_task(read(plain, clock, got, delay_s))
             player = await simulator.play()
             reading.cancel()
         return got, player, clock.now_ns()
@@ -84,6 +85,14 @@ def test_only_what_was_subscribed_is_sent_at_its_time(open_plain, made):
     assert times == pytest.approx([0.25 + 0.3 * n for n in numbers])
     assert (player.sent, player.unanswered) == (9, 0)
     assert (end_ns - START_NS) / NS == pytest.approx(3.1 + 3)
+
+
+def test_the_clock_waits_for_a_slow_client(open_plain, made):
+    """A client that takes its time still has each frame before the clock moves on."""
+    quick, _, _ = watched(open_plain, made, "trades:BTC-USDT")
+    slow, player, _ = watched(open_plain, made, "trades:BTC-USDT", delay_s=0.02)
+    assert slow == quick
+    assert player.unanswered == 0
 
 
 def test_quotes_can_be_had_by_either_channel(open_plain, made):

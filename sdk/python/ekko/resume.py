@@ -94,6 +94,7 @@ class Subscription:
     revive: Callable[[], Awaitable[Ticket]] | None = None
     policy: ResumePolicy = attrs.field(factory=ResumePolicy)
     _tries: Tries = attrs.field(factory=Tries, init=False)
+    _epoch: str | None = attrs.field(default=None, init=False)  # which life of the server's log
 
     async def records(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield each record once, in order, until the stream is complete.
@@ -173,8 +174,11 @@ class Subscription:
 
     def _saw_connection(self, connection: Connection) -> None:
         self._tries.connected = True
+        headers = connection.headers
+        before, self._epoch = self._epoch, headers.get("Bond-Epoch")
         if self.after is not None:
-            if connection.headers.get("Bond-Replay") == "truncated":
+            began_anew = None not in (before, self._epoch) and before != self._epoch
+            if began_anew or headers.get("Bond-Replay") == "truncated":
                 log.warning(
                     "stream %s: the server no longer has all records after %s; some are lost",
                     self.stream_id,
@@ -182,7 +186,7 @@ class Subscription:
                 )
         elif self.from_ is None:
             # A live client that drops before its first record goes on from where it came in.
-            top = connection.headers.get("Bond-Top-Id")
+            top = headers.get("Bond-Top-Id")
             self.after = top if _position(top) else None
 
     async def _recovers(self, drop: Dropped) -> bool:

@@ -70,6 +70,9 @@ class FakeBond:
     deleted: bool = False
     expires_in_sec: int = 3600
     repeat_last: bool = False  # breaks the promise never to send an id <= after
+    keeps_all: bool = (
+        False  # sends the whole log to live clients, too: records come while they are there
+    )
     tokens: set = attrs.field(factory=set)
     requests: list = attrs.field(factory=list)  # (method, path, body)
     connections: list = attrs.field(factory=list)  # the query of each WebSocket
@@ -156,7 +159,7 @@ class FakeBond:
         await ws.prepare(request)
         self.sockets.append(ws)
         self.open_sockets += 1
-        replays = "after" in request.query or "from" in request.query
+        replays = self.keeps_all or "after" in request.query or "from" in request.query
         start = 0 if replays else len(self.records)
         if self.on_socket is not None:
             self.on_socket()

@@ -132,6 +132,20 @@ def test_leaving_the_loop_closes_the_connection(bond, kit):
     assert run_with(bond, use)[0] == 0
 
 
+def test_closing_a_listener_leaves_no_task(bond, kit):
+    """When `aclose()` returns, everything that the loop started has ended."""
+    bond.records = [kit.a_record(1000)]
+
+    async def run():
+        events = listen("BTC price", api_url=bond.url, from_="now-60s")
+        await anext(events)
+        await events.aclose()
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    with bond.running_in_a_thread():
+        assert asyncio.run(run()) == set()
+
+
 def test_a_client_outlives_its_event_loop(bond):
     """Without `async with`, a global client may be used by one asyncio.run after another."""
     with bond.running_in_a_thread():
@@ -299,6 +313,30 @@ def test_what_must_not_happen_twice_is_not_repeated(bond, kit):
 
     outcome, pauses = ask(bond, kit.a_problem(429), repeatable=False)
     assert (outcome["msgs_in"], len(pauses)) == (245, 1)
+
+
+@pytest.mark.parametrize(("repeatable", "attempts"), [(True, 3), (False, 1)])
+def test_a_request_that_may_have_arrived_is_repeated_only_if_harmless(repeatable, attempts):
+    """A connection that breaks off after the request leaves open what the server did."""
+    heard = []
+
+    async def break_off(reader, writer):
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    async def no_sleep(seconds):
+        pass
+
+    async def run():
+        async with await asyncio.start_server(break_off, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            transport = Transport(api_url=url, sleep=no_sleep)
+            with pytest.raises(APIConnectionError) as caught:
+                await transport.request("POST", "/x", repeatable=repeatable)
+            return caught.value
+
+    assert asyncio.run(run()).may_have_arrived
+    assert len(heard) == attempts
 
 
 @pytest.mark.parametrize(

@@ -281,6 +281,23 @@ def test_records_that_are_no_longer_kept_are_told(bond, kit, caplog):
     assert "no longer has all records after 1000-0" in caplog.text
 
 
+@pytest.mark.parametrize(("epoch", "is_told"), [("a1", False), ("b2", True)])
+def test_a_log_that_began_anew_is_told(bond, kit, caplog, epoch, is_told):
+    """A server that comes back with an empty log has lost what came in between."""
+    bond.accept_headers = {"Bond-Epoch": "a1"}
+    bond.records = [kit.a_record(1000), kit.a_record(2000)]
+    bond.faults.append(kit.Fault(1, None))
+    bond.on_socket = lambda: bond.accept_headers.update({"Bond-Epoch": epoch})
+
+    async def run():
+        async with bond.running():
+            await ids_of(bond.client().subscribe(bond.stream_id, from_="now-60s"), limit=2)
+
+    asyncio.run(run())
+
+    assert ("no longer has all records after 1000-0" in caplog.text) == is_told
+
+
 def test_a_frame_that_is_no_record_is_an_error():
     """Something else than a Bond server is told apart, not retried for ever."""
     dial = scripted_dial(["<html>"])

@@ -84,7 +84,7 @@ def test_ctrl_c_ends_a_waiting_loop(bond):
 
 
 def test_a_script_that_ends_in_its_loop_ends(bond, kit):
-    """A generator that nobody closed doesn't keep the interpreter alive."""
+    """A generator that nobody closed is closed, and doesn't keep the interpreter alive."""
     bond.records = [kit.a_record(1000)]
     script = (
         "from ekko import listen_sync\n"
@@ -101,7 +101,10 @@ def test_a_script_that_ends_in_its_loop_ends(bond, kit):
             check=False,
         )
 
+        assert wait_until(lambda: bond.open_sockets == 0)
+
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "1000-0", "")
+    assert bond.sockets[0].close_code == 1000  # it said goodbye
 
 
 def test_errors_come_out_of_the_loop(bond, kit, unused_port):

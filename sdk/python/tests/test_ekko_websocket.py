@@ -73,8 +73,8 @@ def test_a_refused_handshake_tells_its_status(bond, unused_port):
 
     async def run():
         async with bond.running():
-            async with dial(f"{bond.url.replace('http', 'ws')}/nowhere?token=17.secret"):
-                pass
+            nowhere = f"{bond.url.replace('http', 'ws')}/nowhere?token=17.secret"
+            await dial(nowhere).__aenter__()
 
     with pytest.raises(Dropped) as caught:
         asyncio.run(run())

@@ -1,0 +1,187 @@
+"""What a spec may say: its keys as users write them, and how each value is read.
+
+A `*_sec` key takes a number of seconds or a duration (`"1m30s"`) and is held as whole
+milliseconds. None is a key that was left out, or `null`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, NewType
+
+import attrs
+from cattrs import Converter
+
+from bond_core.model.instrument import parse_symbol
+from bond_core.settings import setting
+from bond_core.spec.duration import parse_duration_ms
+from bond_core.structuring import MisfitError, must_be, shown, strict_converter, text_of
+
+MIN_INTERVAL_MS, MAX_INTERVAL_MS = 100, 86_400_000
+
+Milliseconds = NewType("Milliseconds", int)
+Interval = NewType("Interval", int)
+Timeframe = NewType("Timeframe", int)
+Symbol = NewType("Symbol", str)
+Json = NewType("Json", dict[str, Any])
+Texts = tuple[str, ...] | None
+
+_MAX_DEPTH = 16
+_COUNTED_BAR = re.compile(
+    r"\s*[\d.,_]+\s*(t|ticks?|trades?|v|vols?|volume|dollars?)\s*", re.IGNORECASE
+)
+
+
+@attrs.frozen(kw_only=True)
+class SourceInput:
+    """One entry of `sources`."""
+
+    type: str
+    name: str | None = None
+    symbols: tuple[Symbol, ...] | None = None
+    exchanges: Texts = None
+    fallback: Texts = None
+    exclude_exchanges: Texts = None
+    chain: str | None = None
+    event_types: Texts = None
+    accounts: Texts = None
+    query: str | None = None
+    url: str | None = None
+    mapping: Json | None = None
+    interval_sec: Milliseconds | None = None
+    lateness_sec: Milliseconds | None = None
+    stale_sec: Milliseconds | None = None
+    simulate: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
+class SpecInput:
+    """A spec, and what a request says beside it."""
+
+    sources: tuple[SourceInput, ...]
+    symbols: tuple[Symbol, ...] | None = None
+    interval_sec: Interval | None = None
+    timeframes: tuple[Timeframe, ...] | None = None
+    window_sec: Milliseconds | None = None
+    fields: Texts = None
+    filter: Json | None = None
+    alerts: tuple[Json, ...] | None = None
+    derived: Texts = None
+    depth: int | None = setting(default=None, ge=1, doc="Levels of an order book")
+    mode: Literal["windows", "raw"] | None = None
+    late: Literal["drop", "update", "side"] | None = None
+    sinks: tuple[Json, ...] | None = None
+    simulate: bool | None = None
+
+    # Outside the hash: how long a stream lives, not what it is.
+    ephemeral: bool | None = None
+    duration_sec: Milliseconds | None = None
+    replay_sec: Milliseconds | None = None
+    label: str | None = None
+
+
+def spec_converter() -> Converter:
+    """Return a converter that reads `SpecInput`."""
+    converter = strict_converter()
+    for kind, hook in (
+        (Milliseconds, _milliseconds_of),
+        (Interval, _interval_of),
+        (Timeframe, _timeframe_of),
+        (Symbol, _symbol_of),
+        (Json, _json_of),
+    ):
+        converter.register_structure_hook(kind, hook)
+    return converter
+
+
+def _milliseconds_of(value: object, _: object) -> int:
+    ms = parse_duration_ms(value)
+    if ms is None or ms < 0:
+        raise _no_duration("a number of seconds or a duration such as 1m30s", value)
+    return ms
+
+
+def _interval_of(value: object, _: object) -> int:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # Before anything is made of it: a number may be infinite, or have hundreds of digits.
+        thousandfold = value * 1000
+        if not MIN_INTERVAL_MS <= thousandfold <= MAX_INTERVAL_MS:
+            raise _out_of_range(value, is_short=not thousandfold > MAX_INTERVAL_MS)
+    ms = parse_duration_ms(value)
+    if ms is None:
+        raise _no_duration("a number of seconds or a duration such as 1m30s", value)
+    return _in_range(ms, value)
+
+
+def _timeframe_of(value: object, _: object) -> int:
+    text = text_of(value)
+    ms = parse_duration_ms(text)
+    if ms is None and _COUNTED_BAR.fullmatch(text):
+        detail = f"{shown(text)}: tick and volume bars can't be had yet; a timeframe is a time"
+        raise MisfitError(f"{detail}, such as 1m", text=shown(text), code="unsupported")
+    if ms is None:
+        raise _no_duration("a duration such as 1m", value)
+    return _in_range(ms, value)
+
+
+def _no_duration(what: str, value: object) -> MisfitError:
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return must_be(what, value)
+    return MisfitError(
+        f"must be {what}, in whole milliseconds, was {shown(value)}", text=shown(value)
+    )
+
+
+def _in_range(ms: int, value: object) -> int:
+    if not MIN_INTERVAL_MS <= ms <= MAX_INTERVAL_MS:
+        raise _out_of_range(value, is_short=ms < MIN_INTERVAL_MS)
+    return ms
+
+
+def _out_of_range(value: object, *, is_short: bool) -> MisfitError:
+    return MisfitError(
+        f"must be from 0.1 s to 86,400 s, was {shown(value)}",
+        text=shown(value),
+        did_you_mean=("100ms" if is_short else "1d",),
+        code="interval_out_of_range",
+    )
+
+
+def _symbol_of(value: object, _: object) -> str:
+    symbol = text_of(value).strip().upper()
+    if parse_symbol(symbol) is None:
+        near = re.sub(r"[\s_\-/\\]+", "/", symbol)
+        raise MisfitError(
+            f"{shown(value)!r} is not a symbol, such as BTC/USDT, BTC/USDT:USDT or AAPL",
+            text=shown(value),
+            did_you_mean=(near,) if parse_symbol(near) else (),
+        )
+    return symbol
+
+
+def _json_of(value: object, _: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise must_be("an object", value)
+    _check_json(value, 1)
+    return dict(value)
+
+
+def _check_json(value: object, depth: int) -> None:
+    """Refuse what could not be written as JSON again, and so not be hashed."""
+    if depth > _MAX_DEPTH:
+        raise MisfitError(f"is nested deeper than {_MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            text_of(key)
+            _check_json(item, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_json(item, depth + 1)
+    elif isinstance(value, str):
+        text_of(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise MisfitError(f"has a number that is not finite: {value}")
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        raise MisfitError(f"has a {type(value).__name__}, which JSON doesn't have")

@@ -1,0 +1,307 @@
+"""Decide what a stream is from what its sentence asks for: which sources, symbols and fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import attrs
+
+from bond_core.plugin.specs import Channel
+from bond_server.language.draft import Asked, Draft
+from bond_server.language.families import CHAINS, EVENT_TYPES, SWAP_WORDS, Family
+from bond_server.language.items import Reading, Symbol
+from bond_server.language.pace import Pace, pace
+from bond_server.language.symbols import unified
+
+_T = TypeVar("_T")
+
+DEFAULT_QUOTE = "USDT"
+MAX_SOURCES = 8
+_MARKET_WORDS = ("price", "bid", "ask")
+
+
+@attrs.frozen(kw_only=True)
+class PlannedSource:
+    """One source of the stream; `words` are those it was asked for."""
+
+    type: str
+    family: str
+    words: tuple[str, ...]
+    symbols: tuple[str, ...] = ()
+    exchanges: tuple[str, ...] = ()
+    exclude_exchanges: tuple[str, ...] = ()
+    chain: str | None = None
+    event_types: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    query: str | None = None
+    url: str | None = None
+    interval_sec: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """A stream as its sentence describes it, everything decided.
+
+    Attributes:
+        names: What was mentioned, and the symbol that it became.
+        traded: Those mentions whose markets are meant; posts alone are about the others.
+        whole: Whether all that its markets bring by default was asked for.
+        interval_sec: None where records don't come by the clock (`100ticks`, raw).
+    """
+
+    symbols: tuple[str, ...]
+    names: Mapping[Symbol, str]
+    traded: tuple[Symbol, ...]
+    sources: tuple[PlannedSource, ...]
+    words: tuple[str, ...]
+    fields: tuple[str, ...] | None
+    whole: bool
+    interval_sec: float | None
+    timeframes: tuple[str, ...]
+    aggregates: tuple[str, ...]
+    window_sec: float | None
+    duration_sec: float | None
+    replay_sec: float | None
+    depth: int | None
+    raw: bool
+    derived: tuple[str, ...]
+    filters: tuple[Mapping[str, object], ...]
+    any_filter: bool
+    alerts: tuple[Mapping[str, object], ...]
+    assumed: tuple[str, ...]
+
+
+Choices = dict[str, list[Asked]]
+"""Which words each family is asked for, in the order of their mention."""
+
+
+def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) -> Plan | None:
+    """Return what was asked for, or None with the reasons noted in the reading."""
+    mentions = _mentions(draft)
+    asked = _asked(draft)
+    if not mentions:
+        _refuse_no_symbol(reading, draft)
+        return None
+    choices = _families(reading, asked, mentions)
+    times = pace(reading, draft, choices)
+    names = _names(reading, draft, choices, mentions)
+    sources = tuple(
+        source
+        for family in choices
+        for source in _sources(reading, draft, reading.vocabulary.families[family],
+                               choices[family], names, times)
+    )  # fmt: skip
+    if len(sources) > MAX_SOURCES:
+        detail = f"a stream has at most {MAX_SOURCES} sources, this one {len(sources)}"
+        reading.refuse("too_many_sources", detail)
+    if reading.troubles:
+        return None
+    whole = any(a.word == "market" for a in draft.asked) and _is_default(reading, choices)
+    assumed = _assumed(draft, sources, names, asked, default_exchanges)
+    _warn_of_chain(reading, sources, mentions)
+    return Plan(
+        symbols=_distinct(names.values()), names=names, traded=_traded(draft, mentions), sources=sources,
+        words=_distinct(a.word for a in asked if a.word != "custom"),
+        fields=None if whole else _fields(reading, choices), whole=whole,
+        interval_sec=times.interval_sec, timeframes=times.timeframes,
+        aggregates=_distinct(draft.aggregates), window_sec=draft.window_s,
+        duration_sec=draft.duration_s, replay_sec=draft.replay_s, depth=draft.depth,
+        raw=draft.raw, derived=_distinct(draft.derived), filters=tuple(draft.filters),
+        any_filter=draft.any_filter, alerts=tuple(draft.alerts),
+        assumed=(*assumed, *times.assumed),
+    )  # fmt: skip
+
+
+def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _mentions(draft: Draft) -> tuple[Symbol, ...]:
+    """Return what was mentioned; `bitcoin` beside `BTC/EUR` is one mention and not two."""
+    found = _distinct(symbol for _, symbol in draft.symbols)
+    priced = {(s.base, s.kind) for s in found if s.quote is not None}
+    return tuple(s for s in found if s.quote or s.swap or (s.base, s.kind) not in priced)
+
+
+def _asked(draft: Draft) -> list[Asked]:
+    """Return the words that were asked for, those implied by the rest included."""
+    asked: list[Asked] = []
+    for each in sorted(draft.asked, key=lambda a: a.place):
+        words = _MARKET_WORDS if each.word == "market" else (each.word,)
+        asked += [Asked(word, each.place, each.family) for word in words]
+    words = {each.word for each in asked}
+    end = 1 + max((each.place for each in asked), default=0)
+    if not asked or (draft.bars and words.isdisjoint({"price", "volume", "trades", "vwap"})):
+        asked.append(Asked("price", end))
+    if (draft.accounts or draft.query) and words.isdisjoint({"tweets", "news"}):
+        asked.append(Asked("tweets", end))
+    if draft.urls and "custom" not in words:
+        asked.append(Asked("custom", end))
+    return asked
+
+
+def _refuse_no_symbol(reading: Reading, draft: Draft) -> None:
+    if reading.troubles:
+        return
+    maybe = [i for i in reading.items if i.kind == "maybe" and i.symbol]
+    near = tuple(i.symbol.base for i in maybe if i.symbol) or ("BTC", "ETH", "SOL")
+    understood = draft.asked or draft.intervals or draft.urls
+    if not understood:
+        detail = "I don't understand this as a stream of market data"
+        reading.refuse("not_understood", detail)
+        return
+    reading.refuse("missing_symbol", "of what? Name a symbol, such as BTC", did_you_mean=near)
+
+
+def _families(reading: Reading, asked: Iterable[Asked], mentions: Iterable[Symbol]) -> Choices:
+    kinds = {symbol.kind for symbol in mentions}
+    choices: Choices = {}
+    for each in asked:
+        if each.family is not None:
+            choices.setdefault(each.family, []).append(each)
+            continue
+        found = [family for family, _ in reading.vocabulary.carriers(each.word)]
+        markets = [f for f in found if f.of in {"market", "stock"}]
+        fitting = [f for f in markets if {"market": "crypto", "stock": "stock"}[f.of] in kinds]
+        chosen = _one_of_each(fitting) if markets else found[:1]
+        if not chosen:
+            reading.refuse("unsupported", f"stocks have no {each.word.replace('_', ' ')}")
+        for family in chosen:
+            choices.setdefault(family.type, []).append(each)
+    return choices
+
+
+def _one_of_each(families: Iterable[Family]) -> list[Family]:
+    """Return the first family of crypto markets and the first of stocks."""
+    first: dict[str, Family] = {}
+    for family in families:
+        first.setdefault(family.of, family)
+    return list(first.values())
+
+
+def _names(
+    reading: Reading, draft: Draft, choices: Choices, mentions: tuple[Symbol, ...]
+) -> dict[Symbol, str]:
+    """Return each mention's symbol: of its market where one is listened to, else the asset."""
+    families = [reading.vocabulary.families[name] for name in choices]
+    kinds = {"crypto" for f in families if f.of == "market"}
+    kinds |= {"stock" for f in families if f.of == "stock"}
+    swap = draft.swap or any(a.word in SWAP_WORDS for words in choices.values() for a in words)
+    traded = _traded(draft, mentions)
+    return {
+        symbol: unified(symbol, quote=draft.quote or DEFAULT_QUOTE, swap=swap)
+        if symbol.kind in kinds and symbol in traded
+        else symbol.base
+        for symbol in mentions
+    }
+
+
+def _traded(draft: Draft, mentions: Iterable[Symbol]) -> tuple[Symbol, ...]:
+    """Return the symbols whose markets are meant: not those that only posts are about."""
+    everything = tuple(mentions)
+    topics = {symbol.base for symbol in draft.about}
+    apart = {symbol.base for _, symbol in draft.symbols if symbol not in draft.about}
+    return tuple(s for s in everything if s.base in apart or s.base not in topics) or everything
+
+
+def _sources(
+    reading: Reading, draft: Draft, family: Family, asked: list[Asked],
+    names: Mapping[Symbol, str], times: Pace,
+) -> list[PlannedSource]:  # fmt: skip
+    words = _distinct(each.word for each in asked)
+    base = PlannedSource(
+        type=family.type, family=family.type, words=words,
+        symbols=_symbols_of(family, draft, names), interval_sec=times.own.get(family.type),
+    )  # fmt: skip
+    if family.of in {"market", "stock"}:
+        return _market_sources(draft, family, base, mixed=len({s.kind for s in names}) > 1)
+    if family.type == "onchain":
+        event_types = _distinct(EVENT_TYPES[w] for w in words if w in EVENT_TYPES)
+        chosen = () if "onchain" in words else event_types
+        return [attrs.evolve(base, symbols=(), chain=_chain(draft, names), event_types=chosen)]
+    if family.type == "custom":
+        return [attrs.evolve(base, url=url) for url in draft.urls] or [base]
+    if family.type in {"twitter", "nitter"}:
+        return [attrs.evolve(base, accounts=_distinct(draft.accounts), query=draft.query)]
+    if family.type == "news" and "tweets" not in {a.word for a in draft.asked}:
+        return [attrs.evolve(base, query=draft.query)]
+    return [base]
+
+
+def _market_sources(
+    draft: Draft, family: Family, base: PlannedSource, *, mixed: bool
+) -> list[PlannedSource]:
+    """Exchanges are of crypto markets; providers of stocks, or of crypto where it is alone."""
+    if draft.providers and (family.of == "stock" or not (mixed or draft.venues)):
+        return [attrs.evolve(base, type=name) for name in _distinct(draft.providers)]
+    if family.of == "stock":
+        return [base]
+    excluded = _distinct(draft.excluded)
+    venues = tuple(v for v in _distinct(draft.venues) if v not in excluded)
+    return [attrs.evolve(base, exchanges=venues, exclude_exchanges=excluded)]
+
+
+def _symbols_of(family: Family, draft: Draft, names: Mapping[Symbol, str]) -> tuple[str, ...]:
+    if family.of == "nothing" or all(c.scope == "stream" for c in family.channels):
+        return ()
+    if family.of == "asset":
+        posts = any(c.kind in {"post", "trend"} for c in family.channels)
+        return _distinct(s.base for s in (draft.about if posts and draft.about else names))
+    kind = "crypto" if family.of == "market" else "stock"
+    traded = _traded(draft, names)
+    return _distinct(n for s, n in names.items() if s.kind == kind and s in traded)
+
+
+def _chain(draft: Draft, names: Mapping[Symbol, str]) -> str | None:
+    """Return the chain that was named, or the one that the only asset is."""
+    if draft.chain is not None:
+        return CHAINS[draft.chain.base]
+    bases = {symbol.base for symbol in names}
+    return "sol" if bases == {"SOL"} else None
+
+
+def _warn_of_chain(
+    reading: Reading, sources: Iterable[PlannedSource], mentions: Iterable[Symbol]
+) -> None:
+    if any(s.family == "onchain" and s.chain is None for s in sources):
+        names = ", ".join(_distinct(m.base for m in mentions))
+        detail = f"on-chain activity is that of the source's own chain (Solana), not of {names}"
+        reading.warn("assumed_chain", detail)
+
+
+def _is_default(reading: Reading, choices: Choices) -> bool:
+    return all(channel.default for channel in _channels(reading, choices))
+
+
+def _fields(reading: Reading, choices: Choices) -> tuple[str, ...]:
+    return _distinct(f for channel in _channels(reading, choices) for f in channel.fields)
+
+
+def _channels(reading: Reading, choices: Choices) -> list[Channel]:
+    found = []
+    for name, asked in choices.items():
+        family = reading.vocabulary.families[name]
+        for each in asked:
+            of_word = [c for c in family.channels if each.word in c.words.values()]
+            found += of_word or list(family.channels)
+    return found
+
+
+def _assumed(
+    draft: Draft, sources: Iterable[PlannedSource], names: Mapping[Symbol, str],
+    asked: Iterable[Asked], default_exchanges: Iterable[str],
+) -> list[str]:  # fmt: skip
+    notes = []
+    pairs = [s for s, name in names.items() if s.kind == "crypto" and "/" in name]
+    if draft.quote is None and any(s.quote is None for s in pairs):
+        notes.append(f"quote={DEFAULT_QUOTE}")
+    if not draft.swap and any(a.word in SWAP_WORDS for a in asked) and pairs:
+        notes.append("market=swap")
+    for source in sources:
+        if source.type == "ccxt" and not source.exchanges:
+            notes.append(f"exchanges={','.join(default_exchanges)} (default)")
+        if source.type == "equities":
+            notes.append("provider=the first one installed that has its key")
+    notes += [f"{s.base} is a stock" for s in names if s.kind == "stock" and not s.listed]
+    return notes

@@ -1,0 +1,90 @@
+"""Make the error that a refused sentence gets, with a sentence beside it that works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import attrs
+
+from bond_core.errors import Problem, RequestError
+from bond_server.language.draft import Draft
+from bond_server.language.items import Reading, Trouble
+from bond_server.language.sentence import condition
+
+EXAMPLE = "BTC price + tweets every 5s"
+_FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are what matters
+_ROUNDS = 3
+_MOST_PROBLEMS = 10
+
+Refused = Callable[[str], Reading | None]
+"""Says why a sentence would be refused, None if it would not."""
+
+
+def plain_error(code: str, detail: str, fix: str) -> RequestError:
+    """Return an error about the sentence as a whole."""
+    problem = Problem(detail=detail, pointer="/natural_language", did_you_mean=(fix,))
+    return RequestError(detail, code=code, problems=(problem,), fix=fix)
+
+
+def error_of(reading: Reading, draft: Draft, *, refused: Refused) -> RequestError:
+    """Return the error for what was noted in a reading; its fix is understood."""
+    troubles = _sorted(reading.troubles)
+    code = troubles[0].code
+    fix = next(fix for fix in _candidates(reading, draft, code, refused) if refused(fix) is None)
+    problems = [trouble.problem for trouble in troubles[:_MOST_PROBLEMS]]
+    if code in {"out_of_scope", "missing_symbol"}:
+        near = tuple(dict.fromkeys((fix, *problems[0].did_you_mean)))
+        problems[0] = attrs.evolve(problems[0], did_you_mean=near)
+    return RequestError(problems[0].detail, code=code, problems=problems, fix=fix)
+
+
+def _sorted(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Return the gravest first; then in the order of the sentence."""
+    ranked = sorted(
+        troubles, key=lambda t: (t.code not in _FIRST, t.problem.span or (0, 0))
+    )
+    if ranked[0].code == "out_of_scope":
+        return [t for t in ranked if t.code == "out_of_scope"]
+    return ranked
+
+
+def _candidates(
+    reading: Reading, draft: Draft, code: str, refused: Refused
+) -> Iterator[str]:
+    """Yield sentences that may be what was meant, the nearest first; the last one works."""
+    if code != "out_of_scope":
+        text, why = reading.text.strip(), reading if reading.text.strip() == reading.text else None
+        why = why or refused(text)
+        for _ in range(_ROUNDS):
+            if why is None:
+                break
+            text = _mended(text, why)
+            yield text
+            why = refused(text)
+    symbol = draft.symbols[0][1].base if draft.symbols else "BTC"
+    conditions = [*draft.alerts, *draft.filters]
+    if code == "out_of_scope" and conditions and "field" in conditions[0]:
+        said = condition(conditions[0], reading.vocabulary).removeprefix("price ")
+        yield f"alert me when {symbol} {said}"
+    words = " + ".join(dict.fromkeys(reading.vocabulary.spelling(a.word) for a in draft.asked))
+    yield f"{symbol} {words or 'price'} every 5s"
+    yield f"{symbol} price every 5s"
+    yield EXAMPLE
+
+
+def _mended(text: str, why: Reading) -> str:
+    """Return the sentence with every reason to refuse it mended, as far as it is known how."""
+    edits = [t.edit for t in why.troubles if t.edit is not None]
+    if any(t.code == "missing_symbol" for t in why.troubles):
+        near = next(t.problem.did_you_mean for t in why.troubles if t.code == "missing_symbol")
+        return f"{near[0]} {text}"
+    end = len(why.folded.text) + 1
+    for start, stop, by in sorted(edits, reverse=True):
+        if stop > end or start >= stop:
+            continue
+        first, last = why.folded.original(start, stop)
+        text = f"{text[:first]}{by}{text[last:]}"
+        end = start
+    return " ".join(text.split())
+
+

@@ -1,0 +1,203 @@
+"""Rules about thresholds: `only when price is above 70k`, `alert me when ETH drops below 2500`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bond_server.language.draft import Draft, Rule
+from bond_server.language.durations import UNITS, plain, written
+from bond_server.language.items import Item, Reading
+
+# Which record field a word's thresholds look at.
+CONDITION_FIELDS: Mapping[str, str] = {
+    "price": "price_avg", "volume": "volume_sum", "bid": "bid_avg", "ask": "ask_avg",
+    "onchain": "onchain_count", "transfers": "onchain_count", "blocks": "onchain_count",
+    "tx": "onchain_count", "custom": "custom_count",
+}  # fmt: skip
+_LOOSE = ("filler", "mark")
+_LARGEST = 1e15  # beyond it, a float no longer tells one from the next
+_CHANGE_WINDOW_S = 60.0
+
+
+def conditions(reading: Reading, draft: Draft) -> None:
+    """Read every comparison as a filter, or as an alert where one is asked for."""
+    alerting = False
+    for at, item in list(reading.every("compare", "change", "key")):
+        if item.role is not None:
+            continue
+        if item.kind == "change":
+            found = _change(reading, at, item)
+        elif item.kind == "compare" or item.written == "over":
+            found = _comparison(reading, at, item)
+        else:
+            continue
+        if found is None:
+            continue
+        condition, last = found
+        trigger = _trigger(reading, at)
+        goes_on = trigger is None and alerting
+        alerting = goes_on or (trigger is not None and trigger.name == "alert")
+        either = _joined_by_or(reading, at)
+        if alerting and goes_on and not either:
+            _also(draft.alerts[-1], condition)
+            draft.alerts[-1] |= _alert_limits(reading, last)
+        elif alerting:
+            draft.alerts.append({**condition, **_alert_limits(reading, last)})
+        else:
+            draft.any_filter |= either and bool(draft.filters)
+            draft.filters.append(condition)
+
+
+def _also(alert: dict[str, object], condition: dict[str, object]) -> None:
+    """Add a condition to an alert that fires when all of them hold."""
+    both = alert.pop("all", None)
+    if not isinstance(both, list):
+        keys = ("field", "op", "value", "window_sec")
+        both = [{key: alert.pop(key) for key in keys if key in alert}]
+    alert["all"] = [*both, condition]
+
+
+def _comparison(reading: Reading, at: int, item: Item) -> tuple[dict[str, object], int] | None:
+    value_at = reading.skip(at + 1, over=_LOOSE)
+    negative = value_at > at + 1 and reading.items[value_at - 1].written == "-"
+    value = _value(reading, value_at)
+    if value is None:
+        return None
+    field, last = _field(reading, at, value_at)
+    op = item.name if item.kind == "compare" else ">"
+    value = -value if negative else value
+    for taken in reading.items[at : value_at + 1]:
+        taken.take("condition", f"{field} {op} {plain(value)}")
+    return {"field": field, "op": op, "value": plain(round(value, 9))}, last
+
+
+def _value(reading: Reading, at: int) -> float | None:
+    """Return a number; after a comparison `2.5m` is two and a half millions."""
+    item = reading.free(at)
+    if item is None or item.unit == "%":
+        return None
+    if item.kind == "number":
+        return item.number if item.number < _LARGEST else None
+    if item.kind == "duration" and item.unit == "M":
+        return item.number * 1e6
+    if item.kind == "duration" and item.unit == "m":
+        return item.number / 60 * 1e6
+    return None
+
+
+def _field(reading: Reading, at: int, value_at: int) -> tuple[str, int]:
+    """Return what is compared, and the place where the comparison ends."""
+    before = reading.free(reading.skip(at - 1, over=("filler", "mark", "symbol"), step=-1))
+    if before is not None and before.kind in {"field", "source"}:
+        return _record_field(reading, before), value_at
+    after = reading.free(value_at + 1)
+    if after is not None and after.kind in {"field", "source"}:
+        return _record_field(reading, after), value_at
+    return CONDITION_FIELDS["price"], value_at
+
+
+def _record_field(reading: Reading, item: Item) -> str:
+    word = item.name.split()[0]
+    if item.kind == "source":
+        named = reading.vocabulary.families[item.name].named
+        word = named[0] if named else "price"
+    if word in CONDITION_FIELDS or word == "market":
+        return CONDITION_FIELDS.get(word, "price_avg")
+    fields = [f for _, channel in reading.vocabulary.carriers(word) for f in channel.fields]
+    return word if word in fields or not fields else fields[0]
+
+
+def _change(reading: Reading, at: int, item: Item) -> tuple[dict[str, object], int] | None:
+    """Read `moves more than 1% in 5 minutes`, `drops 5% within an hour`."""
+    value_at = reading.skip(at + 1, over=(*_LOOSE, "compare"))
+    value = reading.free(value_at)
+    if value is None or value.kind != "number" or value.unit != "%":
+        return None
+    last, window = value_at, None
+    over_at = reading.skip(value_at + 1)
+    over = reading.free(over_at)
+    if over is not None and over.is_key("in", "over", "for"):
+        length_at = reading.skip(over_at + 1)
+        if (follower := reading.free(length_at)) and follower.is_key("last"):
+            length_at = reading.skip(length_at + 1)
+        window = _seconds(reading.free(length_at))
+        last = length_at if window is not None else last
+    field, _ = _field(reading, at, value_at)
+    amount = -value.number if item.name == "<" else value.number
+    condition: dict[str, object] = {"field": field, "op": item.name, "value": plain(amount)}
+    if window is None:
+        window = _CHANGE_WINDOW_S
+        reading.warn("defaulted_window", f"a change within {written(window)}", value)
+    condition["window_sec"] = plain(window)
+    for taken in reading.items[at : last + 1]:
+        taken.take("condition", f"{field} {item.name} {plain(amount)}%")
+    return condition, last
+
+
+def _seconds(item: Item | None) -> float | None:
+    if item is None:
+        return None
+    if item.kind == "duration" and item.unit != "M":
+        return item.number
+    return UNITS[item.name] if item.kind == "unit" else None
+
+
+def _trigger(reading: Reading, at: int) -> Item | None:
+    """Take the words that lead to this condition, and return the one that says what it is."""
+    found = None
+    for place in range(at - 1, -1, -1):
+        item = reading.items[place]
+        if item.kind in {"compare", "change"}:
+            break
+        if item.is_key("alert"):
+            item.take("condition")
+            return item
+        if item.role is None and item.is_key("when", "only") and found is None:
+            item.take("condition")
+            found = item
+    return found
+
+
+def _joined_by_or(reading: Reading, at: int) -> bool:
+    for place in range(at - 1, -1, -1):
+        item = reading.items[place]
+        if item.role == "condition" and item.kind in {"number", "duration"}:
+            return False
+        if item.is_key("or"):
+            return True
+    return False
+
+
+def _alert_limits(reading: Reading, at: int) -> dict[str, object]:
+    """Read `for 30s` and `at most once an hour` behind an alert's condition."""
+    limits: dict[str, object] = {}
+    place = reading.skip(at + 1, over=(*_LOOSE, "join"))
+    item = reading.free(place)
+    if item is not None and item.is_key("for"):
+        length_at = reading.skip(place + 1)
+        seconds = _seconds(reading.free(length_at))
+        if seconds:
+            limits["for_sec"] = plain(seconds)
+            _take(reading, place, length_at, f"for {written(seconds)}")
+            place = reading.skip(length_at + 1, over=(*_LOOSE, "join"))
+    item = reading.free(place)
+    if item is not None and item.kind == "compare" and item.name == "<=":
+        first, place = place, reading.skip(place + 1)
+        item = reading.free(place)
+        if item is not None and item.is_key("once", "every"):
+            length_at = reading.skip(place + 1)
+            if (follower := reading.free(length_at)) and follower.is_key("every"):
+                length_at = reading.skip(length_at + 1)
+            seconds = _seconds(reading.free(length_at))
+            if seconds:
+                limits["cooldown_sec"] = plain(seconds)
+                _take(reading, first, length_at, f"at most once every {written(seconds)}")
+    return limits
+
+
+def _take(reading: Reading, first: int, last: int, meaning: str) -> None:
+    for item in reading.items[first : last + 1]:
+        item.take("condition", meaning)
+
+
+CONDITION_RULES: tuple[Rule, ...] = (conditions,)

@@ -1,0 +1,197 @@
+"""Rules about symbols, and about what is left over when every other rule has had its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from bond_server.language.draft import Draft, Rule
+from bond_server.language.items import Item, Reading, Symbol
+from bond_server.language.nearest import nearest
+from bond_server.language.words import CURRENCIES, SOFT
+
+_LOOSE = ("filler", "mark", "join")
+_TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
+
+
+def swaps(reading: Reading, draft: Draft) -> None:
+    """Read `perp`: the swap market is meant."""
+    for _at, item in list(reading.every("swap")):
+        draft.swap = True
+        item.take("symbol", "swap")
+
+
+def currencies(reading: Reading, draft: Draft) -> None:
+    """Read `in euros`, `vs USD`, `BTC USDT`."""
+    for at, item in list(reading.every("currency")):
+        code = CURRENCIES[item.name] if item.name in CURRENCIES else item.name
+        lead = reading.free(reading.skip(at - 1, step=-1))
+        before = reading.items[at - 1] if at else None
+        led = lead is not None and (lead.is_key("in", "against", "over") or lead.written == "/")
+        if led and lead is not None:
+            draft.quote = code
+            lead.take("filler")
+            item.take("symbol", f"quote {code}")
+        elif before is not None and before.kind == "symbol" and before.symbol:
+            if before.symbol.quote is None and before.symbol.kind == "crypto":
+                before.symbol = attrs.evolve(before.symbol, quote=code)
+                item.take("symbol", f"quote {code}")
+
+
+def listed_words(reading: Reading, _: Draft) -> None:
+    """Take `link` for the ticker where it stands in a list of symbols."""
+    for at, item in list(reading.every("maybe")):
+        before = _beside(reading, at, -1)
+        after = _beside(reading, at, 1)
+        if (before is not None and before.kind == "symbol") or (
+            after is not None and after.kind == "symbol"
+        ):
+            item.kind = "symbol"
+
+
+def _beside(reading: Reading, at: int, step: int) -> Item | None:
+    """Return the item at the other side of a list's sign, if there is one between."""
+    joined = reading.free(at + step)
+    if joined is None or joined.kind not in {"join", "mark"}:
+        return None
+    return reading.free(reading.skip(at + step, over=("join", "mark"), step=step))
+
+
+def only_words(reading: Reading, draft: Draft) -> None:
+    """Take a shouted word for a ticker where the sentence has no other symbol."""
+    others = any(True for _ in reading.every("symbol"))
+    if others or not reading.shouting or draft.chain:
+        return
+    for _at, item in list(reading.every("maybe")):
+        item.kind = "symbol"
+
+
+def providers_as_assets(reading: Reading, _: Draft) -> None:
+    """Take `polygon` for the asset where it wasn't a provider."""
+    known = reading.vocabulary.assets
+    for _at, item in list(reading.every("provider")):
+        ticker = known.by_name.get(item.written)
+        if ticker is not None:
+            item.kind, item.symbol = "symbol", Symbol(ticker, known.by_ticker[ticker].kind)
+
+
+def symbols(reading: Reading, draft: Draft) -> None:
+    """Read every symbol that is left; a chain is one only where there is no other."""
+    chain_items = []
+    for _at, item in list(reading.every("symbol")):
+        if item.symbol is None:
+            continue
+        item.take("symbol", item.symbol.base)
+        if item.name == "chain":
+            chain_items.append(item)
+        else:
+            draft.symbols.append((item, item.symbol))
+    if not draft.symbols:
+        draft.symbols += [(item, item.symbol) for item in chain_items if item.symbol]
+
+
+def ambiguous_names(reading: Reading, _: Draft) -> None:
+    """Refuse `gold`, which may be a token, a metal or a fund."""
+    for _at, item in list(reading.every("ambiguous")):
+        choices = reading.vocabulary.assets.ambiguous[item.name]
+        detail = f'"{item.written}" may be {" or ".join(choices)}: say which'
+        reading.refuse("ambiguous_symbol", detail, item, did_you_mean=choices, instead=choices[0])
+        item.take("unparsed")
+
+
+def unknown_symbols(reading: Reading, draft: Draft) -> None:
+    """Refuse a ticker that nobody knows; it is never taken for a similar one."""
+    for at, item in list(reading.every("unknown")):
+        written = reading.folded.text[item.start : item.end]
+        if item.name or _is_ticker(written, reading) or _in_symbols_place(reading, draft, at):
+            _refuse_symbol(reading, item)
+    if draft.symbols or reading.troubles:
+        return
+    for at, item in list(reading.every("maybe")):
+        if _in_symbols_place(reading, draft, at) and item.symbol:
+            ticker = item.symbol.base
+            detail = f'"{item.written}" is a word; write {ticker} if you mean the asset'
+            reading.refuse("unknown_symbol", detail, item, did_you_mean=(ticker,), instead=ticker)
+            item.take("unparsed")
+
+
+def _is_ticker(written: str, reading: Reading) -> bool:
+    if reading.shouting or not 2 <= len(written) <= 10 or not written.isascii():
+        return False
+    return written.isalnum() and written.isupper() and not written.isdigit()
+
+
+def _in_symbols_place(reading: Reading, draft: Draft, at: int) -> bool:
+    """Whether an unknown word stands where the missing symbol should: beside a field word."""
+    if draft.symbols or not reading.items[at].written.isalnum():
+        return False
+    beside = (
+        reading.skip(at - 1, over=_LOOSE, step=-1),
+        reading.skip(at + 1, over=_LOOSE),
+    )
+    return any(
+        0 <= place < len(reading.items) and reading.items[place].role in {"field", "source"}
+        for place in beside
+    )
+
+
+def _refuse_symbol(reading: Reading, item: Item) -> None:
+    known = reading.vocabulary
+    plain = item.name or item.written
+    names = [n for n in nearest(plain.lower(), known.assets.by_name) if " " not in n]
+    tickers = nearest(plain.upper(), known.assets.by_ticker)
+    exact = [plain.upper()] if plain.upper() in known.assets.by_ticker else []
+    words = [w for w in nearest(plain.lower(), known.lexicon.single) if _is_field(reading, w)]
+    near = tuple(exact or dict.fromkeys([*tickers, *names[:2], *words[:1]]))
+    why = " (its letters are of another alphabet)" if item.name else ""
+    written = reading.folded.text[item.start : item.end]
+    detail = f'I don\'t know the symbol "{written}"{why}'
+    reading.refuse("unknown_symbol", detail, item, did_you_mean=near,
+                   instead=near[0] if near else "BTC")  # fmt: skip
+    item.take("unparsed")
+
+
+def _is_field(reading: Reading, word: str) -> bool:
+    return reading.vocabulary.lexicon.single[word].kind == "field"
+
+
+def leftovers(reading: Reading, draft: Draft) -> None:
+    """Say what was not understood; refuse where that is too much of the sentence."""
+    soft = {"filler", "join", "mark", "change", "order_before_asset", "foreign_noun"}
+    hard: list[Item] = []
+    words = 0
+    for item in reading.items:
+        words += item.kind not in {"join", "mark", "filler"}
+        if item.role is None and (item.kind in soft or _is_soft_key(item)):
+            item.take("filler")
+        elif item.role is None:
+            hard.append(item)
+            item.take("unparsed")
+    if reading.troubles or not hard:
+        return
+    nothing = not (draft.asked or draft.symbols or draft.urls)
+    if nothing or len(hard) > _TOO_MUCH * words:
+        _refuse_leftovers(reading, hard)
+        return
+    for item in hard:
+        reading.warn("unparsed", f'"{item.written}" was not understood', item)
+
+
+def _is_soft_key(item: Item) -> bool:
+    return item.kind == "key" and item.name in SOFT
+
+
+def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
+    for item in list(hard)[:5]:
+        single = reading.vocabulary.lexicon.single
+        near = [w for w in nearest(item.written, single) if single[w].kind != "filler"]
+        detail = f'I don\'t understand "{item.written}"'
+        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
+
+
+SYMBOL_RULES: tuple[Rule, ...] = (
+    swaps, currencies, providers_as_assets, listed_words, only_words, symbols, ambiguous_names,
+    unknown_symbols,
+)  # fmt: skip
+LAST_RULES: tuple[Rule, ...] = (leftovers,)

@@ -1,0 +1,111 @@
+"""Rules about where: exchanges that are wanted, left out, or unknown, and data providers."""
+
+from __future__ import annotations
+
+from bond_server.language.draft import Draft, Rule
+from bond_server.language.items import Item, Reading
+from bond_server.language.nearest import nearest
+
+_LOOSE = ("filler", "mark", "join")
+
+
+def everywhere(reading: Reading, _: Draft) -> None:
+    """Read `all exchanges`: no exchange is chosen, the server's own are."""
+    for at, item in list(reading.every("key")):
+        after = reading.free(reading.skip(at + 1))
+        if item.is_key("all") and after is not None and after.is_key("exchanges"):
+            item.take("exchange", "all")
+            after.take("exchange", "all")
+
+
+def left_out(reading: Reading, draft: Draft) -> None:
+    """Read `without binance`, `no tweets`, `any exchange but kraken`."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("without", "but"):
+            continue
+        place, found = _next_of_list(reading, at + 1), 0
+        while (target := reading.free(place)) and target.kind in {
+            "venue", "provider", "field", "source",
+        }:  # fmt: skip
+            if target.kind in {"venue", "provider"}:
+                draft.excluded.append(target.name)
+                target.take("exchange", f"not {target.name}")
+            else:
+                words = (target.name if target.kind == "field" else " ".join(
+                    reading.vocabulary.families[target.name].named)).split()  # fmt: skip
+                draft.unwanted.update(words)
+                target.take("source", f"no {target.written}")
+            found += 1
+            place = _next_of_list(reading, place + 1)
+        if found:
+            item.take("filler")
+        _refuse_unknown(reading, at, place)
+
+
+def _next_of_list(reading: Reading, at: int) -> int:
+    at = reading.skip(at, over=_LOOSE)
+    while (item := reading.free(at)) and (item.is_key("from", "or", "exchanges")):
+        at = reading.skip(at + 1, over=_LOOSE)
+    return at
+
+
+def venues(reading: Reading, draft: Draft) -> None:
+    """Read every other exchange that is named."""
+    for _at, item in list(reading.every("venue")):
+        draft.venues.append(item.name)
+        item.take("exchange", item.name)
+
+
+def providers(reading: Reading, draft: Draft) -> None:
+    """Read `from alpaca`; a provider named like an asset is the asset unless it is led by `from`."""
+    for at, item in list(reading.every("provider")):
+        led = reading.free(reading.skip(at - 1, step=-1))
+        after_key = led is not None and led.is_key("from", "by")
+        before = reading.items[at - 1] if at else None
+        listed = before is not None and before.kind == "join" and bool(draft.providers)
+        if not (after_key or listed) and item.written in reading.vocabulary.assets.by_name:
+            continue
+        draft.providers.append(item.name)
+        item.take("exchange", item.name)
+
+
+def unknown_venues(reading: Reading, _: Draft) -> None:
+    """Refuse an exchange that nobody knows: `on binanse`, `binanse:BTCUSDT`."""
+    for at, item in list(reading.every("key", "unknown_venue")):
+        if item.kind == "unknown_venue":
+            _refuse(reading, item, item)
+        elif item.is_key("from"):
+            _refuse_unknown(reading, at, reading.skip(at + 1))
+
+
+def _refuse_unknown(reading: Reading, led_by: int, at: int) -> None:
+    """Refuse what stands where an exchange should, and the unknown ones listed after it."""
+    while (item := reading.free(at)) and item.kind == "unknown":
+        if not item.written.isascii() or (_could_be_account(reading, led_by, item)):
+            return
+        _refuse(reading, item, reading.items[led_by])
+        at = reading.skip(at + 1, over=_LOOSE)
+
+
+def _could_be_account(reading: Reading, led_by: int, item: Item) -> bool:
+    """Whether `from NAME` follows posts, and no exchange is called nearly like that."""
+    before = reading.items[reading.skip(led_by - 1, step=-1)] if led_by else None
+    posts = before is not None and before.kind in {"field", "source"} and (
+        before.name in {"tweets", "twitter", "nitter"}
+    )  # fmt: skip
+    return posts and not nearest(item.written, reading.vocabulary.venues, limit=1)
+
+
+def _refuse(reading: Reading, item: Item, led_by: Item) -> None:
+    known = reading.vocabulary
+    near = nearest(item.written, [*known.venues, *known.providers])
+    near = tuple(dict.fromkeys(known.venues.get(n, n) for n in near))
+    detail = f'I don\'t know the exchange "{item.written}"'
+    reading.refuse("unknown_exchange", detail, item, did_you_mean=near,
+                   instead=near[0] if near else "binance")  # fmt: skip
+    item.take("unparsed")
+    if led_by.role is None:
+        led_by.take("filler")
+
+
+VENUE_RULES: tuple[Rule, ...] = (everywhere, left_out, unknown_venues, venues, providers)

@@ -1,0 +1,169 @@
+"""Rules about what: field words, sources, whose posts, order books, spreads, raw trades."""
+
+from __future__ import annotations
+
+from bond_server.language.draft import Asked, Draft, Rule
+from bond_server.language.families import CHAINS
+from bond_server.language.items import Item, Reading
+from bond_server.language.nearest import nearest
+from bond_server.language.words import AGGREGATES
+
+_LOOSE = ("filler", "mark", "join")
+_CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
+
+
+def accounts(reading: Reading, draft: Draft) -> None:
+    """Read `from @elonmusk and @saylor`, and `tweets by elonmusk`."""
+    for at, item in list(reading.every("account")):
+        draft.accounts.append(item.name)
+        item.take("account", f"@{item.name}")
+        lead = reading.free(reading.skip(at - 1, over=_LOOSE, step=-1))
+        if lead is not None and lead.is_key("from", "by", "accounts"):
+            lead.take("filler")
+    for at, item in list(reading.every("unknown")):
+        lead = reading.free(at - 1)
+        posts = reading.free(at - 2)
+        if lead is None or not lead.is_key("from", "by") or not _is_posts(posts):
+            continue
+        if item.written.isascii() and item.written.isalnum():
+            draft.accounts.append(item.written)
+            item.take("account", f"@{item.written}")
+            lead.take("filler")
+
+
+def _is_posts(item: Item | None) -> bool:
+    return item is not None and item.kind in {"field", "source"} and (
+        item.name in {"tweets", "twitter", "nitter"}
+    )  # fmt: skip
+
+
+def queries(reading: Reading, draft: Draft) -> None:
+    """Read `containing "ETF approval"` and `#ETF`."""
+    parts = []
+    for at, item in list(reading.every("quote", "tag")):
+        if not item.name.strip("#"):
+            item.take("filler")
+            continue
+        parts.append(item.name)
+        item.take("query", item.name)
+        lead = reading.free(reading.skip(at - 1, over=_LOOSE, step=-1))
+        if lead is not None and lead.is_key("containing", "about"):
+            lead.take("filler")
+    if parts:
+        draft.query = " ".join(parts)
+
+
+def about(reading: Reading, draft: Draft) -> None:
+    """Read whom posts or news are about, where a sentence says it apart: `tweets about solana`."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("about", "containing"):
+            continue
+        place = reading.skip(at + 1)
+        target = reading.free(place)
+        while target is not None and target.kind in {"symbol", "maybe"} and target.symbol:
+            draft.about.append(target.symbol)
+            target.kind = "symbol"
+            place = reading.skip(place + 1, over=_LOOSE)
+            target = reading.free(place)
+            item.take("filler")
+        if target is not None and target.kind == "unknown" and item.role is None:
+            _refuse_topic(reading, item, target)
+
+
+def _refuse_topic(reading: Reading, lead: Item, target: Item) -> None:
+    known = reading.vocabulary.assets
+    near = nearest((target.name or target.written).upper(), known.by_ticker)
+    plain = target.written.replace('"', "")
+    quoted = f'containing "{plain}"'
+    detail = f'I don\'t know "{target.written}"; put it in quotes to search for the word'
+    reading.refuse("unknown_symbol", detail, target, did_you_mean=(*near, quoted))
+    trouble = reading.troubles.pop()
+    edit = (target.start, target.end, near[0]) if near else (lead.start, target.end, quoted)
+    reading.troubles.append(type(trouble)(code=trouble.code, problem=trouble.problem, edit=edit))
+    target.take("unparsed")
+
+
+def order_book_depth(reading: Reading, draft: Draft) -> None:
+    """Read `top 10 levels`, `depth 20`, `10 level order book`."""
+    for at, item in list(reading.every("number")):
+        before = reading.free(reading.skip(at - 1, over=("mark", "filler"), step=-1))
+        after = reading.free(reading.skip(at + 1, over=("mark",)))
+        led = before is not None and before.is_key("top", "levels")
+        followed = after is not None and after.is_key("levels")
+        booked = any(f.name in {"orderbook"} for _, f in reading.every("field"))
+        if not (followed or (led and booked)):
+            continue
+        if item.number < 1 or item.number != int(item.number) or item.unit:
+            continue
+        draft.depth = int(item.number)
+        item.take("field", f"depth {draft.depth}")
+        for other in (before if led else None, after if followed else None):
+            if other is not None:
+                other.take("field", f"depth {draft.depth}")
+        if not booked:
+            draft.asked.append(Asked("orderbook", at))
+
+
+def raw_trades(reading: Reading, draft: Draft) -> None:
+    """Read `tick by tick`: no windows, every trade as it comes."""
+    for at, item in list(reading.every("key")):
+        if item.is_key("raw", "tick"):
+            draft.raw = True
+            draft.asked.append(Asked("trades", at))
+            item.take("field", "every trade")
+
+
+def spreads(reading: Reading, draft: Draft) -> None:
+    """Read `spread between binance and coinbase`, and `spread` as the one of bid and ask."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("spread", "cross_spread"):
+            continue
+        across = len(dict.fromkeys(draft.venues)) > 1
+        if not across and item.name == "cross_spread":
+            detail = f'"{item.written}" is between two exchanges: name them'
+            reading.refuse("unsupported", detail, item, did_you_mean=("spread",), instead="spread")
+            item.take("unparsed")
+            continue
+        name = "cross_exchange_spread" if across else "spread"
+        draft.derived.append(name)
+        draft.asked += [Asked("bid", at), Asked("ask", at)]
+        item.take("field", name)
+
+
+def chains(reading: Reading, draft: Draft) -> None:
+    """Read `solana transfers` and `transfers on solana`: the asset is the chain."""
+    for at, item in list(reading.every("field")):
+        if item.name not in _CHAIN_WORDS:
+            continue
+        before = reading.free(reading.skip(at - 1, over=("mark",), step=-1))
+        on = reading.free(at + 1)
+        after = reading.free(at + 2) if on is not None and on.is_key("from") else None
+        for symbol_item in (after, before):
+            symbol = symbol_item.symbol if symbol_item is not None else None
+            if symbol_item is None or symbol is None or symbol.base not in CHAINS:
+                continue
+            if symbol.quote is None and draft.chain in (None, symbol):
+                draft.chain = symbol
+                symbol_item.name = "chain"
+                break
+
+
+def fields(reading: Reading, draft: Draft) -> None:
+    """Read every field word and every source's name."""
+    for at, item in list(reading.every("field", "source", "agg")):
+        if item.kind == "agg":
+            draft.aggregates.append(AGGREGATES[item.name] if item.name in AGGREGATES else item.name)
+            item.take("field", draft.aggregates[-1])
+            continue
+        if item.kind == "source":
+            named = reading.vocabulary.families[item.name].named
+            draft.asked += [Asked(word, at, item.name) for word in named]
+            item.take("source", item.name)
+            continue
+        draft.asked += [Asked(word, at) for word in item.name.split()]
+        item.take("field", item.name)
+    draft.asked = [asked for asked in draft.asked if asked.word not in draft.unwanted]
+
+
+BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)
+AFTER_VENUES: tuple[Rule, ...] = (raw_trades, spreads, chains, fields)

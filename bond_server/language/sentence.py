@@ -1,0 +1,178 @@
+"""Write a plan as its canonical sentence: understanding that gives the same spec again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from bond_server.language.durations import written
+from bond_server.language.families import CHAINS
+from bond_server.language.items import Symbol
+from bond_server.language.plan import Plan, PlannedSource
+from bond_server.language.rules_conditions import CONDITION_FIELDS
+from bond_server.language.vocabulary import Vocabulary
+
+_OPS = {"crosses_below": "drops below", "crosses_above": "rises above"}
+_AGGREGATES = {"avg": "average", "max": "max", "min": "min", "sum": "total"}
+_WORD_OF_FIELD = {field: word for word, field in reversed(CONDITION_FIELDS.items())}
+_CHAIN_TICKERS = {chain: ticker for ticker, chain in CHAINS.items()}
+
+
+def sentence(plan: Plan, vocabulary: Vocabulary) -> str:
+    """Return the canonical sentence."""
+    base = [s for s in plan.sources if s.interval_sec is None]
+    apart = [s for s in plan.sources if s.interval_sec is not None]
+    parts = [_headed(plan, _phrases(plan, base, vocabulary), base)]
+    parts += _where(plan.sources)
+    if plan.window_sec is not None:
+        parts.append(f"over the last {written(plan.window_sec)}")
+    if plan.interval_sec is not None and not _paced_by_bars(plan):
+        parts.append(f"every {written(plan.interval_sec)}")
+    text = " ".join(part for part in parts if part)
+    for source in apart:
+        phrase = " + ".join(_phrases(plan, [source], vocabulary))
+        text += f", {phrase} every {written(source.interval_sec or 0)}"
+    return text + "".join(_tail(plan, vocabulary))
+
+
+def _paced_by_bars(plan: Plan) -> bool:
+    """Whether the bars alone say how often: the shortest of them is the interval."""
+    lengths = [t for t in plan.timeframes if not t.endswith(("ticks", "vol"))]
+    return written(plan.interval_sec or 0) in lengths and not any(
+        source.interval_sec for source in plan.sources
+    )
+
+
+def _headed(plan: Plan, phrases: Sequence[str], sources: Sequence[PlannedSource]) -> str:
+    symbols = ", ".join(dict.fromkeys(_mention(s, plan.names[s]) for s in plan.traded))
+    body = " + ".join(phrases)
+    # `SOL transfers` names a chain: there the symbols come last.
+    if sources and sources[0].family == "onchain":
+        return body if body.endswith(f" on {symbols}") else f"{body} for {symbols}"
+    return f"{symbols} {body}"
+
+
+def _mention(symbol: Symbol, name: str) -> str:
+    if "/" in name or (symbol.listed and symbol.quote is None):
+        return name
+    return f"${name}" if symbol.kind == "stock" else f"{symbol.base}/{symbol.quote or 'USDT'}"
+
+
+def _phrases(
+    plan: Plan, sources: Iterable[PlannedSource], vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    found: list[str] = []
+    for source in sources:
+        of = vocabulary.families[source.family].of
+        found += _market_words(plan, source, vocabulary) if of in {"market", "stock"} else (
+            _other_words(plan, source, vocabulary)
+        )  # fmt: skip
+    return tuple(dict.fromkeys(found))
+
+
+def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
+    words = list(source.words)
+    phrases: list[str] = []
+    if plan.whole:
+        phrases.append("market data")
+        words = [word for word in words if word not in {"price", "bid", "ask"}]
+    if plan.derived:
+        phrases.append("spread")
+        words = [word for word in words if word not in {"bid", "ask"}]
+    if plan.timeframes:
+        phrases += _bars(plan.timeframes)
+        words = [word for word in words if word != "price" or plan.aggregates]
+    if plan.raw:
+        words = [word for word in words if word != "trades"]
+        phrases.append("tick by tick")
+    deep = {} if plan.depth is None else {"orderbook": f"top {plan.depth} levels orderbook"}
+    spelt = [deep.get(word) or vocabulary.spelling(word) for word in words]
+    if plan.aggregates and spelt:
+        spelt[0] = " ".join([*(_AGGREGATES[a] for a in plan.aggregates), spelt[0]])
+    return [*spelt, *phrases]
+
+
+def _bars(timeframes: Iterable[str]) -> list[str]:
+    timed = [t for t in timeframes if not t.endswith(("ticks", "vol"))]
+    counted = [t for t in timeframes if t not in timed]
+    phrases = [f"{', '.join(timed)} candles"] if timed else []
+    for each in counted:
+        unit = "tick" if each.endswith("ticks") else "volume"
+        phrases.append(f"{each.removesuffix('ticks').removesuffix('vol')}-{unit} bars")
+    return phrases
+
+
+def _other_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
+    if source.url is not None:
+        return [f"custom websocket {source.url}"]
+    words = [vocabulary.spelling(word) for word in source.words]
+    owners = {family.type for word in source.words for family, _ in vocabulary.carriers(word)[:1]}
+    if owners != {source.family}:
+        words = [vocabulary.families[source.family].names[0]]
+    if source.chain is not None:
+        words[-1] += f" on {_CHAIN_TICKERS[source.chain]}"
+    topics = [s for s in plan.names if s not in plan.traded]
+    if topics and source.symbols and set(source.symbols) == {s.base for s in topics}:
+        words[-1] += " about " + ", ".join(_mention(s, plan.names[s]) for s in topics)
+    if source.accounts:
+        words[-1] += " from " + " and ".join(f"@{name}" for name in source.accounts)
+    if source.query is not None:
+        words[-1] += f' containing "{source.query}"'
+    return words
+
+
+def _where(sources: Iterable[PlannedSource]) -> list[str]:
+    parts: dict[str, None] = {}
+    for source in sources:
+        if source.exchanges:
+            parts["on " + ", ".join(source.exchanges)] = None
+        if source.exclude_exchanges:
+            parts["except " + ", ".join(source.exclude_exchanges)] = None
+    providers = [s.type for s in sources if s.type != s.family]
+    return [*parts, *(["from " + ", ".join(providers)] if providers else [])]
+
+
+def _tail(plan: Plan, vocabulary: Vocabulary) -> list[str]:
+    tail = []
+    if plan.replay_sec is not None:
+        tail.append(f" replay the last {written(plan.replay_sec)}")
+    if plan.duration_sec is not None:
+        tail.append(f" for {written(plan.duration_sec)}")
+    if plan.filters:
+        joined = (" or " if plan.any_filter else " and ").join(
+            condition(each, vocabulary) for each in plan.filters
+        )
+        tail.append(f" only when {joined}")
+    tail += [f", alert me when {_alert(alert, vocabulary)}" for alert in plan.alerts]
+    return tail
+
+
+def _alert(alert: Mapping[str, object], vocabulary: Vocabulary) -> str:
+    several = alert.get("all")
+    conditions = several if isinstance(several, list) else [alert]
+    text = " and ".join(condition(each, vocabulary) for each in conditions)
+    if "for_sec" in alert:
+        text += f" for {written(_number(alert['for_sec']))}"
+    if "cooldown_sec" in alert:
+        text += f" at most once every {written(_number(alert['cooldown_sec']))}"
+    return text
+
+
+def condition(given: Mapping[str, object], vocabulary: Vocabulary) -> str:
+    """Return a filter's or an alert's condition in words: `price drops below 2500`."""
+    field, op, value = str(given["field"]), str(given["op"]), _number(given["value"])
+    word = vocabulary.spelling(_WORD_OF_FIELD.get(field, field))
+    if "window_sec" in given:
+        verb = "moves" if op == "abs>" else "drops" if op == "<" else "rises"
+        window = written(_number(given["window_sec"]))
+        return f"{word} {verb} more than {digits(abs(value))}% in {window}"
+    return f"{word} {_OPS.get(op, op)} {digits(value)}"
+
+
+def digits(value: float) -> str:
+    """Return a number without an exponent, and without a point where it is whole."""
+    return format(Decimal(str(value)), "f").removesuffix(".0")
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, (int, float)) else 0.0

@@ -1,0 +1,55 @@
+"""Write a plan as the spec that the contract defines (`POST /v1/streams`, `spec`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bond_server.language.durations import plain, whole_ms
+from bond_server.language.plan import Plan, PlannedSource
+
+
+def spec_of(plan: Plan) -> dict[str, object]:
+    """Return the spec as plain JSON: only what the sentence says, seconds as numbers."""
+    spec: dict[str, object] = {
+        "sources": [_source(source) for source in plan.sources],
+        "symbols": list(plan.symbols),
+        "interval_sec": _seconds(plan.interval_sec),
+        "timeframes": list(plan.timeframes),
+        "window_sec": _seconds(plan.window_sec),
+        "fields": None if plan.fields is None else list(plan.fields),
+        "filter": _filter(plan),
+        "alerts": [dict(alert) for alert in plan.alerts],
+        "derived": list(plan.derived),
+        "depth": plan.depth,
+        "mode": "raw" if plan.raw else None,
+        "duration_sec": _seconds(plan.duration_sec),
+        "replay_sec": _seconds(plan.replay_sec),
+    }
+    return {key: value for key, value in spec.items() if value not in (None, [])}
+
+
+def _source(source: PlannedSource) -> dict[str, object]:
+    keys: dict[str, object] = {
+        "type": source.type,
+        "symbols": list(source.symbols),
+        "exchanges": list(source.exchanges),
+        "exclude_exchanges": list(source.exclude_exchanges),
+        "chain": source.chain,
+        "event_types": list(source.event_types),
+        "accounts": list(source.accounts),
+        "query": source.query,
+        "url": source.url,
+        "interval_sec": _seconds(source.interval_sec),
+    }
+    return {key: value for key, value in keys.items() if value not in (None, [])}
+
+
+def _filter(plan: Plan) -> Mapping[str, object] | None:
+    conditions = [dict(each) for each in plan.filters]
+    if len(conditions) < 2:
+        return conditions[0] if conditions else None
+    return {"any" if plan.any_filter else "all": conditions}
+
+
+def _seconds(value: float | None) -> int | float | None:
+    return None if value is None else plain(whole_ms(value))

@@ -1,0 +1,114 @@
+"""What goes wrong at a venue, and what the connector makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bond_core.errors import Fatal, Retryable
+
+
+def test_an_error_frame_is_told_and_not_swallowed(kit):
+    """
+    The reader of ccxt would die of Coinbase's error frame without a word; here it ends the run.
+    """
+
+    async def go():
+        async with kit.Venue() as there:
+            connector = kit.connect("coinbase", there, [kit.market("BTC-USD", "BTC/USD")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USD")])
+            async with kit.running(connector, ctx) as task:
+                await there.until_heard(1)
+                await there.say({"type": "error", "message": "rate limit exceeded"})
+                with pytest.raises(Retryable, match=r"coinbase .*rate limit exceeded"):
+                    await asyncio.wait_for(asyncio.shield(task), 5)
+
+    asyncio.run(go())
+
+
+def test_a_frame_that_makes_no_sense_is_a_bug_with_its_traceback(kit):
+    """
+    What ccxt's handler can't read comes out as it was raised, for the supervisor's log.
+    """
+
+    async def go():
+        async with kit.Venue() as there:
+            connector = kit.connect("coinbase", there, [kit.market("BTC-USD", "BTC/USD")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USD")])
+            async with kit.running(connector, ctx) as task:
+                await there.until_heard(1)
+                await there.say({"channel": "subscriptions", "events": [{}]})
+                with pytest.raises(KeyError):
+                    await asyncio.wait_for(asyncio.shield(task), 5)
+
+    asyncio.run(go())
+
+
+def test_a_dropped_connection_is_retryable_and_the_same_object_runs_again(kit):
+    """
+    A lost connection raises Retryable, and running again subscribes anew without REST calls.
+    """
+
+    async def go():
+        async with kit.Venue() as there:
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
+            async with kit.running(connector, ctx) as task:
+                await there.until_heard(1)
+                there.sockets[0][1].abort()
+                with pytest.raises(Retryable, match="okx can't be reached"):
+                    await asyncio.wait_for(asyncio.shield(task), 5)
+            async with kit.running(connector, ctx):
+                assert await there.until_heard(2) == there.heard[0]
+
+    asyncio.run(go())
+
+
+def test_a_venue_that_hangs_does_not_hold_the_connector(kit):
+    """
+    Cancelling takes less than a second though the venue answers no closing frame.
+    """
+
+    async def go():
+        async with kit.Venue(mute=True) as there:
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT"), kit.Want("quotes", "BTC/USDT")])
+            async with kit.running(connector, ctx):
+                await there.until_heard(1)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("status", [403, 451])
+def test_a_venue_that_refuses_the_place_is_fatal(kit, status):
+    """
+    A WebSocket refused with 403 or 451 is not tried again, and the error says what to do.
+    """
+
+    async def go():
+        async with kit.Venue(refuse=status) as there:
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
+            async with kit.running(connector, ctx) as task:
+                with pytest.raises(Fatal, match="okx refuses connections from here") as caught:
+                    await asyncio.wait_for(asyncio.shield(task), 5)
+            assert "kraken" in caught.value.fix
+
+    asyncio.run(go())
+
+
+def test_a_venue_that_is_down_is_retryable(kit):
+    """
+    A WebSocket refused with 503 is worth another try.
+    """
+
+    async def go():
+        async with kit.Venue(refuse=503) as there:
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
+            async with kit.running(connector, ctx) as task:
+                with pytest.raises(Retryable):
+                    await asyncio.wait_for(asyncio.shield(task), 5)
+
+    asyncio.run(go())

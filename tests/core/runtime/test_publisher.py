@@ -1,0 +1,120 @@
+"""Records get rising ids, and enter the log once however often an append is repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from bond_core.errors import LogUnavailableError
+from bond_core.log.event_log import Retention
+from bond_core.log.memory import MemoryLog
+from bond_core.log.offset import START
+from bond_core.model.record import Record
+from bond_core.runtime.publisher import Publisher
+from bond_core.windows.engine import ClosedWindow
+
+SECOND = 1_000_000_000
+
+
+def a_window(end_s: int, *symbols: str) -> ClosedWindow:
+    records = tuple(
+        Record(
+            symbol=symbol, timeframe_ns=SECOND, window_start_ns=(end_s - 1) * SECOND,
+            window_end_ns=end_s * SECOND, values={}, sources={},
+        )
+        for symbol in symbols
+    )  # fmt: skip
+    return ClosedWindow(end_s * SECOND, records)
+
+
+class UnsureLog(MemoryLog):
+    """A log whose next appends happen, or not, and fail either way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails: list[bool] = []  # whether the append happened before it failed
+
+    async def append(self, stream_id, items, *, fence=0):
+        if self.fails:
+            if self.fails.pop(0):
+                await super().append(stream_id, items, fence=fence)
+            raise LogUnavailableError("the connection broke")
+        await super().append(stream_id, items, fence=fence)
+
+
+async def ids_in(log: MemoryLog) -> list[str]:
+    page = await log.read("s", START)
+    assert [str(entry.offset) for entry in page.entries] == [
+        json.loads(entry.data)["id"] for entry in page.entries
+    ]
+    return [str(entry.offset) for entry in page.entries]
+
+
+def test_a_windows_records_count_within_its_end() -> None:
+    """
+    The id is the window's end in ms, then the record's place in it.
+    """
+
+    async def publish() -> list[str]:
+        log = MemoryLog()
+        publisher = Publisher(log, "s", Retention())
+        await publisher.open()
+        await publisher.publish([a_window(5, "A", "B"), a_window(6, "A", "B")])
+        return await ids_in(log)
+
+    assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0", "6000-1"]
+
+
+def test_an_older_windows_record_takes_the_newest_position() -> None:
+    """
+    Ids never fall: what comes after is at a new position, whatever window it is about.
+    """
+
+    async def publish() -> list[str]:
+        log = MemoryLog()
+        publisher = Publisher(log, "s", Retention())
+        await publisher.open()
+        await publisher.publish([a_window(6, "A"), a_window(5, "A"), a_window(7, "A")])
+        return await ids_in(log)
+
+    assert asyncio.run(publish()) == ["6000-0", "6000-1", "7000-0"]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_an_append_with_an_unknown_outcome_is_repeated_without_harm(happened: bool) -> None:
+    """
+    Whether the failed append happened or not, each record is in the log once, in order.
+    """
+
+    async def publish() -> list[str]:
+        log = UnsureLog()
+        publisher = Publisher(log, "s", Retention())
+        await publisher.open()
+        await publisher.publish([a_window(5, "A", "B")])
+        log.fails = [happened, happened]
+        with pytest.raises(LogUnavailableError):
+            await publisher.publish([a_window(6, "A", "B"), a_window(7, "A")])
+        with pytest.raises(LogUnavailableError):
+            await publisher.publish()
+        await publisher.publish()
+        return await ids_in(log)
+
+    assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0", "6000-1", "7000-0"]
+
+
+def test_another_publisher_goes_on_where_the_log_stands() -> None:
+    """
+    A new owner of a stream reads the log's top, and its ids rise from there.
+    """
+
+    async def publish() -> list[str]:
+        log = MemoryLog()
+        for end_s in (5, 5, 6):
+            publisher = Publisher(log, "s", Retention())
+            await publisher.open()
+            await publisher.publish([a_window(end_s, "A")])
+        return await ids_in(log)
+
+    assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0"]

@@ -1,0 +1,59 @@
+"""Run `bond` as its users do: the installed command, in a process of its own, and not for ever."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+TIMEOUT_S = 120.0
+
+_INSTALLED = shutil.which("bond", path=str(Path(sys.executable).parent))
+BOND = (
+    (_INSTALLED,)
+    if _INSTALLED
+    else (sys.executable, "-c", "import sys; from bond_server.cli import main; sys.exit(main())")
+)
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment, without what would change how output looks."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BOND_", "EKKO_", "COLUMNS"))}
+    return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
+
+
+def bond(
+    *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run a command to its end, and return what it printed."""
+    return subprocess.run(
+        [*BOND, *words],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        cwd=cwd,
+        env=environment(env),
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def start(
+    *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """Start a command that runs until it is told to end; use as a context manager, and end it."""
+    return subprocess.Popen(
+        [*BOND, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env=environment(env),
+    )

@@ -1,0 +1,1 @@
+"""Tests of the server, through a real uvicorn on loopback and real clients."""

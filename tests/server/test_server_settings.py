@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+import pytest
+
+from bond_core.errors import SetupError
+from bond_core.settings import SettingsError
+from bond_server.auth.secret import PUBLISHED_DEFAULT, keep_secret, new_secret
+from bond_server.settings import UnsafeBindError, apply_dotenv, read_dotenv, read_settings
+
+GOOD = "0123456789abcdef" * 4
+
+
+def read(tmp_path, **environ):
+    return read_settings({"BOND_DATA_DIR": str(tmp_path / "data")} | environ)
+
+
+def test_the_environment_becomes_settings(tmp_path):
+    """
+    Every variable of the contract lands in its field, in its type.
+    """
+    settings = read(
+        tmp_path, BOND_SECRET=GOOD, BOND_SECRET_PREVIOUS="old", BOND_TOKEN_TTL="300",
+        BOND_MAX_STREAMS="7", BOND_RING_SECONDS="90.5", WS_HOST="localhost:8080",
+        PUBLIC_WS_BASE="wss://s.example.com/ws", BOND_DEFAULT_EXCHANGES="Kraken, okx,",
+        BOND_SIMULATE="1",
+    )  # fmt: skip
+
+    assert settings.secret.reveal() == GOOD
+    assert settings.secret_previous.reveal() == "old"
+    assert (settings.token_ttl_s, settings.max_streams, settings.ring_seconds) == (300, 7, 90.5)
+    assert settings.ws_host == "localhost:8080"
+    assert settings.public_ws_base == "wss://s.example.com/ws"
+    assert settings.default_exchanges == ("kraken", "okx")
+    assert settings.simulate
+    assert settings.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BOND_TOKEN_TTL", "1h"), ("BOND_TOKEN_TTL", "0"), ("BOND_TOKEN_TTL", "1e3"),
+        ("BOND_MAX_STREAMS", "-1"), ("BOND_MAX_STREAMS", "٣"), ("BOND_MAX_STREAMS", "9" * 5000),
+        ("BOND_RING_SECONDS", "nan"), ("BOND_RING_SECONDS", "inf"), ("BOND_SIMULATE", "maybe"),
+        ("PUBLIC_WS_BASE", "http://s.example.com"), ("WS_HOST", "ws://localhost/"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_named(tmp_path, name, value):
+    """
+    A variable that can't be meant is refused by its name, with what it said.
+    """
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, BOND_SECRET=GOOD, **{name: value})
+
+    assert [problem.pointer for problem in refused.value.problems] == [name]
+    assert name in str(refused.value)
+
+
+def test_everything_wrong_is_said_at_once(tmp_path):
+    """
+    Two wrong variables are two problems of one error.
+    """
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, BOND_TOKEN_TTL="x", BOND_MAX_STREAMS="y")
+
+    assert len(refused.value.problems) == 2
+
+
+@pytest.mark.parametrize("given", [None, "", "short", PUBLISHED_DEFAULT])
+def test_on_loopback_a_weak_secret_is_replaced_and_kept(tmp_path, given):
+    """
+    A random secret takes its place, with a warning, the same one at the next start.
+    """
+    environ = {} if given is None else {"BOND_SECRET": given}
+    first, second = read(tmp_path, **environ), read(tmp_path, **environ)
+
+    assert first.secret == second.secret
+    assert len(first.secret.reveal()) == 64
+    assert "BOND_SECRET" in first.warnings[0]
+    assert first.secret.reveal() not in repr(first)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_the_kept_secret_is_its_owners_alone(tmp_path):
+    """
+    The file has mode 0600 from the start, and gets it back where somebody changed it.
+    """
+    path = tmp_path / "data" / "secret"
+    kept = keep_secret(path)
+    path.chmod(0o644)
+
+    assert keep_secret(path) == kept
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(path.parent) == ["secret"]
+
+
+def test_a_file_that_holds_no_secret_is_not_used(tmp_path):
+    """
+    An empty or cut file is refused rather than signed with.
+    """
+    path = tmp_path / "secret"
+    path.write_text("too short\n")
+
+    with pytest.raises(SetupError, match="holds no secret"):
+        keep_secret(path)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path):
+    """
+    Where the secret can't be kept, the error says where and what to set.
+    """
+    (tmp_path / "data").write_text("a file, not a folder")
+
+    with pytest.raises(SetupError, match="BOND_SECRET"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "bond.example.com", ""])
+@pytest.mark.parametrize(
+    ("environ", "wrong"),
+    [
+        ({}, ["BOND_SECRET", "BOND_OPEN"]),
+        ({"BOND_SECRET": GOOD}, ["BOND_OPEN"]),
+        ({"BOND_SECRET": PUBLISHED_DEFAULT, "BOND_OPEN": "1"}, ["BOND_SECRET"]),
+        ({"BOND_SECRET": "short", "BOND_OPEN": "1"}, ["BOND_SECRET"]),
+    ],
+    ids=["nothing set", "nobody asked for a key", "published secret", "short secret"],
+)
+def test_an_address_that_others_reach_is_refused(tmp_path, host, environ, wrong):
+    """
+    Off loopback it takes a good secret, and the word that it is open on purpose.
+    """
+    with pytest.raises(UnsafeBindError) as refused:
+        read_settings({"BOND_DATA_DIR": str(tmp_path / "data")} | environ, host=host)
+
+    assert [problem.pointer for problem in refused.value.problems] == wrong
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_address_that_others_reach_can_be_asked_for(tmp_path):
+    """
+    With a good secret and BOND_OPEN=1 it starts anywhere.
+    """
+    environ = {"BOND_DATA_DIR": str(tmp_path), "BOND_SECRET": GOOD, "BOND_OPEN": "1"}
+
+    assert read_settings(environ, host="0.0.0.0").host == "0.0.0.0"
+
+
+def test_a_log_that_is_not_there_yet_is_not_promised(tmp_path):
+    """
+    A REDIS_URL that is not used is said, and not silently ignored.
+    """
+    settings = read(tmp_path, BOND_SECRET=GOOD, REDIS_URL="redis://localhost:6379")
+
+    assert any("REDIS_URL" in warning for warning in settings.warnings)
+
+
+def test_a_dotenv_is_read_and_the_environment_wins(tmp_path):
+    """
+    Comments, quotes and `export` are understood; what is set already stays.
+    """
+    (tmp_path / ".env").write_text(
+        "# a comment\n\nWS_HOST=localhost:8080 # why\nexport BOND_TOKEN_TTL='300'\n"
+        'X_BEARER="a # b" # c\nEMPTY=\nBOND_MAX_STREAMS=9\nnonsense\nHASH=a#b\n'
+    )
+    environ = {"BOND_MAX_STREAMS": "5"}
+    apply_dotenv(environ, tmp_path)
+
+    assert environ == {
+        "WS_HOST": "localhost:8080", "BOND_TOKEN_TTL": "300", "X_BEARER": "a # b", "EMPTY": "",
+        "BOND_MAX_STREAMS": "5", "HASH": "a#b",
+    }  # fmt: skip
+
+
+def test_no_dotenv_is_no_error(tmp_path):
+    """
+    A folder without `.env` says nothing; one that is no text says so.
+    """
+    assert read_dotenv(tmp_path / ".env") == {}
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError):
+        read_dotenv(tmp_path / ".env")
+
+
+def test_new_secrets_are_good_and_differ():
+    """
+    Each is 256 bits, as hex.
+    """
+    assert new_secret() != new_secret()
+    assert len(bytes.fromhex(new_secret())) == 32
