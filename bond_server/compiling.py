@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -57,7 +57,7 @@ def compile_request(
         text = request["natural_language"]
         if not isinstance(text, str):
             raise _wrong("/natural_language", "must be a text", f'{{"natural_language": "{EXAMPLE}"}}')
-        understanding = understand(text, vocabulary)
+        understanding = understand(text, vocabulary, default_exchanges=defaults.exchanges)
         body: Any = dict(understanding.spec)
     else:
         body = request["spec"]
@@ -75,9 +75,15 @@ def compile_request(
         bound=bound,
         options=options,
         understanding=understanding,
-        assumed=tuple(dict.fromkeys((*(read.assumed if read else ()), *bound.assumed))),
+        assumed=_assumed(read.assumed if read else (), bound.assumed),
         warnings=tuple(w.detail for w in read.warnings) if read else (),
     )
+
+
+def _assumed(read: Iterable[str], bound: Iterable[str]) -> tuple[str, ...]:
+    """Return what reading and binding assumed; of one thing what binding says, for that runs."""
+    by_key = {phrase.partition("=")[0]: phrase for phrase in (*read, *bound)}
+    return tuple(by_key.values())
 
 
 def _check_keys(request: Mapping[str, Any]) -> None:

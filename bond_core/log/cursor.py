@@ -57,16 +57,16 @@ class Cursor:
 
     def ready(self, limit: int = 256) -> Batch:
         """Return what is there already, possibly nothing."""
+        entries = _unbroken(self._tail.after(self.position, limit))
+        if not entries:
+            return Batch(entries=())
         hole = None
-        oldest = self._tail.oldest
-        if oldest is not None and self.position < oldest.prev:
+        if self.position < entries[0].prev:
             reason = "trimmed" if self._is_first else "slow"
-            hole = Hole(after=self.position, until=oldest.offset, reason=reason)
+            hole = Hole(after=self.position, until=entries[0].offset, reason=reason)
         self._is_first = False
-        entries = self._tail.after(self.position, limit)
-        if entries:
-            self.position = entries[-1].offset
-        return Batch(entries=entries, hole=hole if entries else None)
+        self.position = entries[-1].offset
+        return Batch(entries=entries, hole=hole)
 
     async def next(self, limit: int = 256) -> Batch:
         """Return what comes next, waiting for it.
@@ -82,3 +82,11 @@ class Cursor:
             if self._tail.has_ended:
                 raise StreamEnded
             await self._wake.wait()
+
+
+def _unbroken(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the entries up to where the log itself lost some: a hole stands before a batch."""
+    for i in range(1, len(entries)):
+        if entries[i].prev > entries[i - 1].offset:
+            return entries[:i]
+    return entries

@@ -3,11 +3,13 @@
     append   idempotent and fenced; one window's entries enter in one step
     read     everything kept after an offset, in order
     watch    a hint that there is more; it may lose, `prev` shows it, `read` repairs it
+
+Ids are given by the writer, the log only orders.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import attrs
@@ -63,7 +65,7 @@ class Retention:
 
 
 class EventLog(Protocol):
-    """Keeps what streams published. Ids are given by the writer, the log only orders."""
+    """Keeps what streams published."""
 
     async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
         """Make the stream known; return its newest offset, `START` if it is new."""
@@ -80,6 +82,7 @@ class EventLog(Protocol):
         Raises:
             FencedError: A higher fence has been seen: somebody else owns the stream.
             LogUnavailableError: The outcome is unknown; repeat the same append.
+            LogError: The stream isn't open: it was deleted, or never opened.
         """
         ...
 
@@ -87,7 +90,7 @@ class EventLog(Protocol):
         """Return up to `limit` entries after an offset, from the oldest kept if that is older."""
         ...
 
-    def watch(self, stream_id: str) -> AsyncIterator[Sequence[Entry]]:
+    def watch(self, stream_id: str) -> AsyncGenerator[Sequence[Entry], None]:
         """Yield what is appended from now on, appends in order; close with `aclosing`."""
         ...
 

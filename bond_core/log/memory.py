@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
-from bond_core.errors import FencedError
+from bond_core.errors import FencedError, LogError
 from bond_core.log.event_log import Entry, Page, Retention
 from bond_core.log.offset import START, Offset
 from bond_core.log.ring import Ring
@@ -28,9 +28,12 @@ class MemoryLog:
         self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
     ) -> None:
         """See EventLog."""
-        kept = self._streams[stream_id]
+        kept = self._streams.get(stream_id)
+        if kept is None:
+            raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
         if fence < kept.fence:
-            raise FencedError(f"stream {stream_id} is written by owner {kept.fence} now, not {fence}")
+            detail = f"stream {stream_id} is written by owner {kept.fence} now, not {fence}"
+            raise FencedError(detail)
         kept.fence = fence
         prev, entries = kept.ring.top, []
         for offset, data in items:
@@ -50,12 +53,12 @@ class MemoryLog:
         oldest = kept.ring.oldest
         return Page(
             entries=kept.ring.after(after, limit),
-            oldest=oldest and oldest.offset,
+            oldest=None if oldest is None else oldest.offset,
             top=kept.ring.top,
             epoch=self._epoch,
         )
 
-    async def watch(self, stream_id: str) -> AsyncIterator[Sequence[Entry]]:
+    async def watch(self, stream_id: str) -> AsyncGenerator[Sequence[Entry], None]:
         """See EventLog."""
         kept = self._streams.get(stream_id)
         if kept is None:

@@ -8,12 +8,15 @@ from collections.abc import Iterable
 from bond_core.log.event_log import Entry, Retention
 from bond_core.log.offset import START, Offset
 
+_GONE = Entry(START, START, b"")
+
 
 class Ring:
     """Keeps the newest entries in order.
 
     What is kept: entries of the last `seconds` before the newest, or of the last `windows`
-    windows, whichever is more, and at most `max_bytes`. A window's entries leave together.
+    windows, whichever is more, and at most `max_bytes`, but for the newest window, which is
+    kept however large. A window's entries leave together.
     """
 
     def __init__(self, retention: Retention) -> None:
@@ -59,13 +62,14 @@ class Ring:
             or self._bytes > keep.max_bytes
         ):
             self._drop_window(self._ends.pop(0))
-        if self._first > 256 and self._first * 2 > len(self._entries):
+        if self._first * 2 > len(self._entries):
             del self._entries[: self._first]
             self._first = 0
 
     def _drop_window(self, end_ms: int) -> None:
         while self._entries[self._first].offset.ms == end_ms:
             self._bytes -= len(self._entries[self._first].data)
+            self._entries[self._first] = _GONE  # its bytes are free now, not when the list is cut
             self._first += 1
 
 

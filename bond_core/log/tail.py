@@ -8,6 +8,7 @@ the log. Entries are kept once, however many cursors walk over them.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 
 from bond_core.log.event_log import Entry, EventLog, Retention
@@ -81,7 +82,7 @@ class Tail:
             if not page.entries or self.top >= page.top:
                 return
 
-    def _take(self, entries: tuple[Entry, ...]) -> None:
+    def _take(self, entries: Sequence[Entry]) -> None:
         fresh = [e for e in entries if e.offset > self.top]
         if fresh:
             self._ring.extend(fresh)

@@ -15,8 +15,11 @@ from bond_core.settings import json_schema
 
 
 class Catalog:
-    """Everything that can be asked for here. Where two plugins claim one name, the first in
-    the order of their names keeps it and the other's row says so."""  # noqa: D205, D209
+    """Everything that can be asked for here.
+
+    Where two plugins claim one name, the first in the order of their names keeps it, and the
+    other's row says so.
+    """
 
     def __init__(self, rows: Iterable[PluginRow]) -> None:
         self._connectors: dict[str, ConnectorSpec] = {}
@@ -33,7 +36,8 @@ class Catalog:
     @property
     def connectors(self) -> tuple[ConnectorSpec, ...]:
         """All connectors, in the order of their names."""
-        return tuple(sorted(set(self._connectors.values()), key=lambda spec: spec.name))
+        by_name = {spec.name: spec for spec in self._connectors.values()}
+        return tuple(by_name[name] for name in sorted(by_name))
 
     @property
     def aggregators(self) -> tuple[AggregatorSpec, ...]:

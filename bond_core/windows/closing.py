@@ -173,10 +173,10 @@ class Books:
         return records
 
     def _unit(self, symbol: str) -> str | None:
-        for kind in self.programs:
-            meter = self.meters.get((symbol, kind))
-            if meter is not None and meter.unit is not UNSET and meter.unit is not None:
-                return meter.unit
+        """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
+        for kind in ("trade", "liquidation"):
+            if (meter := self.meters.get((symbol, kind))) is not None:
+                return None if meter.unit is UNSET else meter.unit
         return None
 
 

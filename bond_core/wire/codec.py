@@ -17,7 +17,9 @@ from bond_core.wire.times import iso
 _encode = msgspec.json.Encoder().encode
 
 
-def record_as_json(record: Record, *, stream_id: str, offset: Offset, timeframe: str) -> dict[str, Any]:
+def record_as_json(
+    record: Record, *, stream_id: str, offset: Offset, timeframe: str
+) -> dict[str, Any]:
     """Return the record as a JSON object. `timeframe` is its window's length as text (`5s`)."""
     body: dict[str, Any] = {
         "id": str(offset),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 NS = 1_000_000_000
+_EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
+_UTC = (None, "Z", "z")
 _ISO = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|z|[+-]\d{2}:?\d{2})?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.([0-9]{1,9}))?"
+    r"(Z|z|[+-][0-9]{2}:?[0-9]{2})?"
 )
 
 
@@ -25,7 +28,7 @@ def parse_iso(text: str) -> int | None:
         return None
     day, clock, fraction, zone = found.groups()
     try:
-        at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in (None, 'Z', 'z') else zone}")
+        at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in _UTC else zone}")
     except ValueError:
         return None
-    return round(at.timestamp()) * NS + int((fraction or "0").ljust(9, "0"))
+    return (at - _EPOCH) // _SECOND * NS + int((fraction or "0").ljust(9, "0"))

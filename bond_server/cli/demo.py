@@ -208,8 +208,10 @@ class _Client:
             if self.is_table:
                 self._tell(asked, url)
             await _heard(stream)
-            # A recording has not begun, so its first record is yet to come, and is wanted.
-            records = server.records(asked, after="0-0" if self.script.is_recorded else None)
+            # The first records of a market are of the time before anybody listened to it. A
+            # recording begins only now, and all that it gives is wanted.
+            start = "after=0-0" if self.script.is_recorded else "from=now"
+            records = server.records(asked, start=start)
             async with aclosing(records):
                 printing = show_all(self.show, records, for_s)
                 if self.script.is_recorded:

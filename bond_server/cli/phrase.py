@@ -1,2 +1,21 @@
-"""Say in a phrase what was understood."""
-def understood(compiled): return "TODO"
+"""Say on one line what was understood of a request, and what was assumed."""
+
+from __future__ import annotations
+
+from bond_core.spec.duration import format_duration
+from bond_server.compiling import Compiled
+
+
+def understood(compiled: Compiled) -> str:
+    """Return the canonical sentence, or what a spec says, with what was assumed behind it."""
+    if compiled.understanding is not None:
+        said = compiled.understanding.sentence
+    else:
+        spec = compiled.spec
+        sources = dict.fromkeys(
+            name for source in spec.sources for name in (source.exchanges or (source.type,))
+        )
+        every = format_duration(spec.interval_ms)
+        said = f"{', '.join(spec.symbols)} of {', '.join(sources)}, every {every}"
+    assumed = f"  (assumed {', '.join(compiled.assumed)})" if compiled.assumed else ""
+    return said + assumed

@@ -95,26 +95,28 @@ class Server:
         )
 
     async def records(
-        self, stream: Subscribed, *, after: str | None = None
+        self, stream: Subscribed, *, start: str = ""
     ) -> AsyncGenerator[bytes]:
         """Yield the stream's records, each as the bytes of its JSON, until it is complete.
 
         Args:
             stream: From `create`.
-            after: The id of the record before the first that is wanted; None: only new ones.
+            start: Where to begin, as the server's query takes it: `after=ID`, `from=now-60s`;
+                empty: only what is new.
 
         Raises:
             ServerError: The stream is gone, or connecting failed too often in a row.
         """
-        url, failures, backoff, chance = stream.ws_url, 0, Backoff(cap_s=5.0), random.Random()  # noqa: S311 -- jitter
-        why = ""
+        backoff, chance = Backoff(cap_s=5.0), random.Random()  # noqa: S311 -- jitter is no secret
+        url, failures, why = stream.ws_url, 0, ""
         while failures < _ATTEMPTS:
             if failures:
                 await asyncio.sleep(backoff.pause_s(failures - 1, chance))
             try:
-                async with await self._dial(url, after) as socket:
+                async with await self._dial(url, start) as socket:
                     async for data in socket_frames(socket):
-                        after, failures = msgspec.json.decode(data, type=_Id).id, 0
+                        start = f"after={msgspec.json.decode(data, type=_Id).id}"
+                        failures = 0
                         yield data
             except ConnectionClosed as closed:
                 code = closed.rcvd.code if closed.rcvd else None
@@ -130,9 +132,9 @@ class Server:
             failures += 1
         raise ServerError(f"the stream can't be heard any more: the connection {why}")
 
-    async def _dial(self, url: str, after: str | None) -> ClientConnection:
+    async def _dial(self, url: str, start: str) -> ClientConnection:
         return await connect(
-            f"{url}&after={after}" if after else url,
+            f"{url}&{start}" if start else url,
             compression=None,
             max_size=_LARGEST_RECORD,
             close_timeout=1.0,

@@ -31,10 +31,9 @@ _NO_FIELD = (
     "id", "stream_id", "symbol", "timeframe", "rev", "partial", "ts", "window_start",
     "window_end", "size_unit", "skipped", "sources", "notices", "raw_data",
 )  # fmt: skip
-# Where there is no room these go first, from the left: what is nearest to something that stays;
-# then all that is not named here; and the last only after that.
-_LEAVE_FIRST = ("price_open", "price_close", "vwap", "trades")
-_LEAVE_LAST = ("price_low", "price_high")
+# Where there is no room these go first, from the left: they come with every price. What was
+# asked for by a word of its own goes after them.
+_LEAVE_FIRST = ("price_open", "price_close", "vwap", "trades", "price_low", "price_high")
 _STAY = ("price_avg", "volume_sum")
 # Spares most tables from growing, which has them print their head again.
 _ROOM = {"lag": 5, "volume_sum": 7, **dict.fromkeys(("price_avg", "price_high", "price_low"), 9)}
@@ -72,9 +71,10 @@ class Table:
         self._columns: list[_Column] = []
         self._widths: dict[str, int] = {}
         self._hidden: tuple[str, ...] = ()
+        self._is_told = False
         self._lines_since_head = 0
         self._states: dict[tuple[str, str], tuple[str, str | None]] = {}
-        self._told: tuple[str, set[str]] = ("", set())
+        self._said: tuple[str, set[str]] = ("", set())
 
     def show(self, record: Json) -> None:
         """Print a record."""
@@ -137,14 +137,15 @@ class Table:
     def _lay_out(self) -> None:
         """Leave out columns until the rest fits, with two spaces between them and the badge."""
         shown = list(self._all)
-        special = {*_LEAVE_FIRST, *_LEAVE_LAST, *_STAY}
-        others = [name for name in reversed(self._fields) if name not in special]
-        leaving = [n for n in (*_LEAVE_FIRST, *others, *_LEAVE_LAST) if n in self._fields]
+        others = [n for n in reversed(self._fields) if n not in {*_LEAVE_FIRST, *_STAY}]
+        leaving = [name for name in (*_LEAVE_FIRST, *others) if name in self._fields]
         while leaving and self._wide(shown) + _SOURCES_AT_LEAST > self._console.width:
             gone = leaving.pop(0)
             shown = [column for column in shown if column.name != gone]
         names = {column.name for column in shown}
-        self._hidden = tuple(name for name in self._fields if name not in names)
+        hidden = tuple(name for name in self._fields if name not in names)
+        self._is_told = self._is_told and hidden == self._hidden
+        self._hidden = hidden
         self._columns = shown
         self._lines_since_head = 0
 
@@ -159,10 +160,10 @@ class Table:
             self._console.print(badge)
         heads = {column.name: column.head for column in self._columns}
         self._console.print(Text(self._row("", heads, "sources"), style="bold"))
-        if self._hidden:
+        if self._hidden and not self._is_told:
+            self._is_told = True
             names = " ".join(self._hidden)
             self._console.print(Text(f"     no room for {names}; JSON has all", style="dim"))
-            self._hidden = ()
 
     def _line(self, record: Json) -> Text:
         cells = {column.name: column.cell(record) for column in self._columns}
@@ -209,9 +210,9 @@ class Table:
 
     def _once(self, record: Json, line: str) -> Iterable[str]:
         """Yield a line unless a record of the same window has said it already."""
-        end, lines = self._told
+        end, lines = self._said
         if end != record["window_end"]:
-            self._told = end, lines = record["window_end"], set()
+            self._said = end, lines = record["window_end"], set()
         if line not in lines:
             lines.add(line)
             yield line

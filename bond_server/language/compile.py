@@ -96,7 +96,7 @@ def understand(
         raise plain_error("empty", "say what to stream, for example", EXAMPLE)
     reading, draft, planned = _planned(text, vocabulary, tuple(default_exchanges))
     if planned is None:
-        raise error_of(reading, draft, refused=lambda fix: _refused(fix, vocabulary, max_length))
+        raise error_of(reading, draft, attempt=lambda fix: _attempt(fix, vocabulary, max_length))
     return Understanding(
         text=text,
         spec=spec_of(planned),
@@ -121,10 +121,12 @@ def _planned(
     return reading, draft, plan(reading, draft, default_exchanges=default_exchanges)
 
 
-def _refused(text: str, vocabulary: Vocabulary, max_length: int) -> Reading | None:
-    """Return why a sentence would be refused, None if it would not."""
+def _attempt(text: str, vocabulary: Vocabulary, max_length: int) -> Reading | str:
+    """Return a sentence's canonical form, or its reading where it is refused."""
     reading, _, planned = _planned(text, vocabulary)
-    return reading if planned is None or len(text) > max_length else None
+    if planned is None or len(text) > max_length:
+        return reading
+    return sentence(planned, vocabulary)
 
 
 def _tokens(reading: Reading, planned: Plan) -> tuple[Token, ...]:

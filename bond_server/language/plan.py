@@ -92,6 +92,8 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         for source in _sources(reading, draft, reading.vocabulary.families[family],
                                choices[family], names, times)
     )  # fmt: skip
+    _check_custom(reading, draft, choices)
+    _warn_of_unused(reading, draft, sources)
     if len(sources) > MAX_SOURCES:
         detail = f"a stream has at most {MAX_SOURCES} sources, this one {len(sources)}"
         reading.refuse("too_many_sources", detail)
@@ -157,9 +159,12 @@ def _refuse_no_symbol(reading: Reading, draft: Draft) -> None:
 def _families(reading: Reading, asked: Iterable[Asked], mentions: Iterable[Symbol]) -> Choices:
     kinds = {symbol.kind for symbol in mentions}
     choices: Choices = {}
+    asked = tuple(asked)
+    named = {each.word: each.family for each in asked if each.family}
     for each in asked:
-        if each.family is not None:
-            choices.setdefault(each.family, []).append(each)
+        by_name = each.family or named.get(each.word)
+        if by_name is not None:
+            choices.setdefault(by_name, []).append(each)
             continue
         found = [family for family, _ in reading.vocabulary.carriers(each.word)]
         markets = [f for f in found if f.of in {"market", "stock"}]
@@ -221,7 +226,10 @@ def _sources(
         chosen = () if "onchain" in words else event_types
         return [attrs.evolve(base, symbols=(), chain=_chain(draft, names), event_types=chosen)]
     if family.type == "custom":
-        return [attrs.evolve(base, url=url) for url in draft.urls] or [base]
+        return [attrs.evolve(base, url=url) for url in draft.urls]
+    if family.type == "liquidations":
+        exchanges = {"exchanges": _wanted_venues(draft), "exclude_exchanges": _distinct(draft.excluded)}
+        return [attrs.evolve(base, **exchanges)]
     if family.type in {"twitter", "nitter"}:
         return [attrs.evolve(base, accounts=_distinct(draft.accounts), query=draft.query)]
     if family.type == "news" and "tweets" not in {a.word for a in draft.asked}:
@@ -238,8 +246,11 @@ def _market_sources(
     if family.of == "stock":
         return [base]
     excluded = _distinct(draft.excluded)
-    venues = tuple(v for v in _distinct(draft.venues) if v not in excluded)
-    return [attrs.evolve(base, exchanges=venues, exclude_exchanges=excluded)]
+    return [attrs.evolve(base, exchanges=_wanted_venues(draft), exclude_exchanges=excluded)]
+
+
+def _wanted_venues(draft: Draft) -> tuple[str, ...]:
+    return tuple(v for v in _distinct(draft.venues) if v not in draft.excluded)
 
 
 def _symbols_of(family: Family, draft: Draft, names: Mapping[Symbol, str]) -> tuple[str, ...]:
@@ -259,6 +270,25 @@ def _chain(draft: Draft, names: Mapping[Symbol, str]) -> str | None:
         return CHAINS[draft.chain.base]
     bases = {symbol.base for symbol in names}
     return "sol" if bases == {"SOL"} else None
+
+
+def _check_custom(reading: Reading, draft: Draft, choices: Choices) -> None:
+    """Refuse a custom source without an address."""
+    if "custom" not in choices or draft.urls:
+        return
+    item = reading.items[choices["custom"][0].place]
+    detail = "a custom source needs its address: custom websocket wss://..."
+    reading.refuse("missing_url", detail, item, instead="")
+
+
+def _warn_of_unused(
+    reading: Reading, draft: Draft, sources: Iterable[PlannedSource]
+) -> None:
+    """Tell of exchanges and providers that no source of this stream has."""
+    used = {name for s in sources for name in (s.type, *s.exchanges, *s.exclude_exchanges)}
+    for name in _distinct([*draft.venues, *draft.excluded, *draft.providers]):
+        if name not in used:
+            reading.warn("ignored", f"{name}: no source of this stream comes from there")
 
 
 def _warn_of_chain(
@@ -282,9 +312,9 @@ def _channels(reading: Reading, choices: Choices) -> list[Channel]:
     found = []
     for name, asked in choices.items():
         family = reading.vocabulary.families[name]
-        for each in asked:
-            of_word = [c for c in family.channels if each.word in c.words.values()]
-            found += of_word or list(family.channels)
+        words = {each.word for each in asked}
+        wanted = [c for c in family.channels if words & set(c.words.values())]
+        found += wanted or list(family.channels)
     return found
 
 
@@ -303,5 +333,6 @@ def _assumed(
             notes.append(f"exchanges={','.join(default_exchanges)} (default)")
         if source.type == "equities":
             notes.append("provider=the first one installed that has its key")
+    notes += [f"{name} as written" for s, name in names.items() if "/" in name and not s.listed]
     notes += [f"{s.base} is a stock" for s in names if s.kind == "stock" and not s.listed]
     return notes

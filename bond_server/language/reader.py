@@ -285,7 +285,8 @@ def _duration(
     length = _unit(atoms, unit_at, reading)
     if length is None:
         return None
-    total, end, unit = value * length or value, unit_at + 1, atoms[unit_at].text
+    unit = "M" if length == 0 else atoms[unit_at].lower
+    total, end = value * length or value, unit_at + 1
     while end + 1 < len(atoms) and atoms[end].kind == "number":
         smaller = _unit(atoms, end + 1, reading)
         spelled_out = len(unit) > 2 and len(atoms[end + 1].text) > 2

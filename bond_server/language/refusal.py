@@ -16,8 +16,8 @@ _FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are 
 _ROUNDS = 3
 _MOST_PROBLEMS = 10
 
-Refused = Callable[[str], Reading | None]
-"""Says why a sentence would be refused, None if it would not."""
+Attempt = Callable[[str], Reading | str]
+"""Understands a sentence: its canonical form, or the reading with the reasons to refuse it."""
 
 
 def plain_error(code: str, detail: str, fix: str) -> RequestError:
@@ -26,11 +26,12 @@ def plain_error(code: str, detail: str, fix: str) -> RequestError:
     return RequestError(detail, code=code, problems=(problem,), fix=fix)
 
 
-def error_of(reading: Reading, draft: Draft, *, refused: Refused) -> RequestError:
+def error_of(reading: Reading, draft: Draft, *, attempt: Attempt) -> RequestError:
     """Return the error for what was noted in a reading; its fix is understood."""
     troubles = _sorted(reading.troubles)
     code = troubles[0].code
-    fix = next(fix for fix in _candidates(reading, draft, code, refused) if refused(fix) is None)
+    candidates = _candidates(reading, draft, code, attempt)
+    fix = next(fix for fix in candidates if isinstance(attempt(fix), str))
     problems = [trouble.problem for trouble in troubles[:_MOST_PROBLEMS]]
     if code in {"out_of_scope", "missing_symbol"}:
         near = tuple(dict.fromkeys((fix, *problems[0].did_you_mean)))
@@ -48,19 +49,16 @@ def _sorted(troubles: Iterable[Trouble]) -> list[Trouble]:
     return ranked
 
 
-def _candidates(
-    reading: Reading, draft: Draft, code: str, refused: Refused
-) -> Iterator[str]:
+def _candidates(reading: Reading, draft: Draft, code: str, attempt: Attempt) -> Iterator[str]:
     """Yield sentences that may be what was meant, the nearest first; the last one works."""
     if code != "out_of_scope":
-        text, why = reading.text.strip(), reading if reading.text.strip() == reading.text else None
-        why = why or refused(text)
+        text = _mended(reading.text, reading)
         for _ in range(_ROUNDS):
-            if why is None:
+            result = attempt(text)
+            if isinstance(result, str):
+                yield result if code == "not_understood" else text
                 break
-            text = _mended(text, why)
-            yield text
-            why = refused(text)
+            text = _mended(text, result)
     symbol = draft.symbols[0][1].base if draft.symbols else "BTC"
     conditions = [*draft.alerts, *draft.filters]
     if code == "out_of_scope" and conditions and "field" in conditions[0]:
@@ -85,6 +83,6 @@ def _mended(text: str, why: Reading) -> str:
         first, last = why.folded.original(start, stop)
         text = f"{text[:first]}{by}{text[last:]}"
         end = start
-    return " ".join(text.split())
+    return " ".join(text.split()).strip(" +,&/-")
 
 

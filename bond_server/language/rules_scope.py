@@ -55,7 +55,10 @@ def unknown_sources(reading: Reading, draft: Draft) -> None:
             continue
         detail = f'Bond has no source for "{item.written}"'
         reading.refuse("unknown_source", detail, item, did_you_mean=("tweets", "news"))
-        _widen_last_edit(reading, item, last, "tweets")
+        lead = reading.free(at - 1)
+        led = lead is not None and lead.is_key("from", "by")
+        first = lead if lead is not None and led else item
+        _widen_last_edit(reading, first, last, "+ tweets" if led else "tweets")
 
 
 def _refuse_site(reading: Reading, at: int, item: Item, draft: Draft) -> None:

@@ -41,21 +41,24 @@ def currencies(reading: Reading, draft: Draft) -> None:
 
 def listed_words(reading: Reading, _: Draft) -> None:
     """Take `link` for the ticker where it stands in a list of symbols."""
-    for at, item in list(reading.every("maybe")):
-        before = _beside(reading, at, -1)
-        after = _beside(reading, at, 1)
-        if (before is not None and before.kind == "symbol") or (
-            after is not None and after.kind == "symbol"
-        ):
-            item.kind = "symbol"
+    at = 0
+    while at < len(reading.items):
+        listed, at = _list_from(reading, at)
+        if len(listed) > 1:
+            for item in listed:
+                item.kind = "symbol"
 
 
-def _beside(reading: Reading, at: int, step: int) -> Item | None:
-    """Return the item at the other side of a list's sign, if there is one between."""
-    joined = reading.free(at + step)
-    if joined is None or joined.kind not in {"join", "mark"}:
-        return None
-    return reading.free(reading.skip(at + step, over=("join", "mark"), step=step))
+def _list_from(reading: Reading, at: int) -> tuple[list[Item], int]:
+    """Return the symbols and maybe symbols listed from here, and where to look on."""
+    listed: list[Item] = []
+    while (item := reading.free(at)) and item.kind in {"symbol", "maybe"}:
+        listed.append(item)
+        after = reading.skip(at + 1, over=("join", "mark"))
+        if after == at + 1:
+            break
+        at = after
+    return listed, at + 1 if not listed or reading.free(at) is listed[-1] else at
 
 
 def only_words(reading: Reading, draft: Draft) -> None:

@@ -13,9 +13,13 @@ def everywhere(reading: Reading, _: Draft) -> None:
     """Read `all exchanges`: no exchange is chosen, the server's own are."""
     for at, item in list(reading.every("key")):
         after = reading.free(reading.skip(at + 1))
-        if item.is_key("all") and after is not None and after.is_key("exchanges"):
-            item.take("exchange", "all")
+        if not item.is_key("all"):
+            continue
+        if after is not None and after.is_key("exchanges"):
             after.take("exchange", "all")
+            item.take("exchange", "all")
+        elif item.written not in {"all", "any"}:
+            item.take("exchange", "all")
 
 
 def left_out(reading: Reading, draft: Draft) -> None:
@@ -39,7 +43,9 @@ def left_out(reading: Reading, draft: Draft) -> None:
             place = _next_of_list(reading, place + 1)
         if found:
             item.take("filler")
-        _refuse_unknown(reading, at, place)
+        last = reading.free(place)
+        if last is not None and nearest(last.written, reading.vocabulary.venues, limit=1):
+            _refuse_unknown(reading, at, place)
 
 
 def _next_of_list(reading: Reading, at: int) -> int:

@@ -77,7 +77,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                    "apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|and not|"
                    "with no|but no|not from|not on|nothing from|don't include|do not include",
         "but": "but",
-        "all": "all|any|every exchange|each exchange",
+        "all": "all|any|every exchange|each exchange|anywhere|everywhere",
         "exchanges": "exchange|exchanges|venue|venues",
         "from": "from|on|at|via|using|through|off",
         "by": "by",
@@ -208,7 +208,7 @@ FILLER = _phrases(
     "continuously|constantly|streaming|new|value of|go live|then go live|and go live|"
     "going live|go on live|continue live|then continue live|then live|starting now|from now on|"
     "for me|thank|much|very|any|there|here|have|has|had|hows|how's|doing|going|know|see|"
-    "looking for|look at|happening|activity|the same|same|time|everything about|information|"
+    "looking for|look at|happening|activity|the same|same|time|information|"
     "info|figures|numbers|stats|report|reports|reporting|dashboard|bot|subscribe to|subscribe|"
-    "pull|grab|put|bring|deliver|push|pushed|delivered|to|into|aggregated|aggregate|per event|while"
+    "since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|delivered|to|into|aggregated|aggregate|per event|while"
 )

@@ -192,6 +192,19 @@ def test_case_14_a_source_that_comes_back_with_old_events_is_late():
     assert stream.engine.totals["binance"].late == 1
 
 
+def test_case_14_an_older_event_takes_nothing_back():
+    """Out of order while another source is waited for: where the first one is stays known."""
+    # A |    x    |    x         |  x2 x1
+    # B |                                     x
+    #   0         5  10.7       15 15.2 15.7  30
+    stream = Stream(a_source("binance"), a_source("okx"))
+
+    stream.hear(a_trade(10.7), a_trade(15.7), a_trade(15.2))
+    records = stream.hear(a_trade(30), source="okx")
+
+    assert [start_of(r) for r in records] == [0, 5, 10]
+
+
 def test_case_15_without_ticks_no_source_is_idle():
     """While ticks are held back (events wait to be read) nothing of a slow source is late."""
     stream = Stream(a_source("binance"), a_source("okx"))
