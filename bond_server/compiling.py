@@ -75,13 +75,13 @@ def compile_request(
         bound=bound,
         options=options,
         understanding=understanding,
-        assumed=_assumed(read.assumed if read else (), bound.assumed),
+        assumed=all_assumed(read.assumed if read else (), bound.assumed),
         warnings=tuple(w.detail for w in read.warnings) if read else (),
     )
 
 
-def _assumed(read: Iterable[str], bound: Iterable[str]) -> tuple[str, ...]:
-    """Return what reading and binding assumed; of one thing what binding says, for that runs."""
+def all_assumed(read: Iterable[str], bound: Iterable[str]) -> tuple[str, ...]:
+    """Return what reading and binding assumed; of one thing, what binding says: that runs."""
     by_key = {phrase.partition("=")[0]: phrase for phrase in (*read, *bound)}
     return tuple(by_key.values())
 

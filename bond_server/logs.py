@@ -17,7 +17,7 @@ HIDDEN = "***"
 
 # Ours by their shape, wherever they stand; others' by what they are called.
 _TOKENS = re.compile(
-    r"(?:\b[0-9a-f]{16}\.)?\b[0-9]{10,12}\.[0-9a-f]{16}\b"
+    r"(?:[0-9a-f]{16}\.)?(?<![0-9])[0-9]{10,12}\.[0-9a-f]{16}(?![0-9a-f])"
     r"|(?<=token=)[^&\s\"'#]+"
     r"|(?<=\bBearer\s)[^\s\"',]+",
     re.IGNORECASE,

@@ -59,9 +59,6 @@ _STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
     (FencedError, 409),
 )
 EXAMPLE_REQUEST = f'{{"natural_language": "{EXAMPLE}"}}'
-EXAMPLE_SPEC_REQUEST = (
-    '{"spec": {"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"], "interval_sec": 5}}'
-)
 
 _CODE_OF_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _FIX_OF_STATUS = {
@@ -96,7 +93,7 @@ def problem_body(error: BondError, status: int, request_id: str) -> dict[str, An
         "code": error.code,
         "detail": error.detail,
         "errors": [_problem(problem) for problem in error.problems],
-        "fix": _as_request(error.fix) if error.fix else _default_fix(error),
+        "fix": error.fix or _default_fix(error),
         "retryable": error.retryable,
         "request_id": request_id,
     }
@@ -164,20 +161,12 @@ def _response(
     )
 
 
-def _as_request(fix: str) -> str:
-    """Return a fix as it can be sent: a spec alone is not yet a request."""
-    is_spec = fix.startswith("{") and not fix.startswith(('{"spec"', '{"natural_language"', "{}"))
-    return f'{{"spec": {fix}}}' if is_spec else fix
-
-
 def _default_fix(error: BondError) -> str | None:
     """Return an input that works, where whoever raised the error had none at hand."""
     if isinstance(error, LimitError):
         return "DELETE /v1/streams/{stream_id}, one of those that GET /v1/streams lists"
     if isinstance(error, LogUnavailableError | Retryable):
         return "Send it again later"
-    if any((problem.pointer or "").startswith("/spec") for problem in error.problems):
-        return EXAMPLE_SPEC_REQUEST
     return EXAMPLE_REQUEST if isinstance(error, RequestError) else None
 
 

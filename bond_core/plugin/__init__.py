@@ -5,6 +5,8 @@
     @hookimpl
     def bond_connectors():
         yield ConnectorSpec(name="acme", factory="bond_acme.connector:Acme", ...)
+
+What has its name here stays; the modules behind it may be arranged anew.
 """
 
 from bond_core.errors import Fatal, Retryable

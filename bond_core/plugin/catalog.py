@@ -26,6 +26,7 @@ class Catalog:
         self._sinks: dict[str, SinkSpec] = {}
         self._aggregators: dict[str, AggregatorSpec] = {}
         self._by_field: dict[tuple[str, str], AggregatorSpec] = {}
+        self._claimed: dict[tuple[str, ...], str] = {}
         self.rows: tuple[PluginRow, ...] = tuple(self._take(row) for row in rows)
 
     @classmethod
@@ -62,9 +63,15 @@ class Catalog:
         return self._by_field.get((field, kind))
 
     def _take(self, row: PluginRow) -> PluginRow:
-        clash = next(filter(None, (self._clash(spec) for spec in row.specs)), None)
-        if clash:
-            return attrs.evolve(row, state="conflict", reason=clash, specs=())
+        claimed: dict[tuple[str, ...], str] = {}
+        for spec in row.specs:
+            for claim in _claims(spec):
+                owner = self._claimed.get(claim) or claimed.get(claim)
+                if owner is not None:
+                    reason = _conflict(claim, owner)
+                    return attrs.evolve(row, state="conflict", reason=reason, specs=())
+                claimed[claim] = spec.name
+        self._claimed |= claimed
         for spec in row.specs:
             self._add(spec)
         return row
@@ -80,35 +87,41 @@ class Catalog:
         else:
             self._sinks[spec.name] = spec
 
-    def _clash(self, spec: Spec) -> str | None:
-        if isinstance(spec, ConnectorSpec):
-            for name in (spec.name, *spec.aliases):
-                if name in self._connectors:
-                    return f"the source type {name!r} is taken by {self._connectors[name].name}"
-        elif isinstance(spec, AggregatorSpec):
-            for field in spec.fields:
-                taken = self._by_field.get((field, spec.kind))
-                if taken:
-                    return (
-                        f"the field {field!r} of kind {spec.kind} is taken by {taken.name}; "
-                        f"put a name of your own before it, such as acme_{field}"
-                    )
-        elif spec.name in self._sinks:
-            return f"the sink {spec.name!r} is taken"
-        return None
+
+def _claims(spec: Spec) -> list[tuple[str, ...]]:
+    """Return what only one spec may have: its name, its aliases, a field of a kind."""
+    if isinstance(spec, ConnectorSpec):
+        return [("source type", name) for name in dict.fromkeys((spec.name, *spec.aliases))]
+    if isinstance(spec, AggregatorSpec):
+        fields = [("field", field, spec.kind) for field in dict.fromkeys(spec.fields)]
+        return [("aggregator", spec.name), *fields]
+    return [("sink", spec.name)]
+
+
+def _conflict(claim: tuple[str, ...], owner: str) -> str:
+    what, name, *kind = claim
+    if not kind:
+        return f"the {what} {name!r} is taken by {owner}"
+    return (
+        f"the {what} {name!r} of kind {kind[0]} is taken by {owner}; "
+        f"put a name of your own before it, such as acme_{name}"
+    )
 
 
 def load_class(factory: str) -> Any:
     """Import and return what `package.module:Class` names.
 
     Raises:
-        PluginError: It can't be imported (its SDK is missing), or isn't there.
+        PluginError: It can't be imported (its SDK is missing, or it breaks while it is
+            imported), or isn't there.
     """
     module_name, _, attribute = factory.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise PluginError(f"{factory} can't be loaded: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever a plugin does at import
+        raise PluginError(f"{factory} can't be loaded: {type(error).__name__}: {error}") from error
 
 
 def describe(spec: Spec) -> dict[str, Any]:

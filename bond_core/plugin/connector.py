@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from bond_core.clock import NS
 from bond_core.model.event import Event
 from bond_core.plugin.context import Context
 
@@ -50,7 +51,7 @@ class PollingConnector(ABC):
     async def run(self, ctx: Context) -> None:
         """Poll every channel that is wanted, each `every_s` seconds."""
         while True:
-            started_ns = ctx.clock.now_ns()
+            started_ns = ctx.clock.monotonic_ns()
             wanted = ctx.wanted.current()
             for channel in sorted({w.channel for w in wanted}):
                 symbols = sorted(w.symbol for w in wanted if w.channel == channel)
@@ -61,4 +62,6 @@ class PollingConnector(ABC):
             if not wanted:
                 await ctx.wanted.changed(wanted)
                 continue
-            await ctx.clock.sleep_until(started_ns + round(self.every_s * 1e9))
+            # Not until a time of day: the machine's clock may be set while we wait.
+            passed_s = (ctx.clock.monotonic_ns() - started_ns) / NS
+            await ctx.clock.sleep(self.every_s - passed_s)

@@ -37,20 +37,30 @@ class Subscriptions(Protocol):
 
 
 class Context(Protocol):
-    """A connector's view of the runtime.
+    """A connector's view of the runtime."""
 
-    Attributes:
-        clock: The only clock; `clock.now_ns()`, `await clock.sleep(seconds)`.
-        log: A logger that never shows a secret.
-        wanted: What to listen to.
-        simulated_at: Base URL of the simulator to use in place of the real system, or None.
-            What comes from there is labelled by the runtime.
-    """
+    @property
+    def clock(self) -> Clock:
+        """The only clock; `clock.now_ns()`, `await clock.sleep(seconds)`."""
+        ...
 
-    clock: Clock
-    log: logging.Logger
-    wanted: Subscriptions
-    simulated_at: str | None
+    @property
+    def log(self) -> logging.Logger:
+        """A logger that never shows a secret."""
+        ...
+
+    @property
+    def wanted(self) -> Subscriptions:
+        """What to listen to."""
+        ...
+
+    @property
+    def simulated_at(self) -> str | None:
+        """Base URL of the simulator to use in place of the real system, or None.
+
+        What comes from there is labelled by the runtime.
+        """
+        ...
 
     def emit(self, channel: str, events: Iterable[Event]) -> None:
         """Hand over events in the order they were heard. Never blocks and never raises.
@@ -80,7 +90,9 @@ class Context(Protocol):
         """Say that one symbol can't be had (unlisted there); the others go on."""
         ...
 
-    def gap(self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str) -> None:
+    def gap(
+        self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
+    ) -> None:
         """Say that events between two times may be missing."""
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from importlib import metadata
 from types import ModuleType
@@ -24,11 +25,21 @@ from bond_core.plugin.hookspecs import (
     ConnectorHooks,
     SinkHooks,
 )
-from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
+from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec, SinkSpec, Spec
+from bond_core.settings import json_schema
 
 State = Literal["found", "loaded", "failed", "conflict", "disabled"]
 
-_HOOKS: tuple[tuple[str, type], ...] = (
+_BUILTIN = "builtin"
+_BUILTIN_MODULE = "bond_core.aggregators.plugin"
+
+# What a record says of itself; a field of that name would hide it.
+_RESERVED = frozenset({
+    "id", "stream_id", "symbol", "timeframe", "rev", "partial", "ts", "window_start", "window_end",
+    "size_unit", "skipped", "sources", "notices", "raw_data",
+})  # fmt: skip
+
+_HOOKS: tuple[tuple[str, type[Spec]], ...] = (
     ("bond_connectors", ConnectorSpec),
     ("bond_aggregators", AggregatorSpec),
     ("bond_sinks", SinkSpec),
@@ -108,6 +119,7 @@ def register(module: ModuleType | object, *, name: str) -> tuple[Spec, ...]:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise PluginError(f"a hook is wrong: {error}") from error
+    _refuse_unmarked_hooks(module, manager)
     specs: list[Spec] = []
     for hook_name, spec_type in _HOOKS:
         # A hook may be a generator: its body runs only here, while we still watch.
@@ -118,19 +130,20 @@ def register(module: ModuleType | object, *, name: str) -> tuple[Spec, ...]:
 
 def _find() -> list[_Found]:
     points = metadata.entry_points(group=GROUP)
-    claims: dict[str, int] = {}
-    for point in points:
-        claims[point.name] = claims.get(point.name, 0) + 1
+    claims = Counter(point.name for point in points)
     found = []
-    for point in sorted(points, key=lambda p: (p.name != "builtin", p.name)):
+    for point in sorted(points, key=lambda p: (p.name != _BUILTIN, p.name)):
         dist = point.dist
         row = PluginRow(
             name=point.name,
-            distribution=dist.name if dist else "?",
-            version=dist.version if dist else "?",
+            distribution=(dist and dist.name) or "?",
+            version=(dist and dist.version) or "?",
             module=point.value,
         )
-        if claims[point.name] > 1:
+        if point.name == _BUILTIN and point.value != _BUILTIN_MODULE:
+            reason = f"the name {_BUILTIN!r} is Bond's own"
+            row = attrs.evolve(row, state="conflict", reason=reason)
+        elif claims[point.name] > 1 and point.name != _BUILTIN:
             reason = f"{claims[point.name]} installed packages claim the name {point.name!r}"
             row = attrs.evolve(row, state="conflict", reason=reason)
         found.append(_Found(row, point.load))
@@ -141,7 +154,7 @@ def _load_one(found: _Found, only: Collection[str] | None) -> PluginRow:
     row = found.row
     if row.state == "conflict":
         return row
-    if only is not None and row.name not in only and row.name != "builtin":
+    if only is not None and row.name not in only and row.name != _BUILTIN:
         return attrs.evolve(row, state="disabled", reason="left out by BOND_PLUGINS")
     try:
         specs = register(found.load(), name=row.name)
@@ -169,19 +182,48 @@ def _refuse_async_hooks(module: object) -> None:
             raise PluginError(f"{hook_name} is async; hooks are plain functions")
 
 
-def _checked(answer: Iterable[object], spec_type: type, hook_name: str) -> list[Any]:
-    specs = []
+def _refuse_unmarked_hooks(module: object, manager: pluggy.PluginManager) -> None:
+    for hook_name, _ in _HOOKS:
+        is_marked = bool(getattr(manager.hook, hook_name).get_hookimpls())
+        if callable(getattr(module, hook_name, None)) and not is_marked:
+            raise PluginError(f"{hook_name} isn't marked with @hookimpl, so nobody would call it")
+
+
+def _checked(answer: Iterable[object], spec_type: type[Spec], hook_name: str) -> list[Spec]:
+    if isinstance(answer, spec_type):
+        raise PluginError(f"{hook_name} must yield its specs, not return one")
+    specs: list[Spec] = []
     for spec in answer:
         if not isinstance(spec, spec_type):
             raise PluginError(
                 f"{hook_name} must yield {spec_type.__name__}, was {type(spec).__name__}"
             )
-        module, colon, attribute = spec.factory.partition(":")
-        if not (colon and attribute.isidentifier() and module):
-            raise PluginError(
-                f"{spec.name}: factory must read `package.module:Class`, was {spec.factory!r}"
-            )
-        if not attrs.has(spec.config):
-            raise PluginError(f"{spec.name}: config must be an attrs class")
+        fault = _fault_of(spec)
+        if fault is not None:
+            raise PluginError(f"{spec.name}: {fault}")
         specs.append(spec)
     return specs
+
+
+def _fault_of(spec: Spec) -> str | None:
+    """Return how a spec breaks the contract, or None if it keeps it."""
+    module, colon, attribute = spec.factory.partition(":")
+    if not (colon and attribute.isidentifier() and module):
+        return f"factory must read `package.module:Class`, was {spec.factory!r}"
+    if not attrs.has(spec.config):
+        return "config must be an attrs class"
+    try:
+        json_schema(spec.config)
+    except TypeError as error:
+        return str(error)
+    if isinstance(spec, ConnectorSpec):
+        if not spec.channels:
+            return "a connector has at least one channel"
+        if wrong := [c for c in spec.channels if not isinstance(c, Channel)]:
+            return f"channels must be Channel, was {type(wrong[0]).__name__}"
+        if len({c.name for c in spec.channels}) < len(spec.channels):
+            return "two of its channels have one name"
+    fields = () if isinstance(spec, SinkSpec) else spec.fields
+    if taken := sorted(_RESERVED.intersection(fields)):
+        return f"the field {taken[0]!r} is the record's own; put a name of your own before it"
+    return None

@@ -19,5 +19,5 @@ class Backoff:
 
     def pause_s(self, attempt: int, chance: random.Random) -> float:
         """Return the pause in seconds before the attempt after `attempt` failures in a row."""
-        whole = min(self.cap_s, self.first_s * 2 ** min(attempt, 30))
+        whole: float = min(self.cap_s, self.first_s * 2 ** min(attempt, 30))
         return whole * chance.uniform(0.5, 1.0)

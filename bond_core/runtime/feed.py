@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from bond_core.model.event import Event
+from bond_core.model.event import Event, Gap
 from bond_core.model.record import Notice, Status
 from bond_core.plugin.context import Subscription
+from bond_core.plugin.specs import Channel
 from bond_core.runtime.ingest import SeenIds, fault_of, stamp
 
 
@@ -34,16 +36,25 @@ class Listener(Protocol):
 
 
 class Feed:
-    """Counts, dedups and hands on what its source says about one subscription."""
+    """Counts, dedups and hands on what its source says about one subscription.
 
-    def __init__(self, subscription: Subscription, *, by_receipt: bool, at_ns: int) -> None:
+    Attributes:
+        status: The present state.
+        reason: Why, where there is something to say.
+        since_ns: Since when it is in this state, ns.
+        last_id: The id of the newest event heard.
+        listeners: Who hears, and after how many seconds of silence it wants to be told.
+    """
+
+    def __init__(self, subscription: Subscription, channel: Channel, *, at_ns: int) -> None:
         self.subscription = subscription
         self.status: Status = "starting"
         self.reason: str | None = None
         self.since_ns = at_ns
         self.last_id: str | None = None
         self.listeners: dict[Listener, float | None] = {}
-        self._by_receipt = by_receipt
+        self._kind = channel.kind
+        self._by_receipt = channel.time == "receive"
         self._seen = SeenIds()
 
     @property
@@ -53,8 +64,8 @@ class Feed:
 
     def stale_after_s(self, default: float | None) -> float | None:
         """Return the silence after which it is stale: the strictest its listeners ask for."""
-        asked = [s for s in self.listeners.values() if s is not None]
-        return min(asked) if asked else default
+        asked = [default if s is None else s for s in self.listeners.values()] or [default]
+        return min((s for s in asked if s is not None), default=None)
 
     def attach(self, listener: Listener, stale_s: float | None) -> None:
         """Let a listener hear; it is told the present state at once."""
@@ -68,37 +79,38 @@ class Feed:
     def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
         """Check events and hand them on; return the newest event time among them, or None."""
         kept: list[Event] = []
-        newest: int | None = None
         repeats = 0
-        faults: dict[str, int] = {}
+        faults: Counter[str] = Counter()
         for event in events:
+            if isinstance(event, Gap):
+                self.gap(_notice(event))
+                continue
             stamp(event, now_ns, by_receipt=self._by_receipt)
-            fault = fault_of(event)
+            fault = fault_of(event) if event.kind == self._kind else self._other_kind(event)
             if fault is not None:
-                faults[fault] = faults.get(fault, 0) + 1
+                faults[fault] += 1
             elif event.id is not None and self._seen.is_repeat(event.id):
                 repeats += 1
             else:
                 kept.append(event)
-                if newest is None or event.ts > newest:
-                    newest = event.ts
         if kept:
             self.last_id = kept[-1].id or self.last_id
-            for listener in tuple(self.listeners):
+        for listener in tuple(self.listeners):
+            if kept:
                 listener.on_events(self.symbol, kept)
-        if repeats:
-            for listener in tuple(self.listeners):
+            if repeats:
                 listener.on_duplicates(self.symbol, repeats)
-        for why, n in faults.items():
-            for listener in tuple(self.listeners):
+            for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
-        return newest
+        return max((event.ts for event in kept), default=None)
 
     def turn(self, status: Status, at_ns: int, reason: str | None = None) -> bool:
         """Change the state and tell it; whether it did change."""
         if (status, reason) == (self.status, self.reason):
             return False
-        self.status, self.reason, self.since_ns = status, reason, at_ns
+        if status != self.status:  # another reason for the same state is no new beginning
+            self.since_ns = at_ns
+        self.status, self.reason = status, reason
         for listener in tuple(self.listeners):
             listener.on_status(self.symbol, status, at_ns, reason)
         return True
@@ -112,3 +124,11 @@ class Feed:
         """Hand on that something may be missing."""
         for listener in tuple(self.listeners):
             listener.on_gap(self.symbol, notice)
+
+    def _other_kind(self, event: Event) -> str:
+        return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"
+
+
+def _notice(gap: Gap) -> Notice:
+    detail = gap.detail or "the source says that events may be missing"
+    return Notice(code="gap", detail=detail, from_ns=gap.from_ts, to_ns=gap.to_ts)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
 import attrs
 
 from bond_core.clock import Clock
-from bond_core.errors import BondError
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.feed import Feed, Listener
 from bond_core.runtime.simulators import Simulators
@@ -24,12 +24,26 @@ LINGER_S = 5.0
 """How long a connection nobody wants is kept, in case somebody wants it again."""
 
 
+def _by_content(value: Any) -> Any:
+    """Return something hashable that is equal for equal settings, whatever they are made of."""
+    if attrs.has(type(value)):
+        fields = attrs.fields(type(value))
+        return type(value), tuple(_by_content(getattr(value, field.name)) for field in fields)
+    if isinstance(value, Mapping):
+        return frozenset((key, _by_content(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(_by_content(item) for item in value)
+    if isinstance(value, (set, frozenset)):
+        return frozenset(_by_content(item) for item in value)
+    return type(value), value  # by type too: to Python, True is 1
+
+
 @attrs.frozen(kw_only=True)
 class Origin:
     """Where feeds come from: a connector with its settings, real or simulated."""
 
     spec: ConnectorSpec = attrs.field(eq=lambda spec: spec.name)
-    config: Any
+    config: Any = attrs.field(eq=_by_content)
     name: str
     simulated: bool = False
 
@@ -46,6 +60,7 @@ class Feeds:
         self._closing: dict[Origin, asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
+        self._is_closing = False
 
     async def __aenter__(self) -> Self:
         """Start owning tasks."""
@@ -54,6 +69,7 @@ class Feeds:
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop every connector."""
+        self._is_closing = True
         for task in (*self._closing.values(), *self._tasks.values()):
             task.cancel()
         await self._stack.aclose()
@@ -93,7 +109,7 @@ class Feeds:
             return
         if supervisor.feeds.get(feed.subscription) is feed:
             supervisor.drop(feed)
-        if not supervisor.feeds and origin not in self._closing:
+        if not supervisor.feeds and origin not in self._closing and not self._is_closing:
             linger = self._linger(origin)
             self._closing[origin] = self._group.create_task(linger, name=f"linger {origin.name}")
 
@@ -116,11 +132,8 @@ async def _guarded(supervisor: Supervisor) -> None:
     """Run a supervisor; a bug in it fails its own feeds and nobody else's."""
     try:
         await supervisor.run()
-    except (Exception, BaseExceptionGroup) as error:
-        if isinstance(error, BondError):
-            supervisor.log.error("%s: %s", supervisor.name, error)
-        else:
-            supervisor.log.exception("%s: bug in the supervisor", supervisor.name)
+    except Exception as error:
+        supervisor.log.exception("%s: bug in the supervisor", supervisor.name)
         supervisor.is_over = True
         for feed in tuple(supervisor.feeds.values()):
             feed.turn("failed", supervisor.clock.now_ns(), f"{type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,17 +25,17 @@ async def fetch_json(
     """
     import httpx  # noqa: PLC0415 -- an extra: only connectors that poll need it
 
-    host = urlsplit(url).hostname or "?"
+    host = _host(url)
     try:
         async with httpx.AsyncClient(timeout=timeout_s) as client:
             reply = await client.get(url, params=dict(params or {}), headers=dict(headers or {}))
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise Fatal(f"{host}: that is no URL to fetch from: {type(error).__name__}") from None
     except httpx.HTTPError as error:
         raise Retryable(f"{host} can't be reached: {type(error).__name__}") from None
     if reply.status_code in _PASSING:
-        after = reply.headers.get("retry-after", "")
         raise Retryable(
-            f"{host} answered {reply.status_code}",
-            retry_after_s=float(after) if after.isdigit() else None,
+            f"{host} answered {reply.status_code}", retry_after_s=_retry_after_s(reply.headers)
         )
     if not reply.is_success:
         raise Fatal(f"{host} answered {reply.status_code}: the request is refused")
@@ -42,3 +43,25 @@ async def fetch_json(
         return json.loads(reply.content)
     except ValueError:
         raise Fatal(f"{host} did not answer with JSON") from None
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or "?"
+    except ValueError:
+        return "?"
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the pause that an answer asks for (RFC 9110, 10.2.3), in seconds.
+
+    Where it names a date, the answer's own Date says what time it is there.
+    """
+    after = headers.get("retry-after", "").strip()
+    if after.isascii() and after.isdecimal():
+        return float(after)
+    try:
+        pause = parsedate_to_datetime(after) - parsedate_to_datetime(headers.get("date", ""))
+        return max(0.0, pause.total_seconds())
+    except (TypeError, ValueError):
+        return None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
+from typing import Any
 
-from bond_core.model.event import Event, Liquidation, Quote, Trade
+from bond_core.model.event import Event, OrderBook
 
 MAX_FUTURE_NS = 5_000_000_000
 """How far an event's time may lie after its receipt: a venue's clock may be ahead, not wrong."""
@@ -24,38 +25,84 @@ def stamp(event: Event, now_ns: int, *, by_receipt: bool) -> None:
 
 
 def fault_of(event: Event) -> str | None:
-    """Return why the event makes no sense, or None if it does."""
-    if event.ts.__class__ is not int:
+    """Return why the event makes no sense, or None if it does.
+
+    The reason names no value: events of one fault are counted together.
+    """
+    if event.ts.__class__ is not int or event.recv_ts.__class__ is not int:
         return "its time is not a whole number of nanoseconds"
     if event.ts > event.recv_ts + MAX_FUTURE_NS:
         return "its time lies in the future"
+    if event.id is not None and event.id.__class__ is not str:
+        return "its id is not a text"
     check = _CHECKS.get(event.kind)
     return check(event) if check else None
 
 
-def _sized_fault(event: Trade | Liquidation) -> str | None:
+def _is_price(value: Any) -> bool:
     # A NaN fails every comparison, so the plain ranges refuse it too.
-    if not 0 < event.price < inf:
-        return f"its price is {event.price!r}"
-    if not 0 <= event.size < inf:
-        return f"its size is {event.size!r}"
+    return isinstance(value, (float, int)) and 0 < value < inf
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, (float, int)) and 0 <= value < inf
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (float, int)) and -inf < value < inf
+
+
+def _sized_fault(event: Any) -> str | None:
+    # Trades come by the ten thousand: the one check that is written out.
+    price, size = event.price, event.size
+    if not (isinstance(price, (float, int)) and 0 < price < inf):
+        return "its price is not a finite number above 0"
+    if not (isinstance(size, (float, int)) and 0 <= size < inf):
+        return "its size is not a finite number, or below 0"
     return None
 
 
-def _quote_fault(event: Quote) -> str | None:
-    for name in ("bid", "ask", "last"):
-        value = getattr(event, name)
-        if value is not None and not 0 < value < inf:
-            return f"its {name} is {value!r}"
+def _quote_fault(event: Any) -> str | None:
     if event.bid is None and event.ask is None and event.last is None:
         return "it has neither bid, ask nor last price"
+    return _quote_numbers(event)
+
+
+def _book_fault(event: OrderBook) -> str | None:
+    for price, size in (*event.bids, *event.asks):
+        if not (_is_price(price) and _is_size(size)):
+            return "a level of it is no price and size"
     return None
 
 
-_CHECKS: Mapping[str, Callable[..., str | None]] = {
+def _numbers(**checks: Callable[[Any], bool]) -> Callable[[Any], str | None]:
+    """Return a check of attributes that are either None or pass."""
+
+    def fault(event: Any) -> str | None:
+        for name, is_fine in checks.items():
+            value = getattr(event, name)
+            if value is not None and not is_fine(value):
+                return f"its {name} is out of range or not a finite number"
+        return None
+
+    return fault
+
+
+_quote_numbers = _numbers(
+    bid=_is_price, ask=_is_price, last=_is_price, bid_size=_is_size, ask_size=_is_size
+)
+_CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "trade": _sized_fault,
     "liquidation": _sized_fault,
     "quote": _quote_fault,
+    "book": _book_fault,
+    "candle": _numbers(
+        open=_is_price, high=_is_price, low=_is_price, close=_is_price, volume=_is_size
+    ),
+    "funding": _numbers(rate=_is_finite, mark_price=_is_price),
+    "open_interest": _numbers(amount=_is_size, value=_is_size),
+    "chain": _numbers(amount=_is_finite),
+    "trend": _numbers(value=_is_finite),
 }
 
 

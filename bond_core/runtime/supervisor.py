@@ -22,12 +22,17 @@ from bond_core.plugin.catalog import load_class
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.backoff import Backoff
+from bond_core.runtime.contained import cause_of, contained
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.http import fetch_json
+from bond_core.runtime.pulse import Pulse
 from bond_core.runtime.wanted import Wanted
 
 WATCH_EVERY_S = 0.25
 """How often staleness is looked at."""
+
+STOP_WITHIN_S = 1.0
+"""How long a connector may take to stop. Real seconds: it may hang where no clock reaches."""
 
 _CONNECT_S = 10.0
 """How long a fresh connection may take before its silence counts."""
@@ -44,6 +49,9 @@ class Supervisor:
         config: Its settings; with the spec's name what makes it shared.
         name: For people: `ccxt binance`.
         simulated_at: Base URL of a simulator, or None for the real system.
+
+    Attributes:
+        unasked: Events of symbols that nobody listens to (any more), dropped here.
     """
 
     def __init__(
@@ -58,15 +66,15 @@ class Supervisor:
         self.wanted = Wanted()
         self.feeds: dict[Subscription, Feed] = {}
         self.attempts = 0
+        self.unasked = 0
         self.is_over = False
         self._config = config
         self._chance = chance
         self._backoff = backoff or Backoff()
-        self._progress_ns: dict[str, int] = {}  # per channel: when its event time last moved
-        self._newest_ts: dict[str, int] = {}
-        self._silent_since_ns: dict[str, int] = {}  # per channel: what a stale one missed
-        self._run_since_ns = 0
+        self._pulses: dict[str, Pulse] = {}
+        self._run_since_ns = 0  # monotonic
         self._stalled = asyncio.Event()
+        self._connector: Any = None
 
     # What feeds.py does with it
 
@@ -74,9 +82,10 @@ class Supervisor:
         """Return the feed of a subscription, wanting it from now on."""
         key = Subscription(channel, symbol)
         if key not in self.feeds:
-            by_receipt = self.spec.channel(channel).time == "receive"
-            self.feeds[key] = Feed(key, by_receipt=by_receipt, at_ns=self.clock.now_ns())
-            self._progress_ns.setdefault(channel, self.clock.now_ns())
+            now_ns = self.clock.now_ns()
+            self.feeds[key] = Feed(key, self.spec.channel(channel), at_ns=now_ns)
+            if channel not in self._pulses:
+                self._pulses[channel] = Pulse.starting(self.clock)
             self.wanted.add(key)
         return self.feeds[key]
 
@@ -84,65 +93,79 @@ class Supervisor:
         """Want a feed no longer."""
         self.feeds.pop(feed.subscription, None)
         self.wanted.discard(feed.subscription)
-        if not any(key.channel == feed.subscription.channel for key in self.feeds):
-            self._progress_ns.pop(feed.subscription.channel, None)
+        if not self._feeds_of(feed.subscription.channel, None):
+            self._pulses.pop(feed.subscription.channel, None)
 
     def reset(self) -> None:
         """Forget that it ended: `run` starts afresh, with the same feeds."""
         self.is_over = False
         self.attempts = 0
+        self._pulses = {channel: Pulse.starting(self.clock) for channel in self._pulses}
         self._turn_all("starting", None, keep=())
 
     async def run(self) -> None:
         """Listen until cancelled, or until the connector is done or failed for good."""
-        try:
-            connector = load_class(self.spec.factory)(config=self._config)
-        except PluginError as error:
-            self._turn_all("failed", str(error))
-            self.is_over = True
-            return
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(self._watch(), name=f"watch {self.name}")
-            await self._listen(connector)
+            await self._listen()
             self.is_over = True
             watch.cancel()
 
-    async def _listen(self, connector: Any) -> None:
+    async def _listen(self) -> None:
         while True:
             started_ns = self.clock.monotonic_ns()
             try:
-                await self._run_once(connector)
-                self._turn_all("failed", "the source is at its end")
-                return
-            except Fatal as error:
-                self._turn_all("failed", error.detail + (f" Try: {error.fix}" if error.fix else ""))
-                return
-            except (Retryable, OSError, TimeoutError) as error:
+                await self._run_once()
+            except Exception as raised:  # noqa: BLE001 -- a plugin's code may raise anything
+                error = cause_of(raised)
+                if not isinstance(error, (Retryable, OSError, TimeoutError)):
+                    self._turn_all("failed", self._why_over(error))
+                    return
                 pause_s = self._pause_s(error, started_ns)
                 why = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
                 await self.clock.sleep(pause_s)
-            except Exception as error:
-                self.log.exception("%s: bug in the connector", self.name)
-                self._turn_all("failed", f"bug in the connector: {type(error).__name__}: {error}")
+            else:
+                self._turn_all("failed", "the source is at its end")
                 return
 
-    async def _run_once(self, connector: Any) -> None:
+    def _why_over(self, error: BaseException) -> str:
+        if isinstance(error, Fatal):
+            return error.detail + (f" Try: {error.fix}" if error.fix else "")
+        if isinstance(error, PluginError):
+            return error.detail
+        self.log.error("%s: bug in the connector", self.name, exc_info=error)
+        return f"bug in the connector: {type(error).__name__}: {error}"
+
+    async def _run_once(self) -> None:
         """Run the connector until it ends by itself or a stalled channel ends it."""
+        if self._connector is None:
+            self._connector = load_class(self.spec.factory)(config=self._config)
         self._stalled.clear()
-        self._run_since_ns = self.clock.now_ns()
-        run = asyncio.create_task(connector.run(self), name=f"listen {self.name}")
+        self._run_since_ns = self.clock.monotonic_ns()
+        run = asyncio.create_task(contained(self._connector, self), name=f"listen {self.name}")
         stalled = asyncio.create_task(self._stalled.wait())
         try:
             await asyncio.wait({run, stalled}, return_when=asyncio.FIRST_COMPLETED)
             if not run.done():
                 raise Retryable("no data although connected")
+            if run.cancelled():  # not by us, and not to be mistaken for it
+                raise RuntimeError("it ended with a CancelledError of its own")
             await run
         finally:
-            run.cancel()
             stalled.cancel()
-            await asyncio.gather(run, stalled, return_exceptions=True)
+            await self._stop(run)
+
+    async def _stop(self, run: asyncio.Task[None]) -> None:
+        run.cancel()
+        await asyncio.wait({run}, timeout=STOP_WITHIN_S)
+        if not run.done():
+            # Whatever hangs there must hold up nobody else, nor meet the next run on one object.
+            self.log.error("%s: does not stop when cancelled; left behind", self.name)
+            self._connector = None
+        elif not run.cancelled():
+            run.exception()  # seen: asyncio complains of what nobody looked at
 
     def _pause_s(self, error: BaseException, started_ns: int) -> float:
         if self.clock.monotonic_ns() - started_ns > _HEALTHY_AFTER_NS:
@@ -158,22 +181,25 @@ class Supervisor:
         """
         while True:
             await self.clock.sleep(WATCH_EVERY_S)
-            now_ns = self.clock.now_ns()
+            mono_ns = self.clock.monotonic_ns()
             for feed in tuple(self.feeds.values()):
                 channel = feed.subscription.channel
                 stale_s = feed.stale_after_s(self.spec.channel(channel).stale_s)
-                if stale_s is None or feed.status not in ("live", "stale"):
+                if stale_s is None or feed.status == "failed":
                     continue
-                moved_ns = self._progress_ns.get(channel, now_ns)
-                silent_s = (now_ns - moved_ns) / NS
-                if feed.status == "live" and silent_s >= stale_s:
-                    self._silent_since_ns[channel] = moved_ns
-                    feed.turn("stale", now_ns, f"nothing new on {channel} for {silent_s:.1f} s")
-                    self._stalled.set()
-                elif feed.status == "stale":
-                    in_vain_s = (now_ns - max(moved_ns, self._run_since_ns)) / NS
-                    if in_vain_s >= stale_s + _CONNECT_S:
-                        self._stalled.set()
+                since_ns = self._pulses[channel].silent_since_ns
+                limit_s = stale_s
+                if feed.status != "live":
+                    since_ns = max(since_ns, self._run_since_ns)
+                    limit_s += _CONNECT_S
+                silent_s = (mono_ns - since_ns) / NS
+                if silent_s < limit_s:
+                    continue
+                if feed.status in ("live", "starting"):
+                    reason = f"nothing new on {channel} for {silent_s:.1f} s"
+                    self._pulses[channel].is_stale = True
+                    feed.turn("stale", self.clock.now_ns(), reason)
+                self._stalled.set()
 
     def _turn_all(
         self, status: Status, reason: str | None, *, keep: tuple[Status, ...] = ("failed",)
@@ -189,27 +215,30 @@ class Supervisor:
         """See Context."""
         now_ns = self.clock.now_ns()
         for symbol, run in groupby(events, key=_symbol):
+            heard = list(run)
             feed = self.feeds.get(Subscription(channel, symbol))
-            if feed is None:
-                continue  # nobody wants it any more: an unsubscription is on its way
-            newest = feed.hear(list(run), now_ns)
-            if newest is not None and newest > self._newest_ts.get(channel, newest - 1):
-                self._newest_ts[channel] = newest
-                self._progressed(channel, feed, now_ns)
+            if feed is None:  # an unsubscription is on its way
+                self.unasked += len(heard)
+                continue
+            newest = feed.hear(heard, now_ns)
+            if newest is not None and self._pulses[channel].has_moved(newest, now_ns):
+                self._progressed(channel, feed)
 
     def live(self, channel: str, symbol: str | None = None) -> None:
         """See Context."""
+        feeds = self._feeds_of(channel, None)
+        if feeds and not any(feed.status == "live" for feed in feeds):
+            # An outage may have been longer than any silence allowed on a connection.
+            self._pulses[channel].silent_since_ns = self.clock.monotonic_ns()
         for feed in self._feeds_of(channel, symbol):
             if feed.status in ("starting", "reconnecting"):
-                self._revive(feed, self.clock.now_ns())
+                self._revive(feed, feed.since_ns)
 
     def heartbeat(self, channel: str, ts: int | None = None) -> None:
         """See Context."""
         now_ns = self.clock.now_ns()
-        self._progress_ns[channel] = now_ns
+        self._progressed(channel, None)
         for feed in self._feeds_of(channel, None):
-            if feed.status in ("stale", "reconnecting"):
-                self._revive(feed, now_ns)
             feed.heartbeat(now_ns if ts is None else ts)
 
     def failed(self, channel: str, symbol: str, reason: str) -> None:
@@ -244,31 +273,31 @@ class Supervisor:
             if key.channel == channel and symbol in (None, key.symbol)
         ]
 
-    def _progressed(self, channel: str, feed: Feed, now_ns: int) -> None:
+    def _progressed(self, channel: str, by: Feed | None) -> None:
         """The channel's event time moved: it is alive, and so is all that shares it."""
-        self._progress_ns[channel] = now_ns
-        if feed.status != "live":
-            self._revive(feed, now_ns)
-        for other in self._feeds_of(channel, None):
-            if other.status == "stale":
-                self._revive(other, now_ns)
+        pulse = self._pulses.get(channel)
+        if pulse is None:
+            return  # nobody listens to the channel
+        silent_since_ns = pulse.beat(self.clock)
+        if by is not None and by.status != "live":
+            self._revive(by, silent_since_ns)
+        if by is not None and not pulse.is_stale:
+            return  # the usual case, once per batch of events
+        pulse.is_stale = False
+        for feed in self._feeds_of(channel, None):
+            if feed.status == "stale" or (by is None and feed.status == "reconnecting"):
+                self._revive(feed, silent_since_ns)
 
-    def _revive(self, feed: Feed, now_ns: int) -> None:
-        was, since_ns = feed.status, feed.since_ns
-        if was == "stale":
-            since_ns = self._silent_since_ns.get(feed.subscription.channel, since_ns)
+    def _revive(self, feed: Feed, silent_since_ns: int) -> None:
+        was, now_ns = feed.status, self.clock.now_ns()
+        from_ns = silent_since_ns if was == "stale" else feed.since_ns
         feed.turn("live", now_ns)
-        if was in ("stale", "reconnecting") and self.spec.capabilities.mode == "push":
-            seconds = (now_ns - since_ns) / NS
-            feed.gap(
-                Notice(
-                    code="gap",
-                    detail=f"{feed.symbol or 'the source'} was {was} for {seconds:.1f} s; "
-                    "what happened meanwhile may be missing",
-                    from_ns=since_ns,
-                    to_ns=now_ns,
-                )
-            )
+        if was == "starting" or self.spec.capabilities.mode != "push":
+            return
+        seconds = (now_ns - from_ns) / NS
+        detail = f"{feed.symbol or 'the source'} was {was} for {seconds:.1f} s; "
+        detail += "what happened meanwhile may be missing"
+        feed.gap(Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=now_ns))
 
 
 def _symbol(event: Event) -> str:

@@ -1,25 +1,23 @@
-"""Close windows and say what was in them: one record for each symbol."""
+"""Close panes one after the other, and with each the larger windows that end there.
+
+Three stretches of time are walked differently: before the stream's start only panes that
+had an event are closed; from there on all are; and in a silence that one step of the
+watermark leaves behind (a suspended machine, a wild timestamp), the first hundred and the
+last.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import attrs
 
-from bond_core.model.record import Notice, Record, SourceReport, Value
-from bond_core.windows.compile import plan_kind
-from bond_core.windows.lane import Lane, Seat
-from bond_core.windows.notices import Notices
-from bond_core.windows.pane import UNSET, Meter
-from bond_core.windows.plan import StreamPlan
-from bond_core.windows.program import Failed, Program, load
+from bond_core.model.record import Notice, Record
+from bond_core.windows.books import Books, Windows
+from bond_core.windows.lane import Grid
 
-_NO_VENUE = frozenset({"post", "chain", "trend", "custom", "gap"})
-"""Kinds whose events don't happen at a venue: their sources served no market."""
-
-Windows = Mapping[tuple[str | None, str], Any]
-"""The closed window of each meter that had an event, by (symbol, kind)."""
+MAX_FILL = 100
+"""How many silent windows one step of the watermark sends before it leaves the rest out."""
 
 
 @attrs.frozen
@@ -35,189 +33,101 @@ class ClosedWindow:
 
 
 @attrs.define(eq=False)
-class Books:
-    """Everything that a stream's records are made from.
+class Closer:
+    """Closes what is to be closed, in order.
 
     Attributes:
-        lanes: In the plan's order, those that came later behind them.
-        meters: By symbol and kind; those of sources without symbols under None.
-        notices: One for each timeframe.
+        grid: Where the panes are; its `done_ns` is moved here and nowhere else.
+        start_ns: The stream's start.
+        closed: What was closed and not taken yet.
+        is_last: Whether the stream has ended: all that closes from now on is partial.
     """
 
-    plan: StreamPlan
-    failed: Failed
-    notices: Sequence[Notices]
-    lanes: list[Lane] = attrs.field(factory=list)
-    programs: dict[str, Program] = attrs.field(factory=dict)
-    meters: dict[tuple[str | None, str], Meter] = attrs.field(factory=dict)
-    _seats: dict[str, list[Seat]] = attrs.field(factory=dict)
-
-    def __attrs_post_init__(self) -> None:
-        for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
-            self.program(kind)
-
-    def program(self, kind: str) -> Program:
-        """Return the loop for a kind of event; it may be one that no field needs."""
-        if kind not in self.programs:
-            fields = {name: field for name, (k, field) in self.plan.fields.items() if k == kind}
-            self.programs[kind] = load(plan_kind(kind, fields), self.failed)
-        return self.programs[kind]
-
-    def meter(self, symbol: str | None, kind: str) -> Meter:
-        """Return where events of a kind add up for a symbol, None for the whole stream."""
-        if (symbol, kind) not in self.meters:
-            larger = [None] * (len(self.plan.timeframes_ns) - 1)
-            self.meters[symbol, kind] = Meter(program=self.program(kind), larger=larger)
-        return self.meters[symbol, kind]
-
-    def add(self, lane: Lane) -> None:
-        """Take in a source."""
-        self.lanes.append(lane)
-        self._seats.clear()
-
-    def seats(self, symbol: str) -> Sequence[Seat]:
-        """Return the sources' seats that a symbol's records report on."""
-        if symbol not in self._seats:
-            found = (lane.seats.get(symbol) or lane.seats.get(None) for lane in self.lanes)
-            self._seats[symbol] = [seat for seat in found if seat is not None]
-        return self._seats[symbol]
-
-    def forget(self, done_ns: int) -> None:
-        """Let go what no open window will ask for: old statuses, sources that left."""
-        oldest_ns = min(done_ns - done_ns % length for length in self.plan.timeframes_ns)
-        for lane in self.lanes:
-            for seat in lane.seats.values():
-                seat.coverage.forget(oldest_ns)
-        gone = [lane for lane in self.lanes if lane.left_ns <= oldest_ns and lane.is_blank]
-        for lane in gone:
-            self.lanes.remove(lane)
-            self._seats.clear()
-
-    def tell(self, symbol: str | None, notice: Notice) -> None:
-        """Show a notice in the next records of a symbol, or of all."""
-        for notices in self.notices:
-            notices.add(symbol, notice)
-
-    def next_open(self, before_ns: int) -> int:
-        """Return the start of the oldest open pane, or `before_ns` if that is earlier."""
-        return min((min(m.open) for m in self.meters.values() if m.open), default=before_ns)
-
-    def last_open(self) -> int | None:
-        """Return the start of the newest open pane, None if no pane is open."""
-        return max((max(m.open) for m in self.meters.values() if m.open), default=None)
-
-    def close_pane(self, start_ns: int) -> Windows:
-        """Close one pane of every symbol and kind."""
-        counts: dict[int, int] = {}
-        for lane in self.lanes:
-            for seat in lane.seats.values():
-                if n := seat.close(start_ns):
-                    counts[id(seat.meter)] = counts.get(id(seat.meter), 0) + n
-        closed = {}
-        for key, meter in self.meters.items():
-            if meter.open and (pane := meter.close(start_ns, counts.get(id(meter), 0))):
-                closed[key] = pane
-        return closed
-
-    def close_larger(self, timeframe: int) -> Windows:
-        """Close the window of a larger timeframe, of every symbol and kind."""
-        closed = {}
-        for key, meter in self.meters.items():
-            if (window := meter.close_larger(timeframe - 1)) is not None:
-                closed[key] = window
-        return closed
-
-    def has_larger(self, timeframe: int) -> bool:
-        """Whether the window of a larger timeframe that is filling had an event."""
-        return any(meter.larger[timeframe - 1] is not None for meter in self.meters.values())
-
-    def records(
-        self, timeframe: int, end_ns: int, windows: Windows, *, is_partial: bool
-    ) -> list[Record]:
-        """Say what was in a closed window of a timeframe: one record for each symbol."""
-        length_ns = self.plan.timeframes_ns[timeframe]
-        told = self.notices[timeframe].take()
-        desk = _Desk(self, timeframe, end_ns - length_ns, end_ns, windows)
-        records = []
-        for symbol in self.plan.symbols:
-            sources: dict[str, SourceReport] = {}
-            heard: set[str] = set()
-            served: dict[str, None] = {}
-            notices = [*told.get(None, ()), *told.get(symbol, ())]
-            for seat in self.seats(symbol):
-                report, late = desk.report(seat)
-                if late is not None:
-                    notices.append(late)
-                if report is None:
-                    continue
-                source = seat.lane.plan
-                sources[source.name] = report
-                if report.coverage:
-                    heard.add(source.kind)
-                if report.count and source.venue and source.kind not in _NO_VENUE:
-                    served[source.venue] = None
-            records.append(
-                Record(
-                    symbol=symbol,
-                    timeframe_ns=length_ns,
-                    window_start_ns=end_ns - length_ns,
-                    window_end_ns=end_ns,
-                    values=desk.values(symbol, heard),
-                    sources=sources,
-                    partial=is_partial,
-                    notices=tuple(notices),
-                    served=tuple(served),
-                    size_unit=self._unit(symbol),
-                )
-            )
-        return records
-
-    def _unit(self, symbol: str) -> str | None:
-        """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
-        for kind in ("trade", "liquidation"):
-            if (meter := self.meters.get((symbol, kind))) is not None:
-                return None if meter.unit is UNSET else meter.unit
-        return None
-
-
-@attrs.define(eq=False)
-class _Desk:
-    """Works on one window of one timeframe; what all symbols share is computed once."""
-
+    grid: Grid
     books: Books
-    timeframe: int
-    start_ns: int
-    end_ns: int
-    windows: Windows
-    _reports: dict[Seat, tuple[SourceReport | None, Notice | None]] = attrs.field(factory=dict)
-    _shared: dict[str, dict[str, Value]] = attrs.field(factory=dict)
+    start_ns: int = attrs.field(kw_only=True)
+    max_fill: int = attrs.field(kw_only=True)
+    closed: list[ClosedWindow] = attrs.field(factory=list)
+    is_last: bool = False
 
-    def report(self, seat: Seat) -> tuple[SourceReport | None, Notice | None]:
-        """Report on a seat and its late events; None for one that left before the window."""
-        if seat.symbol is not None:
-            return seat.report(self.timeframe, self.start_ns, self.end_ns)
-        if seat not in self._reports:
-            self._reports[seat] = seat.report(self.timeframe, self.start_ns, self.end_ns)
-        return self._reports[seat]
+    def close_until(self, target_ns: int) -> None:
+        """Close everything before a boundary of panes."""
+        grid = self.grid
+        first_ns = grid.floor(self.start_ns)
+        while grid.done_ns < target_ns:
+            if grid.done_ns < first_ns:
+                self._leap(min(self.books.next_open(target_ns), target_ns, first_ns))
+            elif (target_ns - grid.done_ns) // grid.pane_ns > self.max_fill:
+                self._fill(min(self.books.next_open(target_ns), target_ns))
+            if grid.done_ns < target_ns:
+                self._close_pane()
 
-    def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
-        """Return all fields of a symbol's record; those of kinds not heard are unknown."""
-        values: dict[str, Value] = dict.fromkeys(self.books.plan.fields)
-        for kind in heard:
-            values |= self._of_kind(symbol, kind)
-        return values
+    def finish(self, now_ns: int) -> None:
+        """Close every window that has begun by now, or has an event."""
+        self.is_last = True
+        target_ns = self.grid.floor(now_ns + self.grid.pane_ns - 1)
+        if (last_ns := self.books.last_open()) is not None:
+            target_ns = max(target_ns, last_ns + self.grid.pane_ns)
+        self.close_until(target_ns)
+        has_begun = self.grid.done_ns > self.grid.floor(self.start_ns)
+        self._send_larger(
+            (timeframe, length_ns)
+            for timeframe, length_ns in self._larger()
+            if self.grid.done_ns % length_ns and (has_begun or self.books.has_larger(timeframe))
+        )
 
-    def _of_kind(self, symbol: str, kind: str) -> dict[str, Value]:
-        program = self.books.programs[kind]
-        own, shared = self.windows.get((symbol, kind)), self.windows.get((None, kind))
-        if own is not None and shared is not None:
-            both = program.new_pane()
-            program.absorb(both, own)
-            program.absorb(both, shared)
-            return program.values(both)
-        if own is not None:
-            return program.values(own)
-        if kind not in self._shared:
-            # Of no event, or of the stream's: the same for every symbol.
-            self._shared[kind] = program.values(program.new_pane() if shared is None else shared)
-        return self._shared[kind]
+    def _fill(self, until_ns: int) -> None:
+        """Close the first of many silent panes, tell of those left out, stop before the last."""
+        if (until_ns - self.grid.done_ns) // self.grid.pane_ns <= self.max_fill:
+            return
+        for _ in range(self.max_fill):
+            self._close_pane()
+        from_ns, to_ns = self.grid.done_ns, until_ns - self.grid.pane_ns
+        if number := (to_ns - from_ns) // self.grid.pane_ns:
+            self._leap(to_ns)
+            detail = f"nothing was heard for a long time: {number} windows are left out"
+            self.books.tell(None, Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns))
+
+    def _leap(self, to_ns: int) -> None:
+        """Leave out panes without events; larger windows that had some are sent."""
+        done_ns = self.grid.done_ns
+        self._send_larger(
+            (timeframe, length_ns)
+            for timeframe, length_ns in self._larger()
+            if self.books.has_larger(timeframe)
+            and done_ns - done_ns % length_ns + length_ns <= to_ns
+        )
+        self.grid.done_ns = max(done_ns, to_ns)
+
+    def _close_pane(self) -> None:
+        """Close the oldest pane, and the larger windows that end with it."""
+        start_ns = self.grid.done_ns
+        end_ns = self.grid.done_ns = start_ns + self.grid.pane_ns
+        panes = self.books.close_pane(start_ns)
+        records = self._records(0, end_ns, panes)
+        for timeframe, length_ns in self._larger():
+            if end_ns % length_ns == 0:
+                records += self._records(timeframe, end_ns, self.books.close_larger(timeframe))
+        self.closed.append(ClosedWindow(end_ns, tuple(records)))
+        self.books.forget(end_ns)
+
+    def _larger(self) -> Sequence[tuple[int, int]]:
+        """Return the place and length of each timeframe but the smallest."""
+        return list(enumerate(self.books.plan.timeframes_ns))[1:]
+
+    def _send_larger(self, timeframes: Iterable[tuple[int, int]]) -> None:
+        """Close windows of larger timeframes that are filling, at their ends."""
+        ends: dict[int, list[int]] = {}
+        for timeframe, length_ns in timeframes:
+            end_ns = self.grid.done_ns - self.grid.done_ns % length_ns + length_ns
+            ends.setdefault(end_ns, []).append(timeframe)
+        for end_ns in sorted(ends):
+            records: list[Record] = []
+            for timeframe in ends[end_ns]:
+                records += self._records(timeframe, end_ns, self.books.close_larger(timeframe))
+            self.closed.append(ClosedWindow(end_ns, tuple(records)))
+
+    def _records(self, timeframe: int, end_ns: int, windows: Windows) -> list[Record]:
+        begins_before = end_ns - self.books.plan.timeframes_ns[timeframe] < self.start_ns
+        is_partial = begins_before or self.is_last
+        return self.books.records(timeframe, end_ns, windows, is_partial=is_partial)

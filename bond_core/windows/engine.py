@@ -15,20 +15,19 @@ back as their watermark began, at start - lateness - idle. Both are `partial`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bond_core.model.event import Event
-from bond_core.model.record import Notice, Record, Status
-from bond_core.windows.closing import Books, ClosedWindow, Windows
-from bond_core.windows.lane import Account, Grid, Lane, Seat, Totals
+from bond_core.model.record import Notice, Status
+from bond_core.windows.books import Books
+from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
+from bond_core.windows.lane import Grid, Lane, Totals
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
+from bond_core.windows.seat import Account, Seat
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
 
 __all__ = ["ClosedWindow", "WindowEngine"]
-
-MAX_FILL = 100
-"""How many silent windows a single jump of the watermark emits; the rest is one gap."""
 
 _AHEAD_NS = 60_000_000_000
 """How far beyond their normal bound open panes may reach, as when ticks are held back."""
@@ -58,21 +57,18 @@ class WindowEngine:
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
         self._plan = plan
-        self._pane_ns = plan.timeframes_ns[0]
-        self._max_fill = max_fill
-        self._start_ns = start_ns
         self._now_ns = start_ns
         self._is_finished = False
-        self._closed: list[ClosedWindow] = []
         self._books = Books(
             plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
         )
+        self._grid = Grid(pane_ns=plan.timeframes_ns[0], done_ns=NEVER, max_open=1)
+        self._closer = Closer(self._grid, self._books, start_ns=start_ns, max_fill=max_fill)
         self._lanes: dict[str, Lane] = {}
-        self._grid = Grid(pane_ns=self._pane_ns, done_ns=-NEVER, max_open=1)
         for source in plan.sources:
             self._add(source, start_ns)
         self._watermark_ns = stream_watermark(self._lanes.values(), start_ns)
-        self._grid.done_ns = self._floor(self._watermark_ns)
+        self._grid.done_ns = self._grid.floor(self._watermark_ns)
         self._advance()
 
     @property
@@ -104,9 +100,9 @@ class WindowEngine:
 
     def on_tick(self, now_ns: int) -> None:
         """Take in the time; a clock that steps back is waited for."""
-        self._now_ns = max(self._now_ns, now_ns)
+        self._now_ns = now_ns
         for lane in self._lanes.values():
-            lane.watermark.saw_tick(self._now_ns)
+            lane.watermark.saw_tick(now_ns)
         self._advance()
 
     def on_status(
@@ -168,7 +164,7 @@ class WindowEngine:
 
     def take(self) -> list[ClosedWindow]:
         """Return the windows that closed since the last call, in order."""
-        taken, self._closed = self._closed, []
+        taken, self._closer.closed = self._closer.closed, []
         return taken
 
     def finish(self, now_ns: int) -> None:
@@ -178,17 +174,8 @@ class WindowEngine:
         """
         if self._is_finished:
             return
-        target = self._floor(now_ns + self._pane_ns - 1)
-        if (last := self._books.last_open()) is not None:
-            target = max(target, last + self._pane_ns)
         self._is_finished = True
-        self._close_until(target)
-        has_begun = self._grid.done_ns > self._floor(self._start_ns)
-        self._send_larger(
-            (timeframe, length_ns)
-            for timeframe, length_ns in self._larger()
-            if self._grid.done_ns % length_ns and (has_begun or self._books.has_larger(timeframe))
-        )
+        self._closer.finish(now_ns)
         self._grid.done_ns = self._watermark_ns = NEVER
 
     def _add(self, source: SourcePlan, at_ns: int) -> None:
@@ -203,7 +190,7 @@ class WindowEngine:
         lane.watermark.saw_tick(at_ns)
         self._lanes[source.name] = lane
         reach_ns = source.lateness_ns + source.idle_ns + _AHEAD_NS
-        self._grid.max_open = max(self._grid.max_open, reach_ns // self._pane_ns + 2)
+        self._grid.max_open = max(self._grid.max_open, reach_ns // self._grid.pane_ns + 2)
 
     def _lane(self, source: SourcePlan) -> Lane:
         lane = Lane(
@@ -243,84 +230,10 @@ class WindowEngine:
             lane.watermark.saw_event(lane.max_ts)
         passed = stream_watermark(self._lanes.values(), self._now_ns)
         self._watermark_ns = max(self._watermark_ns, passed)
-        self._close_until(self._floor(self._watermark_ns))
-        end_ns = self._grid.done_ns + self._pane_ns
+        self._closer.close_until(self._grid.floor(self._watermark_ns))
+        end_ns = self._grid.done_ns + self._grid.pane_ns
         for lane in self._lanes.values():
             lane.fire_at = lane.watermark.fires_at(end_ns)
-
-    def _floor(self, ts_ns: int) -> int:
-        return ts_ns - ts_ns % self._pane_ns
-
-    def _close_until(self, target_ns: int) -> None:
-        """Close pane after pane; leap over long silence."""
-        grid, pane_ns = self._grid, self._pane_ns
-        first_ns = self._floor(self._start_ns)
-        while grid.done_ns < target_ns:
-            if grid.done_ns < first_ns:
-                self._leap(min(self._books.next_open(target_ns), target_ns, first_ns))
-            elif (target_ns - grid.done_ns) // pane_ns > self._max_fill:
-                self._fill(min(self._books.next_open(target_ns), target_ns))
-            if grid.done_ns < target_ns:
-                self._close_pane()
-
-    def _fill(self, until_ns: int) -> None:
-        """Close the first silent panes, tell of those left out, and stop before the last."""
-        if (until_ns - self._grid.done_ns) // self._pane_ns <= self._max_fill:
-            return
-        for _ in range(self._max_fill):
-            self._close_pane()
-        from_ns, to_ns = self._grid.done_ns, until_ns - self._pane_ns
-        if number := (to_ns - from_ns) // self._pane_ns:
-            self._leap(to_ns)
-            detail = f"nothing was heard for a long time: {number} windows are left out"
-            self.notify(Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns))
-
-    def _leap(self, to_ns: int) -> None:
-        """Leave out panes without events; larger windows that had some are sent."""
-        done_ns = self._grid.done_ns
-        self._send_larger(
-            (timeframe, length_ns)
-            for timeframe, length_ns in self._larger()
-            if self._books.has_larger(timeframe)
-            and done_ns - done_ns % length_ns + length_ns <= to_ns
-        )
-        self._grid.done_ns = max(done_ns, to_ns)
-
-    def _larger(self) -> Sequence[tuple[int, int]]:
-        """Return the place and length of each timeframe but the smallest."""
-        return list(enumerate(self._plan.timeframes_ns))[1:]
-
-    def _send_larger(self, timeframes: Iterable[tuple[int, int]]) -> None:
-        """Send the windows of larger timeframes that are filling, at their ends."""
-        ends: dict[int, list[int]] = {}
-        for timeframe, length_ns in timeframes:
-            end_ns = self._grid.done_ns - self._grid.done_ns % length_ns + length_ns
-            ends.setdefault(end_ns, []).append(timeframe)
-        for end_ns in sorted(ends):
-            self._send(end_ns, [r for t in ends[end_ns] for r in self._records(t, end_ns)])
-
-    def _close_pane(self) -> None:
-        """Close the oldest pane, and the larger windows that end with it."""
-        start_ns = self._grid.done_ns
-        end_ns = self._grid.done_ns = start_ns + self._pane_ns
-        panes = self._books.close_pane(start_ns)
-        records: list[Record] = []
-        for timeframe, length_ns in enumerate(self._plan.timeframes_ns):
-            has_events = self._books.has_larger(timeframe) if timeframe else bool(panes)
-            if end_ns % length_ns == 0 and (has_events or end_ns > self._start_ns):
-                records += self._records(timeframe, end_ns, panes)
-        self._send(end_ns, records)
-        self._books.forget(end_ns)
-
-    def _records(self, timeframe: int, end_ns: int, panes: Windows | None = None) -> list[Record]:
-        begins_before = end_ns - self._plan.timeframes_ns[timeframe] < self._start_ns
-        windows = self._books.close_larger(timeframe) if timeframe else panes or {}
-        is_partial = begins_before or self._is_finished
-        return self._books.records(timeframe, end_ns, windows, is_partial=is_partial)
-
-    def _send(self, end_ns: int, records: list[Record]) -> None:
-        if records:
-            self._closed.append(ClosedWindow(end_ns, tuple(records)))
 
     def _failed(self, field: str, error: Exception) -> None:
         """Count a field that couldn't be computed, and tell of it the first time."""

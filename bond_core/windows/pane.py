@@ -17,7 +17,7 @@ from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
 
 if TYPE_CHECKING:
-    from bond_core.windows.lane import Seat
+    from bond_core.windows.seat import Seat
 
 UNSET = "(no trade yet)"
 """The unit of sizes before the first trade has said it; compared by identity."""

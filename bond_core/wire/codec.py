@@ -47,9 +47,7 @@ def record_as_json(
 
 def encode_record(record: Record, *, stream_id: str, offset: Offset, timeframe: str) -> bytes:
     """Return the record as UTF-8 JSON."""
-    return _encode(
-        record_as_json(record, stream_id=stream_id, offset=offset, timeframe=timeframe)
-    )
+    return _encode(record_as_json(record, stream_id=stream_id, offset=offset, timeframe=timeframe))
 
 
 def _source(report: SourceReport) -> dict[str, Any]:

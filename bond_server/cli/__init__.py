@@ -90,23 +90,26 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
         text: The sentence that the problems' spans point into.
         command: The command that was run, for the last line.
     """
-    lines = [f"error[{error.code}]: {error.detail}"]
+    from bond_server.language.problem_text import printable, quoted  # noqa: PLC0415 -- as above
+
+    lines = [f"error[{error.code}]: {printable(error.detail)}"]
     shown = ""
     for problem in error.problems:
         if text is not None and problem.span is not None and shown != text:
-            lines.append(f"  {text}")
+            lines.append(f"  {printable(text)}")
             shown = text
         lines += _problem_lines(problem, text, error.detail)
     if error.fix:
         is_sentence = text is not None and not error.fix.startswith(("bond ", "{"))
         lines.append(
-            f"  try: bond {command} {_quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
+            f"  try: bond {command} {quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
         )
     return "\n".join(lines)
 
 
 def _problem_lines(problem: Problem, text: str | None, said: str) -> list[str]:
-    meant = " or ".join(problem.did_you_mean)
+    meant = ", ".join(problem.did_you_mean[:-1])
+    meant += (" or " if meant else "") + "".join(problem.did_you_mean[-1:])
     hint = f" did you mean {meant}?" if meant else ""
     if text is not None and problem.span is not None:
         start, end = problem.span
@@ -115,12 +118,6 @@ def _problem_lines(problem: Problem, text: str | None, said: str) -> list[str]:
     what = "" if problem.detail in said else f" {problem.detail}"
     line = f"  {where}:{what}{hint}" if where else f" {what}{hint}"
     return [line.rstrip(":").rstrip()] if what.strip() or hint else []
-
-
-def _quoted(text: str) -> str:
-    """Return the text as one word of a shell."""
-    escaped = "".join(f"\\{letter}" if letter in '"\\$`' else letter for letter in text)
-    return f'"{escaped}"'
 
 
 def _overview() -> str:

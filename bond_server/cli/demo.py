@@ -12,30 +12,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
-from collections.abc import Mapping
 from contextlib import aclosing, closing
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from bond_core.clock import ManualClock
-from bond_core.errors import (
-    NotInstalledError,
-    PluginError,
-    Problem,
-    RequestError,
-    Retryable,
-    SourceError,
-)
-from bond_core.log.event_log import Retention
-from bond_core.plugin.catalog import load_class
-from bond_core.runtime.binding import Defaults
+from bond_core.errors import Retryable, SourceError
 from bond_core.settings import Secret
 from bond_server.cli.first import first_of
-from bond_server.cli.remote import Server, Subscribed
-from bond_server.cli.serve import serve_bond
 from bond_server.cli.phrase import understood
+from bond_server.cli.remote import Server, Subscribed
+from bond_server.cli.script import Script, recorded, require_played, synthetic
+from bond_server.cli.serve import serve_bond
 from bond_server.cli.show import (
     STARTS_WITHIN_S,
     Format,
@@ -64,9 +52,6 @@ examples:
 
 Without TEXT it shows "{EXAMPLE}", or all that the recording holds. Without --for it
 runs until Ctrl-C, or until the recording ends."""
-
-SIMULATOR = "bond_sim.simulator:Simulator"
-_KEEP_ALL = Retention(seconds=10 * 86_400.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,73 +88,11 @@ def run(args: argparse.Namespace) -> int:
     return run_and_sum_up(main, show)
 
 
-@attrs.frozen(kw_only=True)
-class Script:
-    """What is shown.
-
-    Attributes:
-        request: What the client asks the server for.
-        bond: What `Bond` is built with.
-        venues: The venues that are played.
-        is_recorded: Whether they play a recording.
-        badge: What the table says of the data.
-        told: One line on where the data come from.
-    """
-
-    request: Mapping[str, Any]
-    bond: Mapping[str, Any]
-    venues: tuple[str, ...]
-    is_recorded: bool
-    badge: str
-    told: str
-
-
 def _read_script(args: argparse.Namespace, format_: Format) -> Script:
-    faults = [_checked_fault(text) for text in args.fault]
-    if args.recording is not None:
-        return _recorded(args, faults, args.speed or ("max" if format_ == "json" else 1.0))
-    defaults = Defaults(
-        exchanges=("binance", "okx"), fallback=("coinbaseexchange",), simulate=True
-    )
-    shown = f"{' and '.join(defaults.exchanges)}, {' '.join(defaults.fallback)} standing in"
-    return Script(
-        request={"natural_language": args.text or EXAMPLE},
-        bond={
-            "defaults": defaults,
-            "seed": args.seed,
-            "simulator_options": {SIMULATOR: {"faults": faults}},
-        },
-        venues=tuple(_bond_sim("instruments:VENUES")),
-        is_recorded=False,
-        badge="SIMULATED",
-        told=f"SIMULATED   {shown}: venues on this machine, their market of seed {args.seed}",
-    )
-
-
-def _recorded(args: argparse.Namespace, faults: list[str], speed: float | str) -> Script:
-    path: Path = args.recording
-    markets, start_ns = _read_recording(path)
-    venue = markets[0].venue
-    spec = {
-        "sources": [{"type": "ccxt", "exchanges": [venue]}],
-        "symbols": [market.symbol for market in markets],
-        "interval_sec": 1,
-    }
-    options = {"recording": str(path), "speed": speed, "faults": faults}
-    return Script(
-        request={"natural_language": args.text} if args.text else {"spec": spec},
-        bond={
-            "clock": ManualClock(start_ns),
-            "defaults": Defaults(exchanges=(venue,), fallback=(), simulate=True),
-            "seed": args.seed,
-            "retention": _KEEP_ALL,
-            "simulator_options": {SIMULATOR: options},
-        },
-        venues=(venue,),
-        is_recorded=True,
-        badge=f"PLAYED from {path.name}",
-        told=f"PLAYED      {venue} from {path.name}, as it was heard then; labelled simulated",
-    )
+    if args.recording is None:
+        return synthetic(args.text, seed=args.seed, faults=args.fault)
+    speed = args.speed or ("max" if format_ == "json" else 1.0)
+    return recorded(args.text, args.recording, speed=speed, seed=args.seed, faults=args.fault)
 
 
 async def _demo(script: Script, show: Show, for_s: float | None, *, is_table: bool) -> None:
@@ -181,7 +104,7 @@ async def _demo(script: Script, show: Show, for_s: float | None, *, is_table: bo
         )
         async with Bond(**script.bond) as bond:
             compiled = bond.compile(script.request)
-            _require_played(compiled, script.venues)
+            require_played(compiled, script)
             ready = asyncio.Event()
             serving = serve_bond(bond, settings, bound, log_level="error", ready=ready.set)
             client = _Client(bond, script, show, compiled, is_table=is_table)
@@ -253,57 +176,9 @@ async def _heard(stream: Stream) -> None:
 
 def _refuse_unheard(stream: Stream) -> None:
     for name, source in stream.health().items():
-        if source["status"] == "failed":
-            raise SourceError(f"{name}: {source.get('reason')}", code="source_failed")
-
-
-def _require_played(compiled: Compiled, venues: tuple[str, ...]) -> None:
-    """Refuse venues that nothing plays here."""
-    for source in compiled.spec.sources:
-        for venue in source.exchanges:
-            if venue not in venues:
-                detail = f"{venue} is not played here; {', '.join(venues)} can be"
-                problem = Problem(detail=detail, text=venue)
-                raise RequestError(
-                    detail, code="not_simulated", problems=[problem], fix="bond demo"
-                )
-
-
-def _read_recording(path: Path) -> tuple[list[Any], int]:
-    """Return the markets that the recording holds trades of, and when it begins, in ns."""
-    try:
-        markets = _bond_sim("recording:symbols")(path)
-        start_ns = _bond_sim("recording:recording_start_ns")(path)
-    except (OSError, ValueError, StopIteration) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error) or "it is empty"
-        raise RequestError(
-            f"{path} can't be played: {why}", code="bad_recording", fix="bond demo"
-        ) from error
-    traded = [market for market in markets if "trades" in market.channels]
-    if not traded:
-        raise RequestError(f"{path} holds no trades", code="bad_recording", fix="bond demo")
-    return traded, int(start_ns)
-
-
-def _checked_fault(text: str) -> str:
-    try:
-        _bond_sim("faults:parse_fault")(text)
-    except ValueError as error:
-        raise RequestError(
-            str(error), code="bad_fault", fix="bond demo --fault stall:binance@5s+30s"
-        ) from error
-    return text
-
-
-def _bond_sim(name: str) -> Any:
-    """Return something of bond-sim, a plugin: there only if it is installed."""
-    try:
-        return load_class(f"bond_sim.{name}")
-    except PluginError as error:
-        raise NotInstalledError(
-            f"the demo needs bond-sim and bond-ccxt: {error.detail}",
-            fix="pip install -e plugins/bond-sim -e plugins/bond-ccxt",
-        ) from error
+        if source["status"] != "live":
+            why = source.get("reason", "no reason given")
+            raise SourceError(f"{name} is {source['status']}: {why}", code="source_failed")
 
 
 def _speed(text: str) -> float | str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import attrs
 import msgspec
 
 from bond_core.errors import BondError, RequestError
 from bond_core.log.cursor import StreamEnded
 from bond_core.log.offset import START
-from bond_core.runtime.binding import Defaults
+from bond_server.cli.defaults import defaults_of
 from bond_server.cli.phrase import understood
 from bond_server.cli.show import (
     Format,
@@ -31,7 +29,6 @@ from bond_server.cli.show import (
 )
 from bond_server.compiling import EXAMPLE, Compiled
 from bond_server.local import Bond, Stream
-from bond_server.settings import read_settings
 
 NAME = "listen"
 HELP = "run a stream here and print its records"
@@ -43,7 +40,8 @@ examples:
   bond listen "BTC price every 1s" --simulate          venues on this machine: no network
   bond listen stream.json --url http://localhost:8000  a spec, run by a server
 
-A file holds a spec: {{"sources": [{{"type": "ccxt"}}], "symbols": ["BTC/USDT"], "interval_sec": 5}}"""
+A file holds a spec:
+  {{"sources": [{{"type": "ccxt"}}], "symbols": ["BTC/USDT"], "interval_sec": 5}}"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -152,20 +150,6 @@ async def _listen_there(request: Mapping[str, Any], show: Show, args: argparse.N
             say(f"warning: {warning}")
         async with aclosing(server.records(stream)) as records:
             await show_all(show, records, args.for_s)
-
-
-def defaults_of(environ: Mapping[str, str], *, simulate: bool) -> Defaults:
-    """Return what is assumed where a request leaves it open, as the environment says.
-
-    Simulated, only venues that can be are assumed.
-    """
-    # Nothing is signed here, so no secret needs to be found, or made and kept.
-    settings = read_settings({**environ, "BOND_SECRET": secrets.token_hex(32)})
-    plain = Defaults(simulate=simulate or settings.simulate)
-    if settings.default_exchanges:
-        behind = tuple(v for v in plain.fallback if v not in settings.default_exchanges)
-        return attrs.evolve(plain, exchanges=settings.default_exchanges, fallback=behind)
-    return attrs.evolve(plain, fallback=("coinbaseexchange",)) if plain.simulate else plain
 
 
 def _count(text: str) -> int:

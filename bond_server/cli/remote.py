@@ -72,9 +72,7 @@ class Server:
     async def __aenter__(self) -> Self:
         """Open no connection yet."""
         # No proxy leads to this machine; to others it is the environment's to say.
-        client = httpx.AsyncClient(
-            headers=self._headers, timeout=20.0, trust_env=not self._is_here
-        )
+        client = httpx.AsyncClient(headers=self._headers, timeout=20.0, trust_env=not self._is_here)
         self._http = await self._stack.enter_async_context(client)
         return self
 
@@ -94,9 +92,7 @@ class Server:
             stream_id=body["stream_id"], ws_url=body["ws_url"], sse_url=body["sse_url"], body=body
         )
 
-    async def records(
-        self, stream: Subscribed, *, start: str = ""
-    ) -> AsyncGenerator[bytes]:
+    async def records(self, stream: Subscribed, *, start: str = "") -> AsyncGenerator[bytes]:
         """Yield the stream's records, each as the bytes of its JSON, until it is complete.
 
         Args:

@@ -132,7 +132,8 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
         help="end so long after the sources are heard, such as 20s or 10m",
     )  # fmt: skip
     parser.add_argument(
-        "--format", choices=["table", "json"],
+        "--format",
+        choices=["table", "json"],
         help="a table, or a JSON object a line (default: a table on a terminal, else JSON)",
     )
 

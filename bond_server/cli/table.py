@@ -37,8 +37,8 @@ _LEAVE_FIRST = ("price_open", "price_close", "vwap", "trades", "price_low", "pri
 _STAY = ("price_avg", "volume_sum")
 # Spares most tables from growing, which has them print their head again.
 _ROOM = {"lag": 5, "volume_sum": 7, **dict.fromkeys(("price_avg", "price_high", "price_low"), 9)}
-_SOURCES_AT_LEAST = 13
 _NARROW = 100
+_SOURCES_NARROW, _SOURCES_WIDE = 13, 36  # what the sources get where it is narrow; at most else
 _HEAD_AGAIN_AFTER = 40
 
 
@@ -64,6 +64,7 @@ class Table:
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         self._badge = badge
         self._gap = " " if self._console.width < _NARROW else "  "
+        self._sources_room = _SOURCES_NARROW
         self._decimals: dict[tuple[str, str], int] = {}
         self._fields: tuple[str, ...] = ()
         self._timeframes: set[str] = set()
@@ -101,6 +102,10 @@ class Table:
             if width > self._widths.get(column.name, 0):
                 self._widths[column.name] = width
                 is_new = True
+        sources = min(len(_sources(record)), _SOURCES_WIDE)
+        if sources > self._sources_room and self._console.width >= _NARROW:
+            self._sources_room = sources
+            is_new = True
         if is_new:
             self._lay_out()
 
@@ -139,7 +144,7 @@ class Table:
         shown = list(self._all)
         others = [n for n in reversed(self._fields) if n not in {*_LEAVE_FIRST, *_STAY}]
         leaving = [name for name in (*_LEAVE_FIRST, *others) if name in self._fields]
-        while leaving and self._wide(shown) + _SOURCES_AT_LEAST > self._console.width:
+        while leaving and self._wide(shown) + self._sources_room > self._console.width:
             gone = leaving.pop(0)
             shown = [column for column in shown if column.name != gone]
         names = {column.name for column in shown}

@@ -28,7 +28,8 @@ def why_forbidden(url: str) -> str | None:
         return "this address names no host"
     literal = _ip(host)
     if literal is not None:
-        return None if literal.is_global and not literal.is_multicast else f"{host} is not a public address"
+        public = literal.is_global and not literal.is_multicast
+        return None if public else f"{host} is not a public address"
     if "." not in host or host.rsplit(".", 1)[1].lower() in _LOCAL_NAMES:
         return f"{host} is not a public address"
     return None

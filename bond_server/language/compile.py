@@ -1,9 +1,9 @@
 """Understand a sentence: the stream it asks for as a spec, and what each of its words became.
 
-    understand("BTC price + tweets every 5s", bundled()).spec
-        {"sources": [{"type": "ccxt", "symbols": ["BTC/USDT"]},
-                     {"type": "twitter", "symbols": ["BTC"]}],
-         "symbols": ["BTC/USDT"], "interval_sec": 5, "fields": [...]}
+understand("BTC price + tweets every 5s", bundled()).spec
+{"sources": [{"type": "ccxt", "symbols": ["BTC/USDT"]},
+{"type": "twitter", "symbols": ["BTC"]}],
+"symbols": ["BTC/USDT"], "interval_sec": 5, "fields": [...]}
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bond_server.language.plan import Plan, plan
 from bond_server.language.reader import read
 from bond_server.language.refusal import EXAMPLE, error_of, plain_error
 from bond_server.language.rules_conditions import CONDITION_RULES
+from bond_server.language.rules_pace import PACE_RULES
 from bond_server.language.rules_scope import SCOPE_RULES, unknown_sources
 from bond_server.language.rules_symbols import LAST_RULES, SYMBOL_RULES
 from bond_server.language.rules_time import TIME_RULES
@@ -33,8 +34,8 @@ MAX_LENGTH = 500
 DEFAULT_EXCHANGES = ("binance", "okx")
 
 _RULES: tuple[Rule, ...] = (
-    *SCOPE_RULES, *CONDITION_RULES, *TIME_RULES, *BEFORE_VENUES, *VENUE_RULES, unknown_sources,
-    *AFTER_VENUES, *SYMBOL_RULES, *LAST_RULES,
+    *SCOPE_RULES, *CONDITION_RULES, *TIME_RULES, *PACE_RULES, *BEFORE_VENUES, *VENUE_RULES,
+    unknown_sources, *AFTER_VENUES, *SYMBOL_RULES, *LAST_RULES,
 )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class Draft:
         timeframes: `1m`, `100ticks`, `10vol`.
         filters: Conditions on records; `any_filter` where one of them is enough.
         quote: What symbols without a quote are priced in.
+        assumed: What a rule had to choose, to be told.
     """
 
     symbols: list[tuple[Item, Symbol]] = attrs.field(factory=list)
@@ -72,6 +73,7 @@ class Draft:
     chain: Symbol | None = None
     quote: str | None = None
     swap: bool = False
+    assumed: list[str] = attrs.field(factory=list)
 
 
 Rule = Callable[[Reading, Draft], None]

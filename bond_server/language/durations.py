@@ -19,14 +19,15 @@ UNITS: Mapping[str, float] = {
     word: seconds for seconds, words in _SPELLINGS.items() for word in words.split()
 }
 ADVERBS: Mapping[str, float] = {
-    "secondly": 1.0, "minutely": 60.0, "hourly": 3600.0, "daily": 86_400.0,
+    "secondly": 1.0, "minutely": 60.0, "hourly": 3600.0, "daily": 86_400.0, "weekly": 604_800.0,
 }  # fmt: skip
+_COUNTED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty"
+)
 NUMBER_WORDS: Mapping[str, float] = {
     word: float(value)
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )
+    for value, word in enumerate(_COUNTED.split())
 } | {
     "thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "ninety": 90.0,
     "hundred": 100.0, "half": 0.5, "quarter": 0.25, "couple": 2.0, "dozen": 12.0,
@@ -54,8 +55,8 @@ def written(seconds: float) -> str:
 
 
 def number(text: str) -> float:
-    """Return the value of digits with thousands separators."""
-    return float(text.replace(",", ""))
+    """Return the value of digits with thousands separators, at most 1e18."""
+    return min(float(text.replace(",", "")), 1e18)
 
 
 def plain(value: float) -> int | float:

@@ -55,7 +55,7 @@ _VOLUME = (
     "volume: volumes, vol, traded volume, trading volume, turnover, buy volume, sell volume, "
     "buy and sell volume"
 )
-_TRADES = "trades: trade, executions, fills, prints, trade count, number of trades, transactions count"
+_TRADES = "trades: trade, executions, fills, prints, trade count, number of trades"
 _VWAP = "vwap: volume weighted average price, volume weighted price"
 _BID = "bid: bids, best bid, bid price"
 _ASK = "ask: asks, best ask, offer, offers, ask price"
@@ -210,8 +210,8 @@ COMBINED: Mapping[str, tuple[str, ...]] = {
     phrase: words
     for phrases, words in (
         ("market data|market feed|market information|everything", ("market",)),
-        ("bid ask|bid and ask|bids and asks|bid ask prices|quotes|quote|bbo|top of book|"
-         "best bid and ask|best bid ask|best bid and offer|l1|level 1|bid ask quotes",
+        (("bid ask|bid and ask|bids and asks|bid ask prices|quotes|quote|bbo|top of book|"
+          "best bid and ask|best bid ask|best bid and offer|l1|level 1|bid ask quotes"),
          ("bid", "ask")),
         ("ticker|tickers", ("price", "volume", "bid", "ask")),
     )
@@ -236,7 +236,8 @@ VENUES: Mapping[str, str] = {
         "binance: binance spot", "binanceus: binance us, binance.us",
         "binanceusdm: binance futures, binance usdm", "okx: okex", "bybit",
         "coinbase: coinbase pro, coinbase advanced, cb", "coinbaseexchange: coinbase exchange",
-        "kraken", "krakenfutures: kraken futures", "kucoin: ku coin", "kucoinfutures: kucoin futures",
+        "kraken", "krakenfutures: kraken futures", "kucoin: ku coin",
+        "kucoinfutures: kucoin futures",
         "gate: gate.io, gateio", "htx: huobi", "mexc", "bitget", "bitstamp", "bitfinex: bfx",
         "bitmex", "deribit", "gemini", "cryptocom: crypto.com, crypto com", "bithumb", "upbit",
         "poloniex", "phemex", "bitmart", "lbank", "whitebit", "hitbtc", "coinex", "bingx",

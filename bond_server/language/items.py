@@ -156,14 +156,18 @@ class Reading:
         *,
         did_you_mean: Iterable[str] = (),
         instead: str | None = None,
+        edit: tuple[int, int, str] | None = None,
     ) -> None:
-        """Note a reason to refuse; `instead` replaces the items' words in the fix."""
-        span = text = edit = None
+        """Note a reason to refuse; in the fix `instead` replaces the items' words.
+
+        `edit` replaces other words than those at fault: a folded span, and what by.
+        """
+        span = text = None
         if first is not None:
             end = (last or first).end
             span = self.span(first, last)
             text = self.text[span[0] : span[1]]
-            edit = None if instead is None else (first.start, end, instead)
+            edit = edit if instead is None else (first.start, end, instead)
         problem = Problem(
             detail=detail, pointer="/natural_language", span=span, text=text,
             did_you_mean=tuple(did_you_mean),

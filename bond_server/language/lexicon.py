@@ -10,8 +10,8 @@ import attrs
 from bond_server.language.tokens import Atom, scan
 
 Kind = Literal[
-    "field", "source", "provider", "venue", "symbol", "ambiguous", "currency", "bars", "swap", "agg",
-    "compare", "change", "key", "unit", "adverb", "join", "foreign_source", "unsupported",
+    "field", "source", "provider", "venue", "symbol", "ambiguous", "currency", "bars", "swap",
+    "agg", "compare", "change", "key", "unit", "adverb", "join", "foreign_source", "unsupported",
     "order", "order_before_asset", "foreign_verb", "foreign_noun", "foreign", "filler",
 ]  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 Compatibility forms (NFKC), dashes, quotes and spaces become the common one; what cannot be
 seen is dropped; pictures become spaces. Letters of other alphabets stay what they are:
-whether `ВТС` is meant to be `BTC` is for its author to say.
+whether a Cyrillic VE TE ES is meant to be `BTC` is for its author to say.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Iterator
 
 import attrs
 
-_QUOTES = dict.fromkeys("“”„‟«»″", '"') | dict.fromkeys("‘’‚‛ʼ′`´", "'")
+_QUOTES = dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"') | dict.fromkeys(
+    "\u2018\u2019\u201a\u201b\u02bc\u2032`\u00b4", "'"
+)
 _DROPPED = ("Cf", "Mn", "Mc", "Me", "Cs", "Co", "Cn")
 _PICTURES = ("So", "Sk", "Cc", "Zs", "Zl", "Zp")
 

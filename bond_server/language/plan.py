@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
 
 import attrs
 
 from bond_core.plugin.specs import Channel
 from bond_server.language.draft import Asked, Draft
-from bond_server.language.families import CHAINS, EVENT_TYPES, SWAP_WORDS, Family
+from bond_server.language.families import SWAP_WORDS, Family
 from bond_server.language.items import Reading, Symbol
-from bond_server.language.pace import Pace, pace
+from bond_server.language.pace import pace
+from bond_server.language.sources import PlannedSource, distinct, sources_of, traded
 from bond_server.language.symbols import unified
-
-_T = TypeVar("_T")
 
 DEFAULT_QUOTE = "USDT"
 MAX_SOURCES = 8
 _MARKET_WORDS = ("price", "bid", "ask")
-
-
-@attrs.frozen(kw_only=True)
-class PlannedSource:
-    """One source of the stream; `words` are those it was asked for."""
-
-    type: str
-    family: str
-    words: tuple[str, ...]
-    symbols: tuple[str, ...] = ()
-    exchanges: tuple[str, ...] = ()
-    exclude_exchanges: tuple[str, ...] = ()
-    chain: str | None = None
-    event_types: tuple[str, ...] = ()
-    accounts: tuple[str, ...] = ()
-    query: str | None = None
-    url: str | None = None
-    interval_sec: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -84,15 +64,17 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         _refuse_no_symbol(reading, draft)
         return None
     choices = _families(reading, asked, mentions)
+    _check_custom(reading, draft, choices)
     times = pace(reading, draft, choices)
     names = _names(reading, draft, choices, mentions)
     sources = tuple(
         source
         for family in choices
-        for source in _sources(reading, draft, reading.vocabulary.families[family],
+        for source in sources_of(draft, reading.vocabulary.families[family],
                                choices[family], names, times)
     )  # fmt: skip
-    _check_custom(reading, draft, choices)
+    sources = tuple(sorted(sources, key=lambda s: s.interval_sec is not None))
+    choices = {source.family: choices[source.family] for source in sources}
     _warn_of_unused(reading, draft, sources)
     if len(sources) > MAX_SOURCES:
         detail = f"a stream has at most {MAX_SOURCES} sources, this one {len(sources)}"
@@ -103,25 +85,22 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     assumed = _assumed(draft, sources, names, asked, default_exchanges)
     _warn_of_chain(reading, sources, mentions)
     return Plan(
-        symbols=_distinct(names.values()), names=names, traded=_traded(draft, mentions), sources=sources,
-        words=_distinct(a.word for a in asked if a.word != "custom"),
+        symbols=distinct(names.values()), names=names, traded=traded(draft, mentions),
+        sources=sources,
+        words=distinct(a.word for a in asked if a.word != "custom"),
         fields=None if whole else _fields(reading, choices), whole=whole,
         interval_sec=times.interval_sec, timeframes=times.timeframes,
-        aggregates=_distinct(draft.aggregates), window_sec=draft.window_s,
+        aggregates=distinct(draft.aggregates), window_sec=draft.window_s,
         duration_sec=draft.duration_s, replay_sec=draft.replay_s, depth=draft.depth,
-        raw=draft.raw, derived=_distinct(draft.derived), filters=tuple(draft.filters),
+        raw=draft.raw, derived=distinct(draft.derived), filters=tuple(draft.filters),
         any_filter=draft.any_filter, alerts=tuple(draft.alerts),
-        assumed=(*assumed, *times.assumed),
+        assumed=(*assumed, *times.assumed, *draft.assumed),
     )  # fmt: skip
-
-
-def _distinct(values: Iterable[_T]) -> tuple[_T, ...]:
-    return tuple(dict.fromkeys(values))
 
 
 def _mentions(draft: Draft) -> tuple[Symbol, ...]:
     """Return what was mentioned; `bitcoin` beside `BTC/EUR` is one mention and not two."""
-    found = _distinct(symbol for _, symbol in draft.symbols)
+    found = distinct(symbol for _, symbol in draft.symbols)
     priced = {(s.base, s.kind) for s in found if s.quote is not None}
     return tuple(s for s in found if s.quote or s.swap or (s.base, s.kind) not in priced)
 
@@ -129,12 +108,16 @@ def _mentions(draft: Draft) -> tuple[Symbol, ...]:
 def _asked(draft: Draft) -> list[Asked]:
     """Return the words that were asked for, those implied by the rest included."""
     asked: list[Asked] = []
+    drawn = {each.word for each in draft.asked} & {"price", "volume", "trades", "vwap"}
     for each in sorted(draft.asked, key=lambda a: a.place):
-        words = _MARKET_WORDS if each.word == "market" else (each.word,)
-        asked += [Asked(word, each.place, each.family) for word in words]
+        if each.word == "bars":
+            asked += [] if drawn else [Asked("price", each.place)]
+            continue
+        meant = _MARKET_WORDS if each.word == "market" else (each.word,)
+        asked += [Asked(word, each.place, each.family) for word in meant]
     words = {each.word for each in asked}
     end = 1 + max((each.place for each in asked), default=0)
-    if not asked or (draft.bars and words.isdisjoint({"price", "volume", "trades", "vwap"})):
+    if not asked:
         asked.append(Asked("price", end))
     if (draft.accounts or draft.query) and words.isdisjoint({"tweets", "news"}):
         asked.append(Asked("tweets", end))
@@ -193,83 +176,13 @@ def _names(
     kinds = {"crypto" for f in families if f.of == "market"}
     kinds |= {"stock" for f in families if f.of == "stock"}
     swap = draft.swap or any(a.word in SWAP_WORDS for words in choices.values() for a in words)
-    traded = _traded(draft, mentions)
+    at_markets = traded(draft, mentions)
     return {
         symbol: unified(symbol, quote=draft.quote or DEFAULT_QUOTE, swap=swap)
-        if symbol.kind in kinds and symbol in traded
+        if symbol.kind in kinds and symbol in at_markets
         else symbol.base
         for symbol in mentions
     }
-
-
-def _traded(draft: Draft, mentions: Iterable[Symbol]) -> tuple[Symbol, ...]:
-    """Return the symbols whose markets are meant: not those that only posts are about."""
-    everything = tuple(mentions)
-    topics = {symbol.base for symbol in draft.about}
-    apart = {symbol.base for _, symbol in draft.symbols if symbol not in draft.about}
-    return tuple(s for s in everything if s.base in apart or s.base not in topics) or everything
-
-
-def _sources(
-    reading: Reading, draft: Draft, family: Family, asked: list[Asked],
-    names: Mapping[Symbol, str], times: Pace,
-) -> list[PlannedSource]:  # fmt: skip
-    words = _distinct(each.word for each in asked)
-    base = PlannedSource(
-        type=family.type, family=family.type, words=words,
-        symbols=_symbols_of(family, draft, names), interval_sec=times.own.get(family.type),
-    )  # fmt: skip
-    if family.of in {"market", "stock"}:
-        return _market_sources(draft, family, base, mixed=len({s.kind for s in names}) > 1)
-    if family.type == "onchain":
-        event_types = _distinct(EVENT_TYPES[w] for w in words if w in EVENT_TYPES)
-        chosen = () if "onchain" in words else event_types
-        return [attrs.evolve(base, symbols=(), chain=_chain(draft, names), event_types=chosen)]
-    if family.type == "custom":
-        return [attrs.evolve(base, url=url) for url in draft.urls]
-    if family.type == "liquidations":
-        exchanges = {"exchanges": _wanted_venues(draft), "exclude_exchanges": _distinct(draft.excluded)}
-        return [attrs.evolve(base, **exchanges)]
-    if family.type in {"twitter", "nitter"}:
-        return [attrs.evolve(base, accounts=_distinct(draft.accounts), query=draft.query)]
-    if family.type == "news" and "tweets" not in {a.word for a in draft.asked}:
-        return [attrs.evolve(base, query=draft.query)]
-    return [base]
-
-
-def _market_sources(
-    draft: Draft, family: Family, base: PlannedSource, *, mixed: bool
-) -> list[PlannedSource]:
-    """Exchanges are of crypto markets; providers of stocks, or of crypto where it is alone."""
-    if draft.providers and (family.of == "stock" or not (mixed or draft.venues)):
-        return [attrs.evolve(base, type=name) for name in _distinct(draft.providers)]
-    if family.of == "stock":
-        return [base]
-    excluded = _distinct(draft.excluded)
-    return [attrs.evolve(base, exchanges=_wanted_venues(draft), exclude_exchanges=excluded)]
-
-
-def _wanted_venues(draft: Draft) -> tuple[str, ...]:
-    return tuple(v for v in _distinct(draft.venues) if v not in draft.excluded)
-
-
-def _symbols_of(family: Family, draft: Draft, names: Mapping[Symbol, str]) -> tuple[str, ...]:
-    if family.of == "nothing" or all(c.scope == "stream" for c in family.channels):
-        return ()
-    if family.of == "asset":
-        posts = any(c.kind in {"post", "trend"} for c in family.channels)
-        return _distinct(s.base for s in (draft.about if posts and draft.about else names))
-    kind = "crypto" if family.of == "market" else "stock"
-    traded = _traded(draft, names)
-    return _distinct(n for s, n in names.items() if s.kind == kind and s in traded)
-
-
-def _chain(draft: Draft, names: Mapping[Symbol, str]) -> str | None:
-    """Return the chain that was named, or the one that the only asset is."""
-    if draft.chain is not None:
-        return CHAINS[draft.chain.base]
-    bases = {symbol.base for symbol in names}
-    return "sol" if bases == {"SOL"} else None
 
 
 def _check_custom(reading: Reading, draft: Draft, choices: Choices) -> None:
@@ -286,7 +199,7 @@ def _warn_of_unused(
 ) -> None:
     """Tell of exchanges and providers that no source of this stream has."""
     used = {name for s in sources for name in (s.type, *s.exchanges, *s.exclude_exchanges)}
-    for name in _distinct([*draft.venues, *draft.excluded, *draft.providers]):
+    for name in distinct([*draft.venues, *draft.excluded, *draft.providers]):
         if name not in used:
             reading.warn("ignored", f"{name}: no source of this stream comes from there")
 
@@ -295,7 +208,7 @@ def _warn_of_chain(
     reading: Reading, sources: Iterable[PlannedSource], mentions: Iterable[Symbol]
 ) -> None:
     if any(s.family == "onchain" and s.chain is None for s in sources):
-        names = ", ".join(_distinct(m.base for m in mentions))
+        names = ", ".join(distinct(m.base for m in mentions))
         detail = f"on-chain activity is that of the source's own chain (Solana), not of {names}"
         reading.warn("assumed_chain", detail)
 
@@ -305,7 +218,7 @@ def _is_default(reading: Reading, choices: Choices) -> bool:
 
 
 def _fields(reading: Reading, choices: Choices) -> tuple[str, ...]:
-    return _distinct(f for channel in _channels(reading, choices) for f in channel.fields)
+    return distinct(f for channel in _channels(reading, choices) for f in channel.fields)
 
 
 def _channels(reading: Reading, choices: Choices) -> list[Channel]:

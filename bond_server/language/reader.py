@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from bond_server.language.durations import MULTIPLIERS, NUMBER_WORDS, UNITS, number
+from bond_server.language.durations import MULTIPLIERS, NUMBER_WORDS, UNITS
 from bond_server.language.items import Correction, Item, Reading, Symbol
 from bond_server.language.nearest import nearest
 from bond_server.language.normalise import normalise
+from bond_server.language.quantities import length_of, quantity
 from bond_server.language.symbols import looks_like, read_name, read_pair
 from bond_server.language.tokens import Atom, scan
 from bond_server.language.vocabulary import Vocabulary
 
 _NOISE = frozenset(";{}<>`\\|[]^~")
-_FRACTIONS = frozenset({"half", "quarter", "couple", "dozen"})
-_TENS = frozenset({"twenty", "thirty", "forty", "fifty", "sixty", "ninety"})
 _LONGEST_ACCOUNT = 30
+_BEFORE_TOPIC = frozenset({"about", "regarding", "concerning", "mentioning", "containing"})
 
 Read = tuple[Item, int]
 """An item, and the place of the atom after it."""
@@ -27,6 +27,8 @@ def read(text: str, vocabulary: Vocabulary) -> Reading:
     """Return the sentence as items, misspelt words corrected."""
     folded = normalise(text)
     atoms = scan(folded.text)
+    if len(atoms) == 1 and atoms[0].kind == "quote":  # a sentence that kept its shell's quotes
+        atoms = scan(folded.text.replace(atoms[0].text[0], " "))
     letters = [c for c in folded.text if c.isalpha()]
     shouting = len(atoms) > 2 and not any(c.islower() for c in letters)
     reading = Reading(text=text, folded=folded, vocabulary=vocabulary, shouting=shouting)
@@ -53,15 +55,14 @@ def _item(kind: str, atoms: Sequence[Atom], at: int, end: int, **more: object) -
     return Item(kind=kind, start=first.start, end=last.end, glued=first.glued, written="", **more)  # type: ignore[arg-type]  # the readers below spell the kinds and attributes out
 
 
-# Misspellings -------------------------------------------------------------------------------
-
-
 def _corrected(atoms: Sequence[Atom], at: int, reading: Reading) -> Atom:
     """Return the atom with its misspelling mended, if it is a word that may be mended."""
     atom, known = atoms[at], reading.vocabulary
     if not _may_be_misspelt(atoms, at, reading):
         return atom
     meant = known.misspellings.correct(atom.lower)
+    if meant is not None and at and atoms[at - 1].lower in _BEFORE_TOPIC:
+        meant = meant if known.lexicon.single[meant].kind == "symbol" else None
     if meant is None or nearest(atom.lower, known.venues, limit=1):
         return atom
     span = reading.folded.original(atom.start, atom.end)
@@ -84,9 +85,6 @@ def _may_be_misspelt(atoms: Sequence[Atom], at: int, reading: Reading) -> bool:
     before = atoms[at - 1].text if at and atom.glued else ""
     after = atoms[at + 1].text if at + 1 < len(atoms) and atoms[at + 1].glued else ""
     return before not in set("@#$:_") and after not in set(":_@")
-
-
-# One reader per kind of item ----------------------------------------------------------------
 
 
 def _url(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
@@ -204,15 +202,30 @@ def _ticker(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
         return None
     dotted = _class_of_share(atoms, name, reading.vocabulary)
     name = dotted or name
+    longer = reading.vocabulary.lexicon.longest(atoms, at)
+    if longer is not None and longer[1] > name[1]:
+        return None
     symbol = _known_symbol(name[0], reading.vocabulary, names=False)
     if symbol is None:
-        return None
+        return _many_of_a_token(atoms, at, reading)
     clear = name[0].isupper() and not reading.shouting
     if reading.vocabulary.assets.by_ticker[symbol.base].is_word and not clear:
         if atoms[at].lower in reading.vocabulary.lexicon.single or atoms[at].lower in NUMBER_WORDS:
             return None
         return _item("maybe", atoms, at, name[1], symbol=symbol), name[1]
     return _item("symbol", atoms, at, name[1], symbol=symbol), name[1]
+
+
+def _many_of_a_token(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read `1000PEPE` as what it is: another instrument than PEPE, and not a listed one."""
+    if atoms[at].kind != "number" or at + 1 >= len(atoms) or not atoms[at + 1].glued:
+        return None
+    word = atoms[at + 1]
+    if word.lower in UNITS or word.lower in MULTIPLIERS or word.lower in {"x", "m"}:
+        return None
+    if word.text.upper() not in reading.vocabulary.assets.by_ticker:
+        return None
+    return _item("unknown", atoms, at, at + 2), at + 2
 
 
 def _class_of_share(
@@ -236,12 +249,12 @@ def _known_symbol(name: str, known: Vocabulary, *, names: bool = True) -> Symbol
 
 def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     """Read a number, or a length of time where a unit follows."""
-    quantity = _quantity(atoms, at)
-    if quantity is None:
+    found = quantity(atoms, at)
+    if found is None:
         return None
-    value, end = quantity
+    value, end = found
     money = at > 0 and atoms[at].glued and atoms[at - 1].text in {"$", "€", "£"}
-    timed = None if money else _duration(atoms, end, value, reading)
+    timed = None if money else length_of(atoms, end, value, shouting=reading.shouting)
     if timed is not None:
         seconds, unit, end = timed
         return _item("duration", atoms, at, end, number=seconds, unit=unit), end
@@ -252,58 +265,6 @@ def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     elif follower in {"%", "percent", "pct"}:
         return _item("number", atoms, at, end + 1, number=value, unit="%"), end + 1
     return _item("number", atoms, at, end, number=value, unit="$" if money else ""), end
-
-
-def _quantity(atoms: Sequence[Atom], at: int) -> tuple[float, int] | None:
-    atom = atoms[at]
-    if atom.kind == "number":
-        return number(atom.text), at + 1
-    if atom.lower not in NUMBER_WORDS:
-        return None
-    value, end = NUMBER_WORDS[atom.lower], at + 1
-    if atom.lower in _FRACTIONS:
-        while end < len(atoms) and atoms[end].lower in {"a", "an", "of", "-"}:
-            end += 1
-        return value, end
-    after = end + 1 if end < len(atoms) and atoms[end].text == "-" and atoms[end].glued else end
-    if atom.lower in _TENS and after < len(atoms) and 1 <= _units(atoms[after]) <= 9:
-        return value + _units(atoms[after]), after + 1
-    if [a.lower for a in atoms[end : end + 3]] == ["and", "a", "half"]:
-        return value + 0.5, end + 3
-    return value, end
-
-
-def _units(atom: Atom) -> float:
-    return NUMBER_WORDS.get(atom.lower, 0.0)
-
-
-def _duration(
-    atoms: Sequence[Atom], at: int, value: float, reading: Reading
-) -> tuple[float, str, int] | None:
-    """Read the unit, and the smaller parts that follow it: `1m30s`, `1 minute 30 seconds`."""
-    unit_at = at + 1 if at < len(atoms) and atoms[at].text == "-" and atoms[at].glued else at
-    length = _unit(atoms, unit_at, reading)
-    if length is None:
-        return None
-    unit = "M" if length == 0 else atoms[unit_at].lower
-    total, end = value * length or value, unit_at + 1
-    while end + 1 < len(atoms) and atoms[end].kind == "number":
-        smaller = _unit(atoms, end + 1, reading)
-        spelled_out = len(unit) > 2 and len(atoms[end + 1].text) > 2
-        if smaller is None or smaller >= length or not (atoms[end].glued or spelled_out):
-            break
-        total, length = total + number(atoms[end].text) * smaller, smaller
-        end += 2
-    return total, unit, end
-
-
-def _unit(atoms: Sequence[Atom], at: int, reading: Reading) -> float | None:
-    """Return the seconds of the unit at this place; 0 for `M`, which may be a month."""
-    if at >= len(atoms) or atoms[at].kind != "word":
-        return None
-    if atoms[at].text == "M" and not reading.shouting:
-        return 0.0
-    return UNITS.get(atoms[at].lower)
 
 
 def _phrase(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:

@@ -15,6 +15,7 @@ EXAMPLE = "BTC price + tweets every 5s"
 _FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are what matters
 _ROUNDS = 3
 _MOST_PROBLEMS = 10
+_JOINING = frozenset({"and", "with", "plus", "+", "&", ",", "-", "on", "from"})
 
 Attempt = Callable[[str], Reading | str]
 """Understands a sentence: its canonical form, or the reading with the reasons to refuse it."""
@@ -72,17 +73,27 @@ def _candidates(reading: Reading, draft: Draft, code: str, attempt: Attempt) -> 
 
 def _mended(text: str, why: Reading) -> str:
     """Return the sentence with every reason to refuse it mended, as far as it is known how."""
-    edits = [t.edit for t in why.troubles if t.edit is not None]
     if any(t.code == "missing_symbol" for t in why.troubles):
         near = next(t.problem.did_you_mean for t in why.troubles if t.code == "missing_symbol")
         return f"{near[0]} {text}"
-    end = len(why.folded.text) + 1
-    for start, stop, by in sorted(edits, reverse=True):
-        if stop > end or start >= stop:
-            continue
-        first, last = why.folded.original(start, stop)
-        text = f"{text[:first]}{by}{text[last:]}"
-        end = start
-    return " ".join(text.split()).strip(" +,&/-")
+    edits = [(c.span[0], c.span[1], c.meant) for c in why.corrected]
+    for trouble in why.troubles:
+        if trouble.edit is not None and trouble.edit[0] < trouble.edit[1]:
+            start, stop, by = trouble.edit
+            edits.append((*why.folded.original(start, stop), by))
+    end = len(text)
+    for first, last, by in sorted(edits, reverse=True):
+        if last <= end:
+            text = f"{text[:first]}{by}{text[last:]}"
+            end = first
+    return _trimmed(" ".join(text.split()))
 
 
+def _trimmed(text: str) -> str:
+    """Return the sentence without the joining words that an edit left at its ends."""
+    words = text.strip(" +,&/-").split(" ")
+    while words and words[0].lower() in _JOINING:
+        words = words[1:]
+    while words and words[-1].lower() in _JOINING:
+        words = words[:-1]
+    return " ".join(words)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bond_server.language.draft import Draft, Rule
-from bond_server.language.durations import UNITS, plain, written
+from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
+from bond_server.language.times import length_at, take
+from bond_server.language.words import UNDIRECTED
 
 # Which record field a word's thresholds look at.
 CONDITION_FIELDS: Mapping[str, str] = {
@@ -46,6 +48,30 @@ def conditions(reading: Reading, draft: Draft) -> None:
         else:
             draft.any_filter |= either and bool(draft.filters)
             draft.filters.append(condition)
+        if item.written in UNDIRECTED:
+            draft.assumed.append(f"{item.written}=from below")
+    _between(reading, draft)
+
+
+def _between(reading: Reading, draft: Draft) -> None:
+    """Read `between 60k and 70k`, as a filter of both ends."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("between"):
+            continue
+        low_at = reading.skip(at + 1, over=_LOOSE)
+        joined = reading.free(low_at + 1)
+        high_at = reading.skip(low_at + 2, over=_LOOSE)
+        low, high = _value(reading, low_at), _value(reading, high_at)
+        if low is None or high is None or joined is None or joined.kind != "join":
+            continue
+        field, _ = _field(reading, at, high_at)
+        _trigger(reading, at)
+        for taken in reading.items[at : high_at + 1]:
+            taken.take("condition", f"{field} {plain(low)} to {plain(high)}")
+        draft.filters += [
+            {"field": field, "op": op, "value": plain(round(value, 9))}
+            for op, value in ((">=", low), ("<=", high))
+        ]
 
 
 def _also(alert: dict[str, object], condition: dict[str, object]) -> None:
@@ -61,7 +87,7 @@ def _comparison(reading: Reading, at: int, item: Item) -> tuple[dict[str, object
     value_at = reading.skip(at + 1, over=_LOOSE)
     negative = value_at > at + 1 and reading.items[value_at - 1].written == "-"
     value = _value(reading, value_at)
-    if value is None:
+    if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
         return None
     field, last = _field(reading, at, value_at)
     op = item.name if item.kind == "compare" else ">"
@@ -117,11 +143,11 @@ def _change(reading: Reading, at: int, item: Item) -> tuple[dict[str, object], i
     over_at = reading.skip(value_at + 1)
     over = reading.free(over_at)
     if over is not None and over.is_key("in", "over", "for"):
-        length_at = reading.skip(over_at + 1)
-        if (follower := reading.free(length_at)) and follower.is_key("last"):
-            length_at = reading.skip(length_at + 1)
-        window = _seconds(reading.free(length_at))
-        last = length_at if window is not None else last
+        then = reading.skip(over_at + 1)
+        if (follower := reading.free(then)) and follower.is_key("last"):
+            then = reading.skip(then + 1)
+        window = length_at(reading, then)
+        last = then if window is not None else last
     field, _ = _field(reading, at, value_at)
     amount = -value.number if item.name == "<" else value.number
     condition: dict[str, object] = {"field": field, "op": item.name, "value": plain(amount)}
@@ -132,14 +158,6 @@ def _change(reading: Reading, at: int, item: Item) -> tuple[dict[str, object], i
     for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {item.name} {plain(amount)}%")
     return condition, last
-
-
-def _seconds(item: Item | None) -> float | None:
-    if item is None:
-        return None
-    if item.kind == "duration" and item.unit != "M":
-        return item.number
-    return UNITS[item.name] if item.kind == "unit" else None
 
 
 def _trigger(reading: Reading, at: int) -> Item | None:
@@ -174,30 +192,25 @@ def _alert_limits(reading: Reading, at: int) -> dict[str, object]:
     place = reading.skip(at + 1, over=(*_LOOSE, "join"))
     item = reading.free(place)
     if item is not None and item.is_key("for"):
-        length_at = reading.skip(place + 1)
-        seconds = _seconds(reading.free(length_at))
+        then = reading.skip(place + 1)
+        seconds = length_at(reading, then)
         if seconds:
             limits["for_sec"] = plain(seconds)
-            _take(reading, place, length_at, f"for {written(seconds)}")
-            place = reading.skip(length_at + 1, over=(*_LOOSE, "join"))
+            take(reading, place, then, "condition", f"for {written(seconds)}")
+            place = reading.skip(then + 1, over=(*_LOOSE, "join"))
     item = reading.free(place)
     if item is not None and item.kind == "compare" and item.name == "<=":
         first, place = place, reading.skip(place + 1)
         item = reading.free(place)
         if item is not None and item.is_key("once", "every"):
-            length_at = reading.skip(place + 1)
-            if (follower := reading.free(length_at)) and follower.is_key("every"):
-                length_at = reading.skip(length_at + 1)
-            seconds = _seconds(reading.free(length_at))
+            then = reading.skip(place + 1)
+            if (follower := reading.free(then)) and follower.is_key("every"):
+                then = reading.skip(then + 1)
+            seconds = length_at(reading, then)
             if seconds:
                 limits["cooldown_sec"] = plain(seconds)
-                _take(reading, first, length_at, f"at most once every {written(seconds)}")
+                take(reading, first, then, "condition", f"at most once every {written(seconds)}")
     return limits
-
-
-def _take(reading: Reading, first: int, last: int, meaning: str) -> None:
-    for item in reading.items[first : last + 1]:
-        item.take("condition", meaning)
 
 
 CONDITION_RULES: tuple[Rule, ...] = (conditions,)

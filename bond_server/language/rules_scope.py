@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bond_server.language.addresses import why_forbidden
 from bond_server.language.draft import Draft, Rule
-from bond_server.language.items import Item, Reading
+from bond_server.language.items import Item, ItemKind, Reading
 
 _MARKET_SITES = frozenset({
     "yahoo", "yahoo finance", "tradingview", "coingecko", "coinmarketcap", "refinitiv",
@@ -28,17 +28,21 @@ def foreign_instructions(reading: Reading, _: Draft) -> None:
 
 def orders(reading: Reading, _: Draft) -> None:
     """Refuse to trade: Bond listens."""
-    for at, item in reading.every("order", "order_before_asset"):
-        if item.kind == "order_before_asset" and not _leads_to_asset(reading, at):
+    for at, item in reading.every("order", "order_before_asset", "swap"):
+        amount = _leads_to(reading, at, "number")
+        if item.kind == "swap" and not (item.written == "swap" and amount):
+            continue
+        asset = amount or _leads_to(reading, at, "symbol", "maybe")
+        if item.kind == "order_before_asset" and not asset:
             continue
         item.take("unparsed")
         detail = f'Bond listens to markets and doesn\'t trade: it can\'t "{item.written}"'
         reading.refuse("out_of_scope", detail, item)
 
 
-def _leads_to_asset(reading: Reading, at: int) -> bool:
+def _leads_to(reading: Reading, at: int, *kinds: ItemKind) -> bool:
     following = reading.free(reading.skip(at + 1))
-    return following is not None and following.kind in {"symbol", "maybe", "number"}
+    return following is not None and following.kind in kinds
 
 
 def unknown_sources(reading: Reading, draft: Draft) -> None:
@@ -54,11 +58,11 @@ def unknown_sources(reading: Reading, draft: Draft) -> None:
             _refuse_site(reading, at, item, draft)
             continue
         detail = f'Bond has no source for "{item.written}"'
-        reading.refuse("unknown_source", detail, item, did_you_mean=("tweets", "news"))
         lead = reading.free(at - 1)
-        led = lead is not None and lead.is_key("from", "by")
-        first = lead if lead is not None and led else item
-        _widen_last_edit(reading, first, last, "+ tweets" if led else "tweets")
+        edit = (item.start, last.end, "tweets")
+        if lead is not None and lead.is_key("from", "by"):
+            edit = (lead.start, last.end, "+ tweets")
+        reading.refuse("unknown_source", detail, item, did_you_mean=("tweets", "news"), edit=edit)
 
 
 def _refuse_site(reading: Reading, at: int, item: Item, draft: Draft) -> None:
@@ -66,26 +70,18 @@ def _refuse_site(reading: Reading, at: int, item: Item, draft: Draft) -> None:
     first = before if before is not None and before.is_key("from") else item
     near = ("alpaca",) if any(s.kind == "stock" for _, s in draft.symbols) else ("binance",)
     detail = f'Bond has no source for "{item.written}"; market data comes from the exchanges'
-    reading.refuse("unknown_source", detail, item, did_you_mean=near)
-    _widen_last_edit(reading, first, item, "")
-
-
-def _widen_last_edit(reading: Reading, first: Item, last: Item, by: str) -> None:
-    trouble = reading.troubles.pop()
-    edited = type(trouble)(
-        code=trouble.code, problem=trouble.problem, edit=(first.start, last.end, by)
-    )
-    reading.troubles.append(edited)
+    edit = (first.start, item.end, "")
+    reading.refuse("unknown_source", detail, item, did_you_mean=near, edit=edit)
 
 
 def unsupported(reading: Reading, _: Draft) -> None:
     """Refuse what markets have but Bond doesn't compute."""
+    others = any(True for _ in reading.every("field", "source", "bars"))
     for _at, item in reading.every("unsupported"):
         item.take("unparsed")
         detail = f'Bond doesn\'t provide "{item.written}"'
-        reading.refuse(
-            "unsupported", detail, item, did_you_mean=(item.name,), instead=item.name
-        )
+        instead = "" if others else item.name
+        reading.refuse("unsupported", detail, item, did_you_mean=(item.name,), instead=instead)
 
 
 def addresses(reading: Reading, draft: Draft) -> None:

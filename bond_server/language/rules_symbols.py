@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import attrs
 
@@ -25,7 +26,7 @@ def swaps(reading: Reading, draft: Draft) -> None:
 def currencies(reading: Reading, draft: Draft) -> None:
     """Read `in euros`, `vs USD`, `BTC USDT`."""
     for at, item in list(reading.every("currency")):
-        code = CURRENCIES[item.name] if item.name in CURRENCIES else item.name
+        code = CURRENCIES.get(item.name, item.name)
         lead = reading.free(reading.skip(at - 1, step=-1))
         before = reading.items[at - 1] if at else None
         led = lead is not None and (lead.is_key("in", "against", "over") or lead.written == "/")
@@ -33,10 +34,14 @@ def currencies(reading: Reading, draft: Draft) -> None:
             draft.quote = code
             lead.take("filler")
             item.take("symbol", f"quote {code}")
-        elif before is not None and before.kind == "symbol" and before.symbol:
-            if before.symbol.quote is None and before.symbol.kind == "crypto":
-                before.symbol = attrs.evolve(before.symbol, quote=code)
-                item.take("symbol", f"quote {code}")
+        elif before is not None and before.kind == "symbol" and _is_open(before.symbol):
+            before.symbol = attrs.evolve(before.symbol, quote=code)
+            item.take("symbol", f"quote {code}")
+
+
+def _is_open(symbol: Symbol | None) -> TypeGuard[Symbol]:
+    """Whether it may still be said what a symbol is priced in."""
+    return symbol is not None and symbol.quote is None and symbol.kind == "crypto"
 
 
 def listed_words(reading: Reading, _: Draft) -> None:
@@ -107,7 +112,11 @@ def unknown_symbols(reading: Reading, draft: Draft) -> None:
     """Refuse a ticker that nobody knows; it is never taken for a similar one."""
     for at, item in list(reading.every("unknown")):
         written = reading.folded.text[item.start : item.end]
-        if item.name or _is_ticker(written, reading) or _in_symbols_place(reading, draft, at):
+        if item.name.lower() in reading.vocabulary.lexicon.words:
+            detail = f'"{written}" has letters of another alphabet'
+            reading.refuse("not_understood", detail, item, did_you_mean=(item.name,),
+                           instead=item.name)  # fmt: skip
+        elif item.name or _is_ticker(written, reading) or _in_symbols_place(reading, draft, at):
             _refuse_symbol(reading, item)
     if draft.symbols or reading.troubles:
         return
@@ -141,7 +150,7 @@ def _in_symbols_place(reading: Reading, draft: Draft, at: int) -> bool:
 
 def _refuse_symbol(reading: Reading, item: Item) -> None:
     known = reading.vocabulary
-    plain = item.name or item.written
+    plain = item.name or reading.folded.text[item.start : item.end]
     names = [n for n in nearest(plain.lower(), known.assets.by_name) if " " not in n]
     tickers = nearest(plain.upper(), known.assets.by_ticker)
     exact = [plain.upper()] if plain.upper() in known.assets.by_ticker else []
@@ -164,7 +173,9 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     soft = {"filler", "join", "mark", "change", "order_before_asset", "foreign_noun"}
     hard: list[Item] = []
     words = 0
-    for item in reading.items:
+    for at, item in enumerate(reading.items):
+        if item.role is None and _is_one_of(reading, at):
+            item.take("filler")
         words += item.kind not in {"join", "mark", "filler"}
         if item.role is None and (item.kind in soft or _is_soft_key(item)):
             item.take("filler")
@@ -181,6 +192,13 @@ def leftovers(reading: Reading, draft: Draft) -> None:
         reading.warn("unparsed", f'"{item.written}" was not understood', item)
 
 
+def _is_one_of(reading: Reading, at: int) -> bool:
+    """Whether this is the 1 of `the price of 1 bitcoin`."""
+    item, following = reading.items[at], reading.items[at + 1 : at + 2]
+    one = item.kind == "number" and item.number == 1 and not item.unit
+    return one and bool(following) and following[0].kind == "symbol"
+
+
 def _is_soft_key(item: Item) -> bool:
     return item.kind == "key" and item.name in SOFT
 
@@ -188,7 +206,10 @@ def _is_soft_key(item: Item) -> bool:
 def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
     for item in list(hard)[:5]:
         single = reading.vocabulary.lexicon.single
-        near = [w for w in nearest(item.written, single) if single[w].kind != "filler"]
+        near = [
+            w for w in nearest(item.written, single)
+            if single[w].kind != "filler" and w.isalpha() and len(item.written) > 2
+        ]  # fmt: skip
         detail = f'I don\'t understand "{item.written}"'
         reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
 

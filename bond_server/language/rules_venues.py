@@ -63,7 +63,7 @@ def venues(reading: Reading, draft: Draft) -> None:
 
 
 def providers(reading: Reading, draft: Draft) -> None:
-    """Read `from alpaca`; a provider named like an asset is the asset unless it is led by `from`."""
+    """Read `from alpaca`; one that is named like an asset is the asset unless `from` leads it."""
     for at, item in list(reading.every("provider")):
         led = reading.free(reading.skip(at - 1, step=-1))
         after_key = led is not None and led.is_key("from", "by")

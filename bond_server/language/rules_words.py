@@ -76,10 +76,8 @@ def _refuse_topic(reading: Reading, lead: Item, target: Item) -> None:
     plain = target.written.replace('"', "")
     quoted = f'containing "{plain}"'
     detail = f'I don\'t know "{target.written}"; put it in quotes to search for the word'
-    reading.refuse("unknown_symbol", detail, target, did_you_mean=(*near, quoted))
-    trouble = reading.troubles.pop()
     edit = (target.start, target.end, near[0]) if near else (lead.start, target.end, quoted)
-    reading.troubles.append(type(trouble)(code=trouble.code, problem=trouble.problem, edit=edit))
+    reading.refuse("unknown_symbol", detail, target, did_you_mean=(*near, quoted), edit=edit)
     target.take("unparsed")
 
 
@@ -90,8 +88,9 @@ def order_book_depth(reading: Reading, draft: Draft) -> None:
         after = reading.free(reading.skip(at + 1, over=("mark",)))
         led = before is not None and before.is_key("top", "levels")
         followed = after is not None and after.is_key("levels")
-        booked = any(f.name in {"orderbook"} for _, f in reading.every("field"))
-        if not (followed or (led and booked)):
+        booked = any(f.name == "orderbook" for _, f in reading.every("field"))
+        sided = after is not None and after.kind == "field" and after.name[:3] in {"bid", "ask"}
+        if not (followed or (led and (booked or sided))):
             continue
         if item.number < 1 or item.number != int(item.number) or item.unit:
             continue
@@ -152,7 +151,7 @@ def fields(reading: Reading, draft: Draft) -> None:
     """Read every field word and every source's name."""
     for at, item in list(reading.every("field", "source", "agg")):
         if item.kind == "agg":
-            draft.aggregates.append(AGGREGATES[item.name] if item.name in AGGREGATES else item.name)
+            draft.aggregates.append(AGGREGATES.get(item.name, item.name))
             item.take("field", draft.aggregates[-1])
             continue
         if item.kind == "source":

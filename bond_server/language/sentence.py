@@ -8,13 +8,14 @@ from decimal import Decimal
 from bond_server.language.durations import written
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Symbol
-from bond_server.language.plan import Plan, PlannedSource
+from bond_server.language.plan import Plan
 from bond_server.language.rules_conditions import CONDITION_FIELDS
+from bond_server.language.sources import PlannedSource
 from bond_server.language.vocabulary import Vocabulary
 
 _OPS = {"crosses_below": "drops below", "crosses_above": "rises above"}
 _AGGREGATES = {"avg": "average", "max": "max", "min": "min", "sum": "total"}
-_WORD_OF_FIELD = {field: word for word, field in reversed(CONDITION_FIELDS.items())}
+_WORD_OF_FIELD = {field: word for word, field in reversed(list(CONDITION_FIELDS.items()))}
 _CHAIN_TICKERS = {chain: ticker for ticker, chain in CHAINS.items()}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bond_server.language.durations import plain, whole_ms
-from bond_server.language.plan import Plan, PlannedSource
+from bond_server.language.plan import Plan
+from bond_server.language.sources import PlannedSource
 
 
 def spec_of(plan: Plan) -> dict[str, object]:

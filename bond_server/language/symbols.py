@@ -18,8 +18,8 @@ _LONGEST = 15
 
 # Letters of other alphabets that look like ours, in capitals and small.
 _LOOKALIKES = str.maketrans(
-    "АВЕКМНОРСТУХІЈЅ" "авекмнорстухіјѕԁɡ" "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" "αοικρντυχ",  # noqa: RUF001
-    "ABEKMHOPCTYXIJS" "abekmhopctyxijsdg" "ABEZHIKMNOPTYX" "aoikpvtux",
+    "АВЕКМНОРСТУХІЈЅавекмнорстухіјѕԁɡΑΒΕΖΗΙΚΜΝΟΡΤΥΧαοικρντυχ",
+    "ABEKMHOPCTYXIJSabekmhopctyxijsdgABEZHIKMNOPTYXaoikpvtux",
 )
 
 

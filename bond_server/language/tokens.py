@@ -18,12 +18,12 @@ AtomKind = Literal["url", "quote", "number", "word", "sign"]
 _ATOM = re.compile(
     r"""(?P<url>[A-Za-z][A-Za-z0-9+.-]{0,15}://[^\s"'<>]*)
     |(?P<quote>"[^"]*"|(?<!\S)'[^']*'(?![^\W_]))
-    |(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9,])|[0-9]+(?:\.[0-9]+)?)
+    |(?P<number>[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?(?![0-9,])|[0-9]+(?:\.[0-9]+)?
+        |(?<![\w.])\.[0-9]+)
     |(?P<word>(?<=[0-9])[^\W\d_]+|[^\W_]+)
     |(?P<sign>>=|<=|==|!=|&&|\|\||[^\s])""",
     re.VERBOSE,
 )
-_LONGEST_NUMBER = 20  # characters
 _AFTER_URL = ".,;:!?)]}'\""
 
 
@@ -66,16 +66,14 @@ def scan(text: str) -> tuple[Atom, ...]:
             piece = piece.rstrip(_AFTER_URL)
         start, end = found.start(), found.start() + len(piece)
         atoms.append(
-            Atom(_kind(found, piece), piece, start, end, start == at and start > 0, piece.lower())
+            Atom(_kind(found), piece, start, end, start == at and start > 0, piece.lower())
         )
         at = end
     return tuple(atoms)
 
 
-def _kind(found: re.Match[str], piece: str) -> AtomKind:
+def _kind(found: re.Match[str]) -> AtomKind:
     kind = found.lastgroup
-    if kind == "number" and len(piece) > _LONGEST_NUMBER:
-        return "word"
     if kind in {"url", "quote", "number", "word"}:
         return kind  # type: ignore[return-value]  # the pattern's groups are the atoms' kinds
     return "sign"

@@ -16,7 +16,12 @@ def _phrases(text: str) -> tuple[str, ...]:
 
 _DOWN = "drop drops dropped fall falls dip dips sink sinks slip slips slide slides plunge plunges"
 _UP = "rise rises climb climbs jump jumps spike spikes surge surges rally rallies"
+_ABOUT = "moves move changes change swings swing fluctuates"
 _EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
+
+
+# Crossings without a direction: taken to be from below.
+UNDIRECTED = ("hits", "hit", "reaches", "reach", "touches", "crosses", "cross", "passes", "pass")
 
 
 def _crossings() -> dict[str, tuple[str, ...]]:
@@ -26,7 +31,7 @@ def _crossings() -> dict[str, tuple[str, ...]]:
         "crosses_below": tuple(" ".join(pair) for pair in down),
         "crosses_above": (
             *(" ".join(pair) for pair in up),
-            "hits", "hit", "reaches", "reach", "touches",
+            *UNDIRECTED,
         ),
     }  # fmt: skip
 
@@ -58,12 +63,13 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "hertz": "hz|hertz",
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
                    "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
-        "for": "for|during",
+        "for": "for|during|stop after|and stop after|lasting|ending after|ends after",
         "next": "next|coming|following",
         "last": "last|past|previous|trailing|preceding",
         "over": "over|within|in",
         "rolling": "rolling|moving|sliding|running|rolling window",
-        "replay": "replay|replaying|backfill|rewind|play back|catch up on|catch up|replay from",
+        "replay": "replay|replayed|replaying|replay from|backfill|rewind|play back|"
+                  "catch up on|catch up",
         "ago": "ago",
         "only": "only|but only|just|and only",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
@@ -130,8 +136,8 @@ AGGREGATES: Mapping[str, str] = {
 CHANGES: Mapping[str, str] = {
     word: op
     for op, words in {
-        "abs>": "moves|move|changes|change|swings|swing|fluctuates|moves by|changes by|moves by more than|"
-                "moves more than|changes by more than|changes more than|swings by more than|swings more than",
+        "abs>": "|".join(f"{verb}{rest}" for verb in _ABOUT.split()
+                         for rest in ("", " by", " more than", " by more than", " by at least")),
         "<": "|".join(f"{verb}{rest}" for verb in _DOWN.split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
         ">": "|".join(f"{verb}{rest}" for verb in (_UP + " gains gain pumps pump").split()
@@ -167,12 +173,12 @@ UNSUPPORTED: Mapping[str, str] = {
         ("sentiment|social sentiment|twitter sentiment|mood|sentiment analysis", "tweets"),
         ("implied volatility|iv|options|option chain|options chain|greeks|gamma|options flow",
          "price"),
-        ("market cap|market capitalization|marketcap|dominance|fear and greed|"
-         "fear and greed index|fear & greed index|tvl|supply|circulating supply", "price"),
+        (("market cap|market capitalization|marketcap|dominance|fear and greed|"
+          "fear and greed index|fear & greed index|tvl|supply|circulating supply"), "price"),
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
-        ("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
-         "volatility|standard deviation|stddev|correlation|median|percentile|dollar bars|"
-         "renko|heikin ashi|z-score", "price"),
+        (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
+          "volatility|standard deviation|stddev|correlation|median|percentile|dollar bars|"
+          "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
     )
     for phrase in _phrases(phrases)
 }  # fmt: skip
@@ -183,7 +189,7 @@ ORDERS = _phrases(
     "open a position|close a position|close position|open position|my position|my positions|"
     "stop order|transfer my|cancel my"
 )
-ORDERS_BEFORE_ASSET = _phrases("long|short|order|close|stake")
+ORDERS_BEFORE_ASSET = _phrases("long|short|order|close|stake|convert")
 FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
 FOREIGN_NOUNS = frozenset({
     "instruction", "instructions", "prompt", "prompts", "rule", "rules", "guidelines",
@@ -194,21 +200,22 @@ FOREIGN = _phrases(
     "tell me a joke|your password|shell command|run command|drop table|delete from|select *"
 )
 FILLER = _phrases(
-    "a|an|the|of|please|pleas|plese|plase|pls|plz|can|could|would|will|shall|may|i|we|you|me|my|us|our|your|want|"
-    "wants|need|needs|like|i'd like|i'd|i'm|id|give|gimme|show|get|fetch|stream|streams|listen|watch|"
-    "monitor|track|follow|display|print|send|start|create|make|build|set up|live|real time|"
-    "real-time|realtime|latest|current|currently|right now|now|data|feed|feeds|updated|fresh|"
-    "hey|hi|hello|dear|yo|thanks|thank you|thx|ty|cheers|kindly|is|are|be|being|was|it|its|"
-    "it's|this|that|that's|these|those|them|they|how many|how much|how often|how|people|users are|number|count|counts|"
-    "then|so|too|some|also|both|let's|lets|what|what's|whats|which|who|do|does|did|go|"
-    "coin|coins|token|tokens|crypto|cryptos|cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|"
-    "stock|stocks|share|shares|equity|equities|etf|ticker symbol|out|up|me|mentions|mention|"
-    "comments|talk|talking|saying|posting|one|event|events|message|messages|"
-    "record|records|simultaneously|combined|together|aligned|time aligned|as|bond|ekko|"
-    "continuously|constantly|streaming|new|value of|go live|then go live|and go live|"
-    "going live|go on live|continue live|then continue live|then live|starting now|from now on|"
-    "for me|thank|much|very|any|there|here|have|has|had|hows|how's|doing|going|know|see|"
-    "looking for|look at|happening|activity|the same|same|time|information|"
-    "info|figures|numbers|stats|report|reports|reporting|dashboard|bot|subscribe to|subscribe|"
-    "since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|delivered|to|into|aggregated|aggregate|per event|while"
+    "a|an|the|of|please|pleas|plese|plase|pls|plz|can|could|would|will|shall|may|i|we|you|me|"
+    "my|us|our|your|want|wants|need|needs|like|i'd like|i'd|i'm|id|give|gimme|show|get|fetch|"
+    "stream|streams|listen|watch|monitor|track|follow|display|print|send|start|create|make|"
+    "build|set up|live|real time|real-time|realtime|latest|current|currently|right now|now|"
+    "data|feed|feeds|updated|fresh|hey|hi|hello|dear|yo|thanks|thank you|thx|ty|cheers|kindly|"
+    "is|are|be|being|was|it|its|it's|this|that|that's|these|those|them|they|how many|how much|"
+    "how often|how|people|users are|number|count|counts|then|so|too|some|also|both|let's|lets|"
+    "what|what's|whats|which|who|do|does|did|go|coin|coins|token|tokens|crypto|cryptos|"
+    "cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|stock|stocks|share|"
+    "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
+    "saying|posting|one|event|events|message|messages|record|records|simultaneously|combined|"
+    "together|aligned|time aligned|as|bond|ekko|continuously|constantly|streaming|new|value of|"
+    "go live|then go live|and go live|going live|go on live|continue live|then continue live|"
+    "then live|starting now|from now on|for me|thank|much|very|any|there|here|have|has|had|"
+    "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"
+    "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
+    "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
+    "delivered|to|into|aggregated|aggregate|per event|while"
 )

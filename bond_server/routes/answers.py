@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import msgspec
 
 from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.wire.times import iso
 from bond_server.compiling import Compiled
+from bond_server.language.explain import as_json
 from bond_server.local import Stream
 
 
@@ -49,9 +49,8 @@ def explanation(compiled: Compiled, project: str) -> dict[str, Any]:
 
 def understood(compiled: Compiled) -> dict[str, Any]:
     """Return how a sentence was read, and what was assumed; a spec needs no reading."""
-    body: dict[str, Any] = {}
-    if compiled.understanding is not None:
-        body = msgspec.to_builtins(compiled.understanding)
+    body = {} if compiled.understanding is None else as_json(compiled.understanding)
+    body.pop("spec", None)  # as it was before binding; the answer has the one that runs
     return body | {"assumed": list(compiled.assumed)}
 
 

@@ -20,7 +20,9 @@ _WITHIN_S = 15.0
 _MAX_DEPTH = 16
 
 
-async def read_object(request: Request[Any, Any, Any], *, fix: str = EXAMPLE_REQUEST) -> dict[str, Any]:
+async def read_object(
+    request: Request[Any, Any, Any], *, fix: str = EXAMPLE_REQUEST
+) -> dict[str, Any]:
     """Return the JSON object that a request carries.
 
     Raises:
@@ -51,7 +53,9 @@ async def _read(request: Request[Any, Any, Any]) -> bytes:
             return await _receive(request)
     except TimeoutError:
         raise RequestError(
-            f"The body did not arrive within {_WITHIN_S:g} s", code="request_timeout", fix=EXAMPLE_REQUEST
+            f"The body did not arrive within {_WITHIN_S:g} s",
+            code="request_timeout",
+            fix=EXAMPLE_REQUEST,
         ) from None
 
 
@@ -69,7 +73,9 @@ async def _receive(request: Request[Any, Any, Any]) -> bytes:
             break
     if size > MAX_BYTES:
         raise RequestError(
-            f"The body is larger than {MAX_BYTES // 1024} KiB", code="body_too_large", fix=EXAMPLE_REQUEST
+            f"The body is larger than {MAX_BYTES // 1024} KiB",
+            code="body_too_large",
+            fix=EXAMPLE_REQUEST,
         )
     return b"".join(chunks)
 

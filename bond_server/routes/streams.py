@@ -14,6 +14,7 @@ from bond_server.delivery.counters import Counters
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.answers import CreatedStream, FreshToken, details, summary, understood
+from bond_server.routes.asked import compile_or_mend
 from bond_server.routes.body import read_object, read_optional_object
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.links import sse_url, ws_url
@@ -41,8 +42,7 @@ async def create_stream(
     project: Given[str],
 ) -> Response[CreatedStream]:
     """Turn a sentence or a spec into a running stream; the same request gives the same one."""
-    body = await read_object(request)
-    compiled = bond.compile(body)
+    compiled = compile_or_mend(bond, await read_object(request))
     stream, is_new = await bond.create(compiled, project=project)
     token = tokens.issue(stream.stream_id)
     answer = CreatedStream(

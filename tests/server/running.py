@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 import httpx
-from pytest import MonkeyPatch
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -39,6 +39,7 @@ SPEC = {
     "interval_sec": 1,
     "symbols": ["BTC/USDT"],
 }
+
 
 @attrs.frozen
 class MarketsConfig:
@@ -176,7 +177,7 @@ async def serving(
 def serving_in_a_thread() -> Iterator[str]:
     """Run one server for many tests that only talk HTTP to it; gives its address."""
     found: SimpleQueue[Server] = SimpleQueue()
-    with MonkeyPatch.context() as monkeypatch, ThreadPoolExecutor(1) as pool:
+    with pytest.MonkeyPatch.context() as monkeypatch, ThreadPoolExecutor(1) as pool:
 
         async def run() -> None:
             async with serving(monkeypatch, max_streams=1_000) as server:

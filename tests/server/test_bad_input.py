@@ -74,10 +74,12 @@ def test_a_body_that_is_no_request(ask, path, raw, status, code):
 
 
 def spec_with(**changes):
+    """Return a body whose spec differs from the usual one."""
     return {"spec": SPEC | changes}
 
 
 def source_with(**changes):
+    """Return a body whose spec's one source differs."""
     return spec_with(sources=[{"type": "ccxt", "exchanges": ["binance"]} | changes])
 
 
@@ -152,7 +154,6 @@ def test_a_body_in_pieces_is_measured_too(ask):
     """
     Without a Content-Length the pieces are counted.
     """
-
     pieces = (b" " * 1024 for _ in range(70))
 
     answer = ask("POST", "/v1/streams", content=pieces, headers=JSON)

@@ -135,7 +135,8 @@ def test_a_from_that_is_no_time_is_refused(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "now-5s", "1-", "-1-1", "1" * 20 + "-0", "99999999999999-0", "2999-01-01T00:00:00Z"]
+    "text",
+    ["x", "now-5s", "1-", "-1-1", "1" * 20 + "-0", "99999999999999-0", "2999-01-01T00:00:00Z"],
 )
 def test_an_after_that_is_no_position_is_refused(text):
     """

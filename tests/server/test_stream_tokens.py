@@ -16,6 +16,7 @@ NOW_S = 1_761_053_405
 
 
 def some_tokens(secret=SECRET, **others):
+    """Return tokens at a time that stands still."""
     return Tokens(Secret(secret), ManualClock(NOW_S * NS), **others)
 
 
@@ -26,6 +27,7 @@ def signed(stream_id, expiry, secret=SECRET):
 
 
 def refusal(tokens, stream_id, text):
+    """Return the code with which a token is refused."""
     with pytest.raises(TokenError) as refused:
         tokens.verify(stream_id, text)
     return refused.value.code

@@ -46,7 +46,9 @@ def test_a_request_becomes_a_stream(monkeypatch, body):
         assert isinstance(made["warnings"], list)
         token, host = made["access_token"], server.address
         assert made["ws_url"] == f"ws://{host}/ws/{made['stream_id']}?token={token}"
-        assert made["sse_url"] == f"http://{host}/v1/streams/{made['stream_id']}/events?token={token}"
+        assert (
+            made["sse_url"] == f"http://{host}/v1/streams/{made['stream_id']}/events?token={token}"
+        )
         assert first.headers["cache-control"] == "no-store"
 
     on_a_server(monkeypatch, scenario)

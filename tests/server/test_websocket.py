@@ -13,6 +13,7 @@ from bond_core.clock import NS, ManualClock
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import START, Offset
 from bond_server.delivery import session
+from bond_server.routes import websocket
 from tests.server.running import closing, in_order, receive, record, serving
 
 NOW_S = 1_761_053_400
@@ -302,8 +303,9 @@ def test_a_client_that_talks_too_much_is_cut(monkeypatch, messages, code):
     on_a_server(monkeypatch, scenario, clock=ManualClock(NOW_S * NS))
 
 
+@contextlib.asynccontextmanager
 async def a_reader_that_does_not_read(server, created, query=""):
-    """Shake hands as a WebSocket client, and then read nothing; returns the open connection."""
+    """Shake hands as a WebSocket client, and then read nothing until told to."""
     reader, writer = await asyncio.open_connection(*server.address.split(":"), limit=1024)
     path = f"/ws/{created['stream_id']}?token={created['access_token']}{query}"
     writer.write(
@@ -311,15 +313,13 @@ async def a_reader_that_does_not_read(server, created, query=""):
         "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
     )
-    assert b"101" in await reader.readline()
-    return reader, writer
-
-
-async def publish_much(server, created, windows=64):
-    """Publish more than the sockets' buffers take: 256 KiB a window."""
-    for i in range(windows):
-        entry = (Offset(T + i * 100, 0), record(T + i * 100, 0, size=256 * 1024))
-        await server.bond.log.append(created["stream_id"], [entry])
+    try:
+        assert b"101" in await reader.readline()
+        yield reader
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 async def metrics_when(server, created, is_there):
@@ -338,21 +338,22 @@ def test_a_client_that_reads_nothing_is_given_up(monkeypatch, slow):
     After the time allowed for one send it is cut, counted and gone; others notice nothing.
     """
     monkeypatch.setattr(session, "SEND_WITHIN_S", 0.3)
+    monkeypatch.setattr(websocket, "_CLOSE_WITHIN_S", 0.0)
 
     async def scenario(server, created):
-        reader, writer = await a_reader_that_does_not_read(server, created, slow)
-        async with server.socket(created, after="0-0") as healthy:
-            await publish_much(server, created)
-            assert len(await receive(healthy, 64)) == 64
+        async with (
+            server.socket(created) as healthy,
+            a_reader_that_does_not_read(server, created, slow) as reader,
+        ):
+            for end_ms in range(T, T + 64_000, 1000):  # 16 MiB: more than the sockets take
+                entry = (Offset(end_ms, 0), record(end_ms, 0, size=256 * 1024))
+                await server.bond.log.append(created["stream_id"], [entry])
+                assert await receive(healthy, 1) == [f"{end_ms}-0"]
             metrics = await metrics_when(server, created, lambda m: m["slow_disconnects"] == 1)
             assert metrics["clients"] == 1
-        with contextlib.suppress(ConnectionError):
-            while await reader.read(65_536):
-                pass
-        assert reader.at_eof() or reader.exception()
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+            with contextlib.suppress(ConnectionError):
+                while await reader.read(65_536):
+                    pass
 
     on_a_server(monkeypatch, scenario)
 

@@ -187,7 +187,7 @@ def _aimed(api, there):
 def _kit(monkeypatch):
     """What the tests of connectors are written with."""
 
-    def connect(venue_id, there, markets, **settings):
+    def connect(venue_id, there, markets, *, paced=False, **settings):
         """Return a connector whose every address is the scripted venue's."""
         real = bond_ccxt.connector.open_session
 
@@ -195,7 +195,7 @@ def _kit(monkeypatch):
             session = await real(config, simulated_at)
             api = session.exchange.urls["api"]
             api["ws"] = _aimed(api["ws"], f"ws://127.0.0.1:{there.port}")
-            session.exchange.enableRateLimit = False
+            session.exchange.enableRateLimit = paced
             return session
 
         monkeypatch.setattr(bond_ccxt.connector, "open_session", open_there)

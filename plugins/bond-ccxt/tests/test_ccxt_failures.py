@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,5 +111,28 @@ def test_a_venue_that_is_down_is_retryable(kit):
             async with kit.running(connector, ctx) as task:
                 with pytest.raises(Retryable):
                     await asyncio.wait_for(asyncio.shield(task), 5)
+
+    asyncio.run(go())
+
+
+def test_a_venue_that_never_answers_the_dial(kit):
+    """
+    Cancelling takes less than a second though the WebSocket's handshake hangs.
+    """
+
+    async def go():
+        reached = asyncio.Event()
+
+        async def answer(reader, writer):
+            reached.set()
+            await reader.read()  # until the client goes
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            there = SimpleNamespace(port=server.sockets[0].getsockname()[1])
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
+            async with kit.running(connector, ctx):
+                await asyncio.wait_for(reached.wait(), 10)
 
     asyncio.run(go())

@@ -1,7 +1,8 @@
-"""Loading ccxt takes seconds and 110 MB: when it happens, and what goes on meanwhile."""
+"""Loading ccxt takes seconds and 110 MB, and calling it has its price: when that is paid."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
@@ -46,3 +47,34 @@ def test_the_loop_runs_on_while_ccxt_loads():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert float(done.stdout) < 0.5
+
+
+def test_frames_do_not_wake_the_one_who_watches(kit, monkeypatch):
+    """
+    Ccxt is told once to watch, however many frames arrive: each call costs as much as ten trades.
+    """
+    import ccxt.pro
+
+    real, calls = ccxt.pro.okx.watch_trades_for_symbols, []
+
+    async def counted(self, symbols, *rest):
+        calls.append(symbols)
+        return await real(self, symbols, *rest)
+
+    monkeypatch.setattr(ccxt.pro.okx, "watch_trades_for_symbols", counted)
+
+    async def go():
+        async with kit.Venue() as there:
+            connector = kit.connect("okx", there, [kit.market("BTC-USDT", "BTC/USDT")])
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
+            async with kit.running(connector, ctx):
+                await there.until_heard(1)
+                for n in range(20):
+                    row = {"instId": "BTC-USDT", "tradeId": str(n), "px": "1", "sz": "1",
+                           "side": "buy", "ts": "1786538760218"}  # fmt: skip
+                    arg = {"channel": "trades", "instId": "BTC-USDT"}
+                    await there.say({"arg": arg, "data": [row]})
+                    await ctx.until(lambda n=n: len(ctx.events("trades")) > n)
+
+    asyncio.run(go())
+    assert calls == [["BTC/USDT"]]

@@ -249,6 +249,30 @@ def test_a_symbol_goes_and_comes_back(kit, venue, ids, quote, leaving):
     assert "unsub" not in str(again).lower()
 
 
+def test_requests_keep_the_venue_s_pace(kit):
+    """
+    With ccxt's rate limit on, subscriptions and unsubscriptions wait for their turn, in order,
+    and a cancelled connector leaves none of them waiting.
+    """
+    markets = [kit.market(f"{base}-USD", f"{base}/USD") for base in ("ADA", "BTC", "ETH")]
+
+    async def go():
+        async with kit.Venue() as there:
+            connector = kit.connect("coinbase", there, markets, paced=True)
+            ctx = kit.Context([kit.Want("quotes", m["symbol"]) for m in markets])
+            async with kit.running(connector, ctx):
+                await there.until_heard(3)
+                ctx.wanted.set([kit.Want("quotes", "BTC/USD")])
+                await there.until_heard(4)
+                ctx.wanted.set([kit.Want("trades", m["symbol"]) for m in markets])
+            return there.heard
+
+    heard = asyncio.run(go())
+    assert [said["type"] for said in heard[:4]] == ["subscribe"] * 3 + ["unsubscribe"]
+    assert [said["product_ids"] for said in heard[:3]] == [["ADA-USD"], ["BTC-USD"], ["ETH-USD"]]
+    assert heard[3]["product_ids"] == ["ADA-USD", "ETH-USD"]
+
+
 def test_a_late_answer_to_an_unsubscription(kit):
     """
     OKX's answer to an unsubscription that arrives after a new subscription undoes nothing.

@@ -194,7 +194,7 @@ class StreamError(EkkoError):
     Attributes:
         stream_id: The stream.
         reason: What the server said.
-        last_id: The id of the last record that arrived; None when there was none.
+        last_id: The position reached, to go on with as `after=`; None when there is none.
     """
 
     stream_id: str
@@ -203,7 +203,7 @@ class StreamError(EkkoError):
 
     def __str__(self) -> str:
         """Say which stream ended, why, and how far it had come."""
-        reached = f"; the last record was {self.last_id}" if self.last_id else ""
+        reached = f"; it had come to {self.last_id}" if self.last_id else ""
         return f"stream {self.stream_id}: {self.reason}{reached}"
 
 

@@ -130,7 +130,7 @@ def test_a_limit_says_how_long_to_wait():
     [
         (APIConnectionError("http://localhost:8000", "refused"), "no answer from http://localhost"),
         (UnexpectedAnswerError("http://localhost:8000", "answered with no JSON"), "Is that a Bond"),
-        (StreamDeletedError("8f2a", "it was deleted", "1000-0"), "the last record was 1000-0"),
+        (StreamDeletedError("8f2a", "it was deleted", "1000-0"), "it had come to 1000-0"),
         (StreamRefusedError("8f2a", "closed with 1009"), "stream 8f2a: closed with 1009"),
         (LocalModeError("bond_server"), "pip install -e '.[server]'"),
         (RunningLoopError(), "async for event in listen(...)"),

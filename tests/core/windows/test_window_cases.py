@@ -343,6 +343,17 @@ def test_case_27_the_end_of_a_stream_sends_open_windows_once():
     assert stream.engine.totals["binance"].late == 1
 
 
+def test_case_27_an_event_ahead_of_the_end_is_sent_too():
+    """Where a source's clock is ahead, its last events are in windows that begin later."""
+    stream = Stream()
+    stream.hear(a_trade(4.9), a_trade(5.2))
+
+    records = stream.finish(4.95)
+
+    assert counts(records) == {0: 1, 5: 1}
+    assert [r.partial for r in records] == [True, True]
+
+
 def _raises(**_):
     raise ZeroDivisionError("float division by zero")
 

@@ -380,6 +380,18 @@ def test_a_merge_may_change_what_it_is_given():
     assert records[4 * 10**9, ns(0)] == "[0, 1, 2, 3]"
 
 
+def test_a_merge_sees_no_state_without_events():
+    """Silent panes leave a fold's state alone, so its zero need not be a neutral one."""
+    newest = Fold(lambda: None, lambda _, e: e.price, lambda a, b: a * 1000 + b, lambda s: s)
+    stream = Stream(seconds=(1, 5), fields={"x": ("trade", newest)})
+    stream.hear(a_trade(1, 7), a_trade(3, 8))
+
+    records = stream.finish(5)
+
+    assert records[-1].values["x"] == 7008
+    assert stream.engine.field_errors == {}
+
+
 def test_the_same_plan_is_compiled_once():
     """Streams alike share their code, and state nothing."""
     plan = plan_kind("quote", {"b": Metric({"b": Sum("bid")})})

@@ -99,6 +99,32 @@ def assert_same_values(a, b):
     assert all(same(a.values[name], b.values[name]) for name in a.values), (a.values, b.values)
 
 
+@given(events(sources=("binance", "okx")), st.sampled_from([1, 3, 7]))
+def test_p1_windows_are_what_grouping_by_time_gives(heard, seconds):
+    """Without late events: the same numbers as sorting all of them and cutting the line."""
+    records = play(a_stream("binance", "okx", seconds=(seconds,)), heard)
+
+    groups = {}
+    for one in sorted(heard, key=lambda one: one.trade.ts):
+        trade = one.trade
+        start = trade.ts - trade.ts % (seconds * SECOND)
+        groups.setdefault((trade.symbol, seconds * SECOND, start), []).append(trade)
+    for key, record in records.items():
+        trades = groups.pop(key, [])
+        prices, sizes = [t.price for t in trades], [t.size for t in trades]
+        values = record.values
+        assert values["trades"] == len(trades)
+        assert math.isclose(values["volume_sum"], sum(sizes), rel_tol=1e-9)
+        if trades:
+            assert (values["price_open"], values["price_close"]) == (prices[0], prices[-1])
+            assert (values["price_low"], values["price_high"]) == (min(prices), max(prices))
+            turnover = math.fsum(p * s for p, s in zip(prices, sizes, strict=True))
+            assert math.isclose(values["vwap"], turnover / math.fsum(sizes), rel_tol=1e-9)
+            assert values["price_median"] == median(prices)
+            assert values["sides"] == len({t.side for t in trades})
+    assert not groups
+
+
 @given(events(delay=3.0, sources=("binance", "okx")))
 def test_p2_nothing_is_lost(heard):
     """Every event is in one window, or late and counted; so is the volume of those counted."""

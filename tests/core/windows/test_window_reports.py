@@ -79,16 +79,17 @@ def test_what_was_counted_was_heard():
     assert record.values["trades"] == 1
 
 
-def test_the_coverage_of_a_larger_window_is_its_own():
+@pytest.mark.parametrize(("since", "covered"), [(1, [0.6, 1.0, 0.8]), (6, [1.0, 0.6, 0.8])])
+def test_the_coverage_of_a_larger_window_is_its_own(since, covered):
     """Ten seconds of which two were missed, seen in windows of five and of ten."""
     stream = Stream(seconds=(5, 10))
-    stream.engine.on_status("binance", None, "stale", ns(6))
-    stream.engine.on_status("binance", None, "live", ns(8))
+    stream.engine.on_status("binance", None, "stale", ns(since))
+    stream.engine.on_status("binance", None, "live", ns(since + 2))
 
-    records = stream.tick(12)
+    records = [*stream.tick(7), *stream.tick(12)]
 
-    covered = [(r.timeframe_ns // SECOND, r.sources["binance"].coverage) for r in records]
-    assert covered == [(5, 1.0), (5, 0.6), (10, 0.8)]
+    assert [r.timeframe_ns // SECOND for r in records] == [5, 5, 10]
+    assert [r.sources["binance"].coverage for r in records] == covered
 
 
 @pytest.mark.parametrize("number", [1, 2, 63, 64, 65, 1000])
@@ -332,6 +333,19 @@ def test_a_fallback_may_come_back():
     told = counts([r for r in stream.seen if "bybit" in r.sources], "bybit")
     assert told == {0: 1, 15: None, 20: 1}
     assert stream.engine.totals["bybit"].counted == 2
+
+
+def test_what_a_source_brought_ahead_of_time_stays_when_it_leaves():
+    """Its clock was ahead: the window it is in closes long after, and has it."""
+    stream = Stream()
+    stream.engine.add_source(a_source("bybit"), ns(1))
+    stream.hear(a_trade(12), source="bybit")
+    stream.engine.remove_source("bybit", ns(2))
+
+    records = stream.tick(17)
+
+    assert [r.values["trades"] for r in records] == [0, 0, 1]
+    assert records[-1].served == ("bybit",)
 
 
 def test_a_source_that_leaves_holds_nothing_back():

@@ -1,0 +1,159 @@
+"""Rules about how often: `every 5s`, `per minute`, `twice a second`, `@1s`, `hourly`, `10 Hz`."""
+
+from __future__ import annotations
+
+from bond_server.language.draft import Draft, Interval, Rule
+from bond_server.language.durations import ADVERBS, UNITS, plain, written
+from bond_server.language.items import Item, Reading
+from bond_server.language.nearest import nearest
+from bond_server.language.times import in_range, length_at, refuse_m, take
+
+_UPDATES = frozenset({"event", "message", "record", "point", "sample", "value"})
+
+
+def intervals(reading: Reading, draft: Draft) -> None:
+    """Read how often: `every 5s`, `per minute`, `twice a second`, `@1s`, `hourly`, `10 Hz`."""
+    for at in range(len(reading.items)):
+        for read in (_times_per, _hertz, _every, _cadence, _adverb):
+            if read(reading, draft, at):
+                break
+    if not draft.intervals:
+        for at, item in list(reading.every("duration")):
+            _add(reading, draft, at, item.number, item, item)
+
+
+def _times_per(reading: Reading, draft: Draft, at: int) -> bool:
+    item = reading.free(at)
+    if item is None:
+        return False
+    counts = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
+    times, then = counts.get(item.name if item.kind == "key" else ""), at + 1
+    if times is None and item.kind == "number":
+        follower = reading.free(at + 1)
+        if follower is None or not (follower.is_key("times") or _is_update(reading, at + 1)):
+            return False
+        times, then = item.number, at + 2
+    if times is None:
+        return False
+    while (follower := reading.free(then)) and (
+        follower.kind == "filler" or follower.is_key("every", "in")
+    ):
+        then += 1
+    length = length_at(reading, then)
+    if length is None:
+        return False
+    seconds = length / times if times else 0.0
+    return _add(reading, draft, at, seconds, item, reading.items[then], through=then)
+
+
+def _is_update(reading: Reading, at: int) -> bool:
+    """Whether this is the `updates` of `two updates per second`."""
+    item, follower = reading.items[at], reading.free(at + 1)
+    per = follower is not None and follower.is_key("every")
+    return per and (item.is_key("cadence") or item.written.rstrip("s") in _UPDATES)
+
+
+def _hertz(reading: Reading, draft: Draft, at: int) -> bool:
+    item, follower = reading.free(at), reading.free(at + 1)
+    if item is None or item.kind != "number" or follower is None or not follower.is_key("hertz"):
+        return False
+    seconds = 1 / item.number if item.number else 0.0
+    return _add(reading, draft, at, seconds, item, follower, through=at + 1)
+
+
+def _every(reading: Reading, draft: Draft, at: int) -> bool:
+    item = reading.free(at)
+    led = item is not None and (
+        item.is_key("every") or (item.written in {"@", "/"} and item.kind in {"mark", "join"})
+    )
+    if item is None or not led:
+        return False
+    then = reading.skip(at + 1)
+    follower = reading.free(then)
+    if follower is not None and follower.is_key("other"):
+        length = length_at(reading, then + 1)
+        if length is not None:
+            last = reading.items[then + 1]
+            return _add(reading, draft, at, 2 * length, item, last, through=then + 1)
+    if follower is not None and follower.kind in {"mark", "join"} and follower.written == "-":
+        after = reading.free(then + 1)
+        if after is not None and after.kind == "duration":
+            return _add(reading, draft, at, -1.0, item, after, through=then + 1)
+    if follower is None:
+        return False
+    half = [item.written for item in reading.items[then + 1 : then + 4]]
+    if follower.kind == "unit" and half == ["and", "a", "half"]:
+        last = reading.items[then + 3]
+        return _add(reading, draft, at, 1.5 * UNITS[follower.name], item, last, through=then + 3)
+    if follower.kind in {"duration", "unit"}:
+        seconds = follower.number if follower.kind == "duration" else UNITS[follower.name]
+        return _add(reading, draft, at, seconds, item, follower, through=then)
+    if follower.kind == "number":
+        return _number_without_unit(reading, at, then)
+    return False
+
+
+def _number_without_unit(reading: Reading, at: int, then: int) -> bool:
+    """Refuse `every 5` and `every 5 parsecs`."""
+    first, count = reading.items[at], reading.items[then]
+    value = plain(count.number)
+    follower = reading.free(then + 1)
+    unit = follower if follower is not None and (
+        follower.kind == "unknown" or (follower.glued and follower.kind not in {"mark", "join"})
+    ) else None  # fmt: skip
+    near = (f"every {value}s", f"every {value}m")
+    if unit is None:
+        detail = f"every {value} what? Say a unit: {value}s, {value}m"
+        reading.refuse("missing_unit", detail, first, count, did_you_mean=near, instead=near[0])
+    else:
+        units = nearest(unit.written, [u for u in UNITS if len(u) > 2], limit=2)
+        did_you_mean = (*(f"every {value} {u}" for u in units), *near)
+        detail = f'I don\'t know the unit "{unit.written}"'
+        last = then + 1
+        while (after := reading.free(last + 1)) and after.glued and after.kind != "mark":
+            last += 1
+        reading.refuse("unknown_unit", detail, first, reading.items[last],
+                       did_you_mean=did_you_mean, instead=did_you_mean[0])  # fmt: skip
+        take(reading, at, last, "unparsed", "")
+    take(reading, at, then, "unparsed", "")
+    return True
+
+
+def _cadence(reading: Reading, draft: Draft, at: int) -> bool:
+    """Read `5s updates`, `in 5 second intervals`, `an interval of 5s`."""
+    item = reading.free(at)
+    if item is None or item.kind != "duration":
+        return False
+    after = reading.skip(at + 1)
+    before = reading.skip(at - 1, step=-1)
+    follower, leader = reading.free(after), reading.free(before)
+    if follower is not None and follower.is_key("cadence"):
+        return _add(reading, draft, at, item.number, item, follower, through=after)
+    if leader is not None and leader.is_key("cadence"):
+        return _add(reading, draft, before, item.number, leader, item, through=at)
+    return False
+
+
+def _adverb(reading: Reading, draft: Draft, at: int) -> bool:
+    item = reading.free(at)
+    if item is None or item.kind != "adverb":
+        return False
+    return _add(reading, draft, at, ADVERBS[item.name], item, item)
+
+
+def _add(
+    reading: Reading, draft: Draft, at: int, seconds: float, first: Item, last: Item,
+    *, through: int | None = None,
+) -> bool:  # fmt: skip
+    """Fill the slot, or say why these items can't."""
+    timed = last if last.kind == "duration" else first
+    if last.unit == "M":
+        refuse_m(reading, last)
+    elif in_range(reading, seconds, timed, last, whole=first):
+        draft.intervals.append(Interval(round(seconds, 3), at, first, last))
+    through = at if through is None else through
+    take(reading, at, through, "interval", written(max(seconds, 0)))
+    return True
+
+
+PACE_RULES: tuple[Rule, ...] = (intervals,)
