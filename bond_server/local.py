@@ -25,6 +25,7 @@ from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import Defaults
+from bond_core.runtime.cause import first_cause
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
@@ -221,8 +222,10 @@ class Bond:
                 parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
                 parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
         except (Exception, BaseExceptionGroup) as error:
-            stream.pipeline.failure = stream.pipeline.failure or f"{type(error).__name__}: {error}"
+            cause = first_cause(error)
+            stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
             self._logger.exception("stream %s stopped by a bug", stream.stream_id)
+            stream.tail.end()  # nothing more will come: no reader may wait for it
 
     async def _stop(self, stream: Stream) -> None:
         if stream.task is not None:

@@ -113,6 +113,8 @@ def answer_bond_error(request: Request[Any, Any, Any], error: BondError) -> Resp
         headers["Retry-After"] = str(max(1, round(asked or RETRY_AFTER_S)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if status == 408:
+        headers["Connection"] = "close"  # the rest of the body may still come
     if status == 426:
         headers["Upgrade"] = "websocket"
     return _response(error, status, headers)

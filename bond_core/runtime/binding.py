@@ -13,34 +13,21 @@ from typing import Any
 import attrs
 
 from bond_core.clock import NS
-from bond_core.errors import NotInstalledError, Problem, RequestError, SetupError
+from bond_core.errors import PluginError, Problem, RequestError
 from bond_core.model.instrument import base_asset
 from bond_core.plugin.catalog import Catalog, load_class
-from bond_core.plugin.specs import Channel, ConnectorSpec
-from bond_core.runtime.families import needs_plugin
+from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec, NoConfig
 from bond_core.runtime.feeds import Origin
 from bond_core.runtime.refusals import refuse_what_is_missing
+from bond_core.runtime.resolving import Defaults, connector_of, resolve
 from bond_core.settings import SettingsError, structure
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
 from bond_core.windows.plan import FieldPlan, Metric, SourcePlan, StreamPlan
 
+__all__ = ["BoundSource", "BoundStream", "Defaults", "bind"]
+
 _MS = 1_000_000
-
-
-@attrs.frozen(kw_only=True)
-class Defaults:
-    """What a server decides where a spec leaves it open.
-
-    Attributes:
-        exchanges: Venues of a market source that names none.
-        fallback: What stands in for those.
-        simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
-    """
-
-    exchanges: tuple[str, ...] = ("binance", "okx")
-    fallback: tuple[str, ...] = ("bybit",)
-    simulate: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -93,17 +80,16 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         SetupError: A key is missing from the environment.
     """
     refuse_what_is_missing(spec)
+    defaults = attrs.evolve(defaults, simulate=spec.simulate or defaults.simulate)
+    connectors: list[ConnectorSpec] = []
+    resolved: list[SourceSpec] = []
     assumed: list[str] = []
-    simulate = spec.simulate or defaults.simulate
-    connectors = [
-        _connector(source, catalog, f"/spec/sources/{i}/type")
-        for i, source in enumerate(spec.sources)
-    ]
-    resolved = tuple(
-        _resolve(source, connector, defaults, assumed, simulate, f"/spec/sources/{i}")
-        for i, (source, connector) in enumerate(zip(spec.sources, connectors, strict=True))
-    )
-    spec = attrs.evolve(spec, sources=resolved, simulate=simulate)
+    for i, given in enumerate(spec.sources):
+        connectors.append(connector_of(given, catalog, f"/spec/sources/{i}"))
+        source, said = resolve(given, connectors[i], defaults, f"/spec/sources/{i}")
+        resolved.append(source)
+        assumed += said
+    spec = attrs.evolve(spec, sources=tuple(resolved), simulate=defaults.simulate)
     fields = _fields(spec, connectors)
     taken: set[str] = set()
     sources: list[BoundSource] = []
@@ -135,89 +121,6 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         fallbacks=fallbacks,
         assumed=tuple(dict.fromkeys(assumed)),
     )
-
-
-def _connector(source: SourceSpec, catalog: Catalog, pointer: str) -> ConnectorSpec:
-    found = catalog.connector(source.type)
-    if found is not None:
-        return found
-    why = needs_plugin(source.type)
-    if why is not None:
-        raise NotInstalledError(why, problems=[Problem(detail=why, pointer=pointer, text=source.type)])
-    types = catalog.source_types()
-    near = tuple(difflib.get_close_matches(source.type, types, n=3, cutoff=0.5))
-    detail = f"I don't know the source type {source.type!r}; installed: {', '.join(types) or 'none'}"
-    raise RequestError(
-        detail,
-        code="unknown_source",
-        problems=[Problem(detail=detail, pointer=pointer, text=source.type, did_you_mean=near)],
-    )
-
-
-def _resolve(
-    source: SourceSpec, connector: ConnectorSpec, defaults: Defaults, assumed: list[str],
-    simulate: bool, pointer: str,
-) -> SourceSpec:  # fmt: skip
-    if source.simulate is not None:
-        simulate = source.simulate
-    if simulate and connector.simulator is None:
-        raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
-    if not simulate:
-        _require_keys(connector)
-    exchanges, fallback = source.exchanges, source.fallback
-    if connector.venues:
-        exchanges = _venues(source.exchanges, connector, f"{pointer}/exchanges")
-        excluded = set(_venues(source.exclude_exchanges, connector, f"{pointer}/exclude_exchanges"))
-        exchanges = tuple(v for v in exchanges if v not in excluded)
-        if not exchanges:
-            exchanges = tuple(v for v in defaults.exchanges if v not in excluded)
-            fallback = fallback or tuple(v for v in defaults.fallback if v not in excluded)
-            behind = f" ({', '.join(fallback)} standing in)" if fallback else ""
-            assumed.append(f"exchanges={','.join(exchanges)}{behind}")
-        fallback = tuple(
-            v
-            for v in _venues(fallback, connector, f"{pointer}/fallback", keep_order=True)
-            if v not in exchanges
-        )
-    elif exchanges or fallback:
-        detail = f"{connector.name} has no venues"
-        problem = Problem(detail=detail, pointer=f"{pointer}/exchanges")
-        raise RequestError(detail, code="invalid_spec", problems=[problem])
-    return attrs.evolve(
-        source, type=connector.name, exchanges=exchanges, fallback=fallback,
-        exclude_exchanges=(), simulate=simulate,
-    )  # fmt: skip
-
-
-def _venues(
-    names: Iterable[str], connector: ConnectorSpec, pointer: str, *, keep_order: bool = False
-) -> tuple[str, ...]:
-    found = []
-    for i, name in enumerate(names):
-        venue = connector.venue_aliases.get(name, name)
-        if venue not in connector.venues:
-            known = (*connector.venues, *connector.venue_aliases)
-            near = tuple(difflib.get_close_matches(name, known, n=3))
-            detail = f"I don't know the exchange {name!r}"
-            problem = Problem(detail=detail, pointer=f"{pointer}/{i}", text=name, did_you_mean=near)
-            raise RequestError(
-                detail + (f"; did you mean {near[0]}?" if near else ""),
-                code="unknown_exchange", problems=[problem],
-            )  # fmt: skip
-        found.append(venue)
-    unique = dict.fromkeys(found)
-    return tuple(unique) if keep_order else tuple(sorted(unique))
-
-
-def _require_keys(connector: ConnectorSpec) -> None:
-    import os  # noqa: PLC0415 -- the one place that looks whether a key is there, not at its value
-
-    missing = [name for name in connector.needs if not os.environ.get(name)]
-    if missing:
-        lines = "; ".join(f"{name} ({connector.needs[name]})" for name in missing)
-        raise SetupError(
-            f"{connector.name} needs {lines}", code="missing_key", fix=f"export {missing[0]}=…"
-        )
 
 
 def _fields(spec: StreamSpec, connectors: Iterable[ConnectorSpec]) -> tuple[str, ...]:
@@ -262,8 +165,11 @@ def _source(
     lateness_s = channel.lateness_s if source.lateness_ms is None else source.lateness_ms / 1000
     idle_s, stale_s = channel.idle_s, None if source.stale_ms is None else source.stale_ms / 1000
     if connector.polls_every_s is not None:
-        every_s = connector.polls_every_s if source.interval_ms is None else source.interval_ms / 1000
-        idle_s, stale_s = every_s, stale_s or 3 * every_s + lateness_s
+        every_s = connector.polls_every_s
+        if source.interval_ms is not None:
+            every_s = source.interval_ms / 1000
+        idle_s = every_s
+        stale_s = 3 * every_s + lateness_s if stale_s is None else stale_s
     asks, routes = _routes(spec, source, connector, channel)
     simulated = bool(source.simulate)
     return BoundSource(
@@ -280,7 +186,7 @@ def _source(
         ),
         origin=Origin(
             spec=connector,
-            config=_config(source, connector, venue),
+            config=_config(source, connector, venue, f"/spec/sources/{group[0]}"),
             name=f"{connector.name} {venue}".strip(),
             simulated=simulated,
         ),
@@ -318,7 +224,7 @@ def _routes(
         ask = base_asset(symbol) if by_base else symbol
         served = tuple(s for s in spec.symbols if (base_asset(s) if by_base else s) == ask)
         if not served:
-            detail = f"source {connector.name} asks for {symbol}, which is none of the stream's symbols"
+            detail = f"source {connector.name} asks for {symbol}, no symbol of the stream"
             raise RequestError(
                 detail, code="invalid_spec",
                 problems=[Problem(detail=detail, pointer="/spec/symbols", text=symbol,
@@ -328,7 +234,7 @@ def _routes(
     return tuple(routes), routes
 
 
-def _config(source: SourceSpec, connector: ConnectorSpec, venue: str) -> Any:
+def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str) -> Any:
     """Build the connector's settings from the source's keys; a key it doesn't know is refused."""
     knows = {f.name for f in attrs.fields(connector.config)}
     given: dict[str, Any] = {
@@ -344,19 +250,30 @@ def _config(source: SourceSpec, connector: ConnectorSpec, venue: str) -> Any:
     given = {key: value for key, value in given.items() if value is not None}
     for key in given:
         if key not in knows:
-            shown = "interval_sec" if key == "every_s" else key
+            shown = _KEYS.get(key, key)
             detail = f"a source of type {connector.name} takes no {shown!r}"
-            raise RequestError(detail, code="invalid_spec", problems=[Problem(detail=detail)])
+            problem = Problem(detail=detail, pointer=f"{pointer}/{shown}")
+            raise RequestError(detail, code="invalid_spec", problems=[problem])
     try:
         return structure(connector.config, given)
     except SettingsError as error:
-        raise RequestError(
-            f"source {connector.name}: {error.detail}", code="invalid_spec", problems=error.problems
-        ) from error
+        problems = [attrs.evolve(p, pointer=pointer + _as_asked(p)) for p in error.problems]
+        detail = f"{problems[0].pointer}: {problems[0].detail}"
+        raise RequestError(detail, code="invalid_spec", problems=problems) from error
+
+
+_KEYS = {"every_s": "interval_sec", "venue": "exchanges"}
+"""By a setting's name, the key of a source that fills it where that has another name."""
+
+
+def _as_asked(problem: Problem) -> str:
+    """Return a problem's pointer into settings as one into the source they were made from."""
+    _, key, *further = (problem.pointer or "/").split("/")
+    return "/" + "/".join((_KEYS.get(key, key), *further))
 
 
 def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> None:
-    heard = {symbol for source in sources for served in source.plan.routes.values() for symbol in served}
+    heard = {s for source in sources for served in source.plan.routes.values() for s in served}
     for i, symbol in enumerate(spec.symbols):
         if symbol not in heard:
             detail = f"no source of this stream listens to {symbol}"
@@ -379,8 +296,23 @@ def _field_plans(
             continue
         kind, spec = min(found, key=lambda pair: pair[1].rank)
         if spec.name not in built:
-            built[spec.name] = load_class(spec.factory)().plan()
+            built[spec.name] = _build(spec)
         plans[field] = (kind, built[spec.name][field])
+    return plans
+
+
+def _build(spec: AggregatorSpec) -> Mapping[str, FieldPlan]:
+    """Return the plans of an aggregator's fields; what is wrong with them is its plugin's fault."""
+    make = load_class(spec.factory)
+    try:
+        aggregator = make() if spec.config is NoConfig else make(config=structure(spec.config, {}))
+        plans: Mapping[str, FieldPlan] = aggregator.plan()
+        missing = [field for field in spec.fields if field not in plans]
+    except Exception as error:
+        detail = f"aggregator {spec.name} can't be built: {type(error).__name__}: {error}"
+        raise PluginError(detail) from error
+    if missing:
+        raise PluginError(f"aggregator {spec.name} has no plan for its field {missing[0]!r}")
     return plans
 
 

@@ -194,8 +194,7 @@ class SourceEar:
         """See Listener."""
         before = self.status.get(symbol, ("starting", None))[0]
         self.status[symbol] = (status, reason)
-        for served in self.source.plan.routes.get(symbol, ()):
-            self._engine.on_status(self._name, served, status, at_ns, reason)
+        self._engine.on_status(self._name, symbol, status, at_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
             self._engine.notify(
@@ -220,6 +219,4 @@ class SourceEar:
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
-        named = attrs.evolve(notice, source=self._name)
-        for served in self.source.plan.routes.get(symbol, ()):
-            self._engine.on_gap(self._name, served, named)
+        self._engine.on_gap(self._name, symbol, attrs.evolve(notice, source=self._name))

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_PART = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|[smhdw])")
+_PART = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)(ms|[smhdw])")
 _MAX_TEXT = 32
 _MAX_SECONDS = 10**12  # some 30,000 years; a number may have hundreds of digits
 

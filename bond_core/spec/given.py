@@ -22,6 +22,7 @@ from bond_core.structuring import MisfitError, must_be, shown, strict_converter,
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 100, 86_400_000
 
 Milliseconds = NewType("Milliseconds", int)
+Span = NewType("Span", int)  # milliseconds, and not 0
 Interval = NewType("Interval", int)
 Timeframe = NewType("Timeframe", int)
 Symbol = NewType("Symbol", str)
@@ -50,9 +51,9 @@ class SourceInput:
     query: str | None = None
     url: str | None = None
     mapping: Json | None = None
-    interval_sec: Milliseconds | None = None
+    interval_sec: Span | None = None
     lateness_sec: Milliseconds | None = None
-    stale_sec: Milliseconds | None = None
+    stale_sec: Span | None = None
     simulate: bool | None = None
 
 
@@ -64,7 +65,7 @@ class SpecInput:
     symbols: tuple[Symbol, ...] | None = None
     interval_sec: Interval | None = None
     timeframes: tuple[Timeframe, ...] | None = None
-    window_sec: Milliseconds | None = None
+    window_sec: Span | None = None
     fields: Texts = None
     filter: Json | None = None
     alerts: tuple[Json, ...] | None = None
@@ -77,7 +78,7 @@ class SpecInput:
 
     # Outside the hash: how long a stream lives, not what it is.
     ephemeral: bool | None = None
-    duration_sec: Milliseconds | None = None
+    duration_sec: Span | None = None
     replay_sec: Milliseconds | None = None
     label: str | None = None
 
@@ -87,6 +88,7 @@ def spec_converter() -> Converter:
     converter = strict_converter()
     for kind, hook in (
         (Milliseconds, _milliseconds_of),
+        (Span, _span_of),
         (Interval, _interval_of),
         (Timeframe, _timeframe_of),
         (Symbol, _symbol_of),
@@ -100,6 +102,13 @@ def _milliseconds_of(value: object, _: object) -> int:
     ms = parse_duration_ms(value)
     if ms is None or ms < 0:
         raise _no_duration("a number of seconds or a duration such as 1m30s", value)
+    return ms
+
+
+def _span_of(value: object, hint: object) -> int:
+    ms = _milliseconds_of(value, hint)
+    if ms == 0:
+        raise MisfitError(f"must be longer than 0, was {shown(value)}", text=shown(value))
     return ms
 
 

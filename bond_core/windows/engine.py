@@ -155,7 +155,11 @@ class WindowEngine:
         self._advance()
 
     def remove_source(self, name: str, at_ns: int) -> None:
-        """Let a source leave: windows no longer wait for it, what it brought stays."""
+        """Let a source leave: windows no longer wait for it, what it brought stays.
+
+        Raises:
+            KeyError: No source of that name is there.
+        """
         lane = self._lanes.pop(name)
         lane.left_ns = at_ns
         for seat in lane.seats.values():

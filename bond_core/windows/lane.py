@@ -71,7 +71,7 @@ class Lane:
     """One source of a running stream: where its events go.
 
     The generated loop reads `cells`, `max_ts` and `fire_at`, and calls `find`,
-    `is_same_unit` and `fire`.
+    `admits_unit` and `fire`.
 
     Attributes:
         max_ts: The newest event's time, ns.
@@ -174,8 +174,8 @@ class Lane:
                 seat.use(found)
         return found
 
-    def is_same_unit(self, cell: Cell, event: Event) -> bool:
-        """Say whether an event's size counts what its pane's sizes count; reject it if not."""
+    def admits_unit(self, cell: Cell, event: Event) -> bool:
+        """Let an event through if its size counts what its pane's sizes count; else reject it."""
         seat = cell.seat
         unit: str | None = getattr(event, "size_unit", None)
         if seat is None or seat.meter.accepts_unit(cell.pane, unit):

@@ -80,7 +80,7 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield "                continue"
     yield "        a = c.pane"
     if plan.has_units:
-        yield "        if e.size_unit is not a.unit and not lane.is_same_unit(c, e):"
+        yield "        if e.size_unit is not a.unit and not lane.admits_unit(c, e):"
         yield "            continue"
     yield "        c.n = n = c.n + 1"
     yield "        if not n & c.mask:"

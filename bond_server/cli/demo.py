@@ -50,8 +50,8 @@ examples:
   bond demo --recording OKX.ws.1.0              play what was recorded, as it came
   bond demo --recording OKX.ws.1.0 --format json | jq .price_avg
 
-Without TEXT it shows "{EXAMPLE}", or all that the recording holds. Without --for it
-runs until Ctrl-C, or until the recording ends."""
+Without TEXT it shows "{EXAMPLE}", or all that the recording
+holds. Without --for it runs until Ctrl-C, or until the recording ends."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

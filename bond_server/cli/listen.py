@@ -110,8 +110,8 @@ async def _listen_here(
         for warning in compiled.warnings:
             say(f"warning: {warning}")
         stream, _ = await bond.create(compiled)
-        async with aclosing(_records(bond, stream)) as records:
-            await show_all(show, records, args.for_s or _asked_duration_s(compiled))
+        async with aclosing(records(bond, stream)) as heard:
+            await show_all(show, heard, args.for_s or _asked_duration_s(compiled))
 
 
 def _asked_duration_s(compiled: Compiled) -> float | None:
@@ -120,7 +120,7 @@ def _asked_duration_s(compiled: Compiled) -> float | None:
     return None if ms is None else ms / 1000
 
 
-async def _records(bond: Bond, stream: Stream) -> AsyncGenerator[bytes]:
+async def records(bond: Bond, stream: Stream) -> AsyncGenerator[bytes]:
     """Yield the stream's records from its start.
 
     Raises:
@@ -148,8 +148,8 @@ async def _listen_there(request: Mapping[str, Any], show: Show, args: argparse.N
         stream = await server.create(request)
         for warning in stream.body.get("warnings", ()):
             say(f"warning: {warning}")
-        async with aclosing(server.records(stream)) as records:
-            await show_all(show, records, args.for_s)
+        async with aclosing(server.records(stream)) as heard:
+            await show_all(show, heard, args.for_s)
 
 
 def _count(text: str) -> int:

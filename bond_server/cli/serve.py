@@ -71,17 +71,21 @@ def run(args: argparse.Namespace) -> int:
 
 def a_bond(settings: ServerSettings) -> Bond:
     """Return the Bond that these settings describe, not yet entered."""
-    exchanges = settings.default_exchanges
-    plain = Defaults()
-    defaults = Defaults(
-        exchanges=exchanges or plain.exchanges,
-        fallback=tuple(venue for venue in plain.fallback if venue not in exchanges),
-        simulate=settings.simulate,
-    )
     return Bond(
-        defaults=defaults,
+        defaults=_defaults(settings),
         retention=Retention(seconds=settings.ring_seconds),
         max_streams=settings.max_streams,
+    )
+
+
+def _defaults(settings: ServerSettings) -> Defaults:
+    """Return what is assumed of a request; simulated, only venues that can be."""
+    behind = ("coinbaseexchange",) if settings.simulate else Defaults().fallback
+    exchanges = settings.default_exchanges or Defaults().exchanges
+    return Defaults(
+        exchanges=exchanges,
+        fallback=tuple(venue for venue in behind if venue not in exchanges),
+        simulate=settings.simulate,
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import attrs
+
+from bond_server.local import Stream
 
 
 @attrs.define
@@ -26,24 +29,19 @@ class Delivered:
 
 
 class Counters:
-    """Counts by stream, as long as the stream or a client of it is there."""
+    """Counts by stream; they go when the stream goes, however that comes about."""
 
     def __init__(self) -> None:
-        self._by_stream: dict[str, Delivered] = {}
+        self._by_stream: WeakKeyDictionary[Stream, Delivered] = WeakKeyDictionary()
 
-    def of(self, stream_id: str) -> Delivered:
-        """Return a stream's counts; zeros where there are none."""
-        return self._by_stream.get(stream_id, Delivered())
-
-    def forget(self, stream_id: str) -> None:
-        """Let the counts of a stream that is gone go, unless a client is still leaving."""
-        if not self.of(stream_id).clients:
-            self._by_stream.pop(stream_id, None)
+    def of(self, stream: Stream) -> Delivered:
+        """Return a stream's counts."""
+        return self._by_stream.setdefault(stream, Delivered())
 
     @contextmanager
-    def client(self, stream_id: str) -> Iterator[Delivered]:
+    def client(self, stream: Stream) -> Iterator[Delivered]:
         """Count a client while it is there."""
-        counts = self._by_stream.setdefault(stream_id, Delivered())
+        counts = self.of(stream)
         counts.clients += 1
         try:
             yield counts

@@ -29,6 +29,8 @@ from bond_server.delivery.drain import Drain
 from bond_server.logs import log_config
 
 ABORT = "bond.abort"
+PING_EVERY_S = 15.0
+PONG_WITHIN_S = 10.0
 DRAIN_WITHIN_S = 5.0
 SHUTDOWN_WITHIN_S = 15
 MAX_CLIENT_MESSAGE_BYTES = 4096
@@ -97,8 +99,8 @@ def uvicorn_config(app: Any, *, log_level: str | None) -> uvicorn.Config:
         ws=WebSocketProtocol,
         ws_max_size=MAX_CLIENT_MESSAGE_BYTES,
         ws_per_message_deflate=False,
-        ws_ping_interval=15.0,
-        ws_ping_timeout=10.0,
+        ws_ping_interval=PING_EVERY_S,
+        ws_ping_timeout=PONG_WITHIN_S,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN_S - round(DRAIN_WITHIN_S),
         log_config=None if log_level is None else log_config(log_level),
         server_header=False,

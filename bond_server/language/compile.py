@@ -86,8 +86,8 @@ def understand(
             its span in `text`; `fix` is a sentence that is understood. Its code is one of
             `empty too_long missing_symbol unknown_symbol ambiguous_symbol unknown_exchange
             unknown_source missing_unit unknown_unit ambiguous_unit interval_out_of_range
-            conflicting_interval forbidden_url out_of_scope unsupported too_many_sources
-            not_understood`.
+            conflicting_interval missing_number missing_url forbidden_url out_of_scope
+            unsupported too_many_sources not_understood`.
     """
     if len(text) > max_length:
         raise plain_error(

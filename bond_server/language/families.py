@@ -144,7 +144,7 @@ BUNDLED: tuple[Family, ...] = (
                     "blockchain activity, on-chain metrics, onchain metrics",
                     "tx: txs, txns, txn, transactions, transaction, on-chain transactions",
                     "transfers: transfer, on-chain transfers, token transfers",
-                    "blocks: block, new blocks",
+                    "blocks: block, new blocks, on-chain blocks, onchain blocks",
                 ),
             ),
         ),

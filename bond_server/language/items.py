@@ -12,6 +12,8 @@ from bond_server.language.lexicon import Kind
 from bond_server.language.normalise import Folded
 from bond_server.language.vocabulary import Vocabulary
 
+MOST_PROBLEMS = 10  # more of them help nobody to mend a sentence
+
 ItemKind = (
     Kind
     | Literal[

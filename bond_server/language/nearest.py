@@ -38,7 +38,13 @@ def nearest(word: str, candidates: Iterable[str], *, limit: int = 3) -> tuple[st
     if len(word) > _LONGEST:
         return ()
     most = 1 if len(word) <= 3 else 2
-    found = [(distance(word, c, most), at, c) for at, c in enumerate(dict.fromkeys(candidates))]
+    letters = set(word)
+    found = [
+        (distance(word, c, most), at, c)
+        for at, c in enumerate(dict.fromkeys(candidates))
+        # Each slip changes at most two of the letters in use: a quick look spares the table.
+        if abs(len(word) - len(c)) <= most and len(letters.symmetric_difference(c)) <= 2 * most
+    ]
     return tuple(c for d, _, c in sorted(found) if d <= most)[:limit]
 
 

@@ -39,7 +39,8 @@ def pace(reading: Reading, draft: Draft, choices: Mapping[str, list[Asked]]) -> 
     timeframes = tuple(dict.fromkeys(draft.timeframes))
     assumed: tuple[str, ...] = ()
     if draft.bars and not timeframes:
-        seconds = base or DEFAULT_TIMEFRAME_S
+        drawn = [f for f, asked in choices.items() if any(a.word == "price" for a in asked)]
+        seconds = own.get(drawn[0] if drawn else "", base or DEFAULT_TIMEFRAME_S)
         timeframes = (written(seconds),)
         if base is None:
             assumed = (f"timeframe={timeframes[0]}",)

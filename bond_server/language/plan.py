@@ -11,8 +11,15 @@ from bond_server.language.draft import Asked, Draft
 from bond_server.language.families import SWAP_WORDS, Family
 from bond_server.language.items import Reading, Symbol
 from bond_server.language.pace import pace
-from bond_server.language.sources import PlannedSource, distinct, sources_of, traded
+from bond_server.language.sources import (
+    PlannedSource,
+    distinct,
+    is_about_assets,
+    sources_of,
+    traded,
+)
 from bond_server.language.symbols import unified
+from bond_server.language.vocabulary import Vocabulary
 
 DEFAULT_QUOTE = "USDT"
 MAX_SOURCES = 8
@@ -63,17 +70,21 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     if not mentions:
         _refuse_no_symbol(reading, draft)
         return None
-    choices = _families(reading, asked, mentions)
+    if not _tells_of_assets(reading, asked):
+        draft.about = []
+    choices = _families(reading, asked, traded(draft, mentions))
     _check_custom(reading, draft, choices)
+    if reading.troubles:
+        return None
     times = pace(reading, draft, choices)
-    names = _names(reading, draft, choices, mentions)
+    names = _names(reading, draft, choices, distinct((*traded(draft, mentions), *mentions)))
     sources = tuple(
         source
         for family in choices
         for source in sources_of(draft, reading.vocabulary.families[family],
                                choices[family], names, times)
     )  # fmt: skip
-    sources = tuple(sorted(sources, key=lambda s: s.interval_sec is not None))
+    sources = tuple(sorted(sources, key=lambda s: _rank(s, reading.vocabulary)))
     choices = {source.family: choices[source.family] for source in sources}
     _warn_of_unused(reading, draft, sources)
     if len(sources) > MAX_SOURCES:
@@ -98,6 +109,12 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     )  # fmt: skip
 
 
+def _rank(source: PlannedSource, vocabulary: Vocabulary) -> tuple[bool, int]:
+    """Return the order of sources: markets, stocks, the rest, then those at their own pace."""
+    of = vocabulary.families[source.family].of
+    return source.interval_sec is not None, {"market": 0, "stock": 1}.get(of, 2)
+
+
 def _mentions(draft: Draft) -> tuple[Symbol, ...]:
     """Return what was mentioned; `bitcoin` beside `BTC/EUR` is one mention and not two."""
     found = distinct(symbol for _, symbol in draft.symbols)
@@ -111,7 +128,8 @@ def _asked(draft: Draft) -> list[Asked]:
     drawn = {each.word for each in draft.asked} & {"price", "volume", "trades", "vwap"}
     for each in sorted(draft.asked, key=lambda a: a.place):
         if each.word == "bars":
-            asked += [] if drawn else [Asked("price", each.place)]
+            if not drawn or "price" in drawn:
+                asked.append(Asked("price", each.place))
             continue
         meant = _MARKET_WORDS if each.word == "market" else (each.word,)
         asked += [Asked(word, each.place, each.family) for word in meant]
@@ -158,6 +176,13 @@ def _families(reading: Reading, asked: Iterable[Asked], mentions: Iterable[Symbo
         for family in chosen:
             choices.setdefault(family.type, []).append(each)
     return choices
+
+
+def _tells_of_assets(reading: Reading, asked: Iterable[Asked]) -> bool:
+    """Whether posts, news or trends are asked for: only they can be about something."""
+    families = [reading.vocabulary.families[a.family] for a in asked if a.family]
+    families += [f for a in asked for f, _ in reading.vocabulary.carriers(a.word)]
+    return any(f.of == "asset" and is_about_assets(f) for f in families)
 
 
 def _one_of_each(families: Iterable[Family]) -> list[Family]:

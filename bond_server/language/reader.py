@@ -17,6 +17,7 @@ from bond_server.language.vocabulary import Vocabulary
 
 _NOISE = frozenset(";{}<>`\\|[]^~")
 _LONGEST_ACCOUNT = 30
+_MOST_CORRECTED = 20  # a sentence with more of them is another language
 _BEFORE_TOPIC = frozenset({"about", "regarding", "concerning", "mentioning", "containing"})
 
 Read = tuple[Item, int]
@@ -58,7 +59,7 @@ def _item(kind: str, atoms: Sequence[Atom], at: int, end: int, **more: object) -
 def _corrected(atoms: Sequence[Atom], at: int, reading: Reading) -> Atom:
     """Return the atom with its misspelling mended, if it is a word that may be mended."""
     atom, known = atoms[at], reading.vocabulary
-    if not _may_be_misspelt(atoms, at, reading):
+    if len(reading.corrected) >= _MOST_CORRECTED or not _may_be_misspelt(atoms, at, reading):
         return atom
     meant = known.misspellings.correct(atom.lower)
     if meant is not None and at and atoms[at - 1].lower in _BEFORE_TOPIC:
@@ -96,7 +97,8 @@ def _url(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
 def _quote(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
     if atoms[at].kind != "quote":
         return None
-    return _item("quote", atoms, at, at + 1, name=atoms[at].text[1:-1].strip()), at + 1
+    inside = atoms[at].text[1:-1].replace('"', "").strip()
+    return _item("quote", atoms, at, at + 1, name=inside), at + 1
 
 
 def _account(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:

@@ -8,14 +8,13 @@ import attrs
 
 from bond_core.errors import Problem, RequestError
 from bond_server.language.draft import Draft
-from bond_server.language.items import Reading, Trouble
+from bond_server.language.items import MOST_PROBLEMS, Reading, Trouble
 from bond_server.language.sentence import condition
 
 EXAMPLE = "BTC price + tweets every 5s"
 _FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are what matters
 _ROUNDS = 3
-_MOST_PROBLEMS = 10
-_JOINING = frozenset({"and", "with", "plus", "+", "&", ",", "-", "on", "from"})
+_JOINING = frozenset({"or", "and", "with", "plus", "+", "&", ",", "-", "on", "from"})
 
 Attempt = Callable[[str], Reading | str]
 """Understands a sentence: its canonical form, or the reading with the reasons to refuse it."""
@@ -33,7 +32,7 @@ def error_of(reading: Reading, draft: Draft, *, attempt: Attempt) -> RequestErro
     code = troubles[0].code
     candidates = _candidates(reading, draft, code, attempt)
     fix = next(fix for fix in candidates if isinstance(attempt(fix), str))
-    problems = [trouble.problem for trouble in troubles[:_MOST_PROBLEMS]]
+    problems = [trouble.problem for trouble in troubles[:MOST_PROBLEMS]]
     if code in {"out_of_scope", "missing_symbol"}:
         near = tuple(dict.fromkeys((fix, *problems[0].did_you_mean)))
         problems[0] = attrs.evolve(problems[0], did_you_mean=near)
@@ -63,9 +62,12 @@ def _candidates(reading: Reading, draft: Draft, code: str, attempt: Attempt) -> 
     symbol = draft.symbols[0][1].base if draft.symbols else "BTC"
     conditions = [*draft.alerts, *draft.filters]
     if code == "out_of_scope" and conditions and "field" in conditions[0]:
-        said = condition(conditions[0], reading.vocabulary).removeprefix("price ")
+        said = condition(conditions[0], (), reading.vocabulary).removeprefix("price ")
         yield f"alert me when {symbol} {said}"
-    words = " + ".join(dict.fromkeys(reading.vocabulary.spelling(a.word) for a in draft.asked))
+    asked = [a.word for a in draft.asked if a.word != "bars"]
+    words = " + ".join(dict.fromkeys(reading.vocabulary.spelling(word) for word in asked))
+    if draft.timeframes:
+        yield f"{symbol} {draft.timeframes[0]} candles"
     yield f"{symbol} {words or 'price'} every 5s"
     yield f"{symbol} price every 5s"
     yield EXAMPLE

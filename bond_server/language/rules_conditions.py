@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bond_server.language.draft import Draft, Rule
+from bond_server.language.draft import Asked, Draft, Rule
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
@@ -36,6 +36,8 @@ def conditions(reading: Reading, draft: Draft) -> None:
         if found is None:
             continue
         condition, last = found
+        if condition["field"] == CONDITION_FIELDS["price"]:
+            draft.asked.append(Asked("price", at))
         trigger = _trigger(reading, at)
         goes_on = trigger is None and alerting
         alerting = goes_on or (trigger is not None and trigger.name == "alert")
@@ -64,8 +66,12 @@ def _between(reading: Reading, draft: Draft) -> None:
         low, high = _value(reading, low_at), _value(reading, high_at)
         if low is None or high is None or joined is None or joined.kind != "join":
             continue
-        field, _ = _field(reading, at, high_at)
+        field = _field(reading, at)
+        if field is None:
+            continue
         _trigger(reading, at)
+        if field == CONDITION_FIELDS["price"]:
+            draft.asked.append(Asked("price", at))
         for taken in reading.items[at : high_at + 1]:
             taken.take("condition", f"{field} {plain(low)} to {plain(high)}")
         draft.filters += [
@@ -78,7 +84,7 @@ def _also(alert: dict[str, object], condition: dict[str, object]) -> None:
     """Add a condition to an alert that fires when all of them hold."""
     both = alert.pop("all", None)
     if not isinstance(both, list):
-        keys = ("field", "op", "value", "window_sec")
+        keys = ("field", "op", "value", "window_sec", "change")
         both = [{key: alert.pop(key) for key in keys if key in alert}]
     alert["all"] = [*both, condition]
 
@@ -89,12 +95,35 @@ def _comparison(reading: Reading, at: int, item: Item) -> tuple[dict[str, object
     value = _value(reading, value_at)
     if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
         return None
-    field, last = _field(reading, at, value_at)
+    field, last = _field(reading, at), value_at
+    if field is None:
+        return None
     op = item.name if item.kind == "compare" else ">"
     value = -value if negative else value
     for taken in reading.items[at : value_at + 1]:
         taken.take("condition", f"{field} {op} {plain(value)}")
-    return {"field": field, "op": op, "value": plain(round(value, 9))}, last
+    condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
+    window, last = _within(reading, last)
+    if window is not None:
+        condition["window_sec"] = plain(window)
+        take(reading, value_at + 1, last, "condition", f"within {written(window)}")
+    return condition, last
+
+
+def _within(reading: Reading, at: int) -> tuple[float | None, int]:
+    """Return the time in which what stands before is to happen, and where that ends."""
+    over_at = reading.skip(at + 1)
+    over = reading.free(over_at)
+    if over is None or not over.is_key("in", "over"):
+        return None, at
+    then = reading.skip(over_at + 1)
+    if (follower := reading.free(then)) and follower.is_key("last"):
+        then = reading.skip(then + 1)
+    after = reading.free(then + 1)
+    if after is not None and after.is_key("cadence"):
+        return None, at
+    window = length_at(reading, then)
+    return window, at if window is None else then
 
 
 def _value(reading: Reading, at: int) -> float | None:
@@ -111,26 +140,21 @@ def _value(reading: Reading, at: int) -> float | None:
     return None
 
 
-def _field(reading: Reading, at: int, value_at: int) -> tuple[str, int]:
-    """Return what is compared, and the place where the comparison ends."""
+def _field(reading: Reading, at: int) -> str | None:
+    """Return the record field that is compared; None where a word has several."""
     before = reading.free(reading.skip(at - 1, over=("filler", "mark", "symbol"), step=-1))
-    if before is not None and before.kind in {"field", "source"}:
-        return _record_field(reading, before), value_at
-    after = reading.free(value_at + 1)
-    if after is not None and after.kind in {"field", "source"}:
-        return _record_field(reading, after), value_at
-    return CONDITION_FIELDS["price"], value_at
-
-
-def _record_field(reading: Reading, item: Item) -> str:
-    word = item.name.split()[0]
-    if item.kind == "source":
-        named = reading.vocabulary.families[item.name].named
+    if before is None or before.kind not in {"field", "source"}:
+        return CONDITION_FIELDS["price"]
+    word = before.name.split()[0]
+    if before.kind == "source":
+        named = reading.vocabulary.families[before.name].named
         word = named[0] if named else "price"
     if word in CONDITION_FIELDS or word == "market":
-        return CONDITION_FIELDS.get(word, "price_avg")
+        return CONDITION_FIELDS.get(word, CONDITION_FIELDS["price"])
     fields = [f for _, channel in reading.vocabulary.carriers(word) for f in channel.fields]
-    return word if word in fields or not fields else fields[0]
+    if word in fields:
+        return word
+    return fields[0] if len(set(fields)) == 1 else None
 
 
 def _change(reading: Reading, at: int, item: Item) -> tuple[dict[str, object], int] | None:
@@ -139,18 +163,14 @@ def _change(reading: Reading, at: int, item: Item) -> tuple[dict[str, object], i
     value = reading.free(value_at)
     if value is None or value.kind != "number" or value.unit != "%":
         return None
-    last, window = value_at, None
-    over_at = reading.skip(value_at + 1)
-    over = reading.free(over_at)
-    if over is not None and over.is_key("in", "over", "for"):
-        then = reading.skip(over_at + 1)
-        if (follower := reading.free(then)) and follower.is_key("last"):
-            then = reading.skip(then + 1)
-        window = length_at(reading, then)
-        last = then if window is not None else last
-    field, _ = _field(reading, at, value_at)
+    window, last = _within(reading, value_at)
+    field = _field(reading, at)
+    if field is None:
+        return None
     amount = -value.number if item.name == "<" else value.number
     condition: dict[str, object] = {"field": field, "op": item.name, "value": plain(amount)}
+    if item.name != "abs>":
+        condition["change"] = "percent"
     if window is None:
         window = _CHANGE_WINDOW_S
         reading.warn("defaulted_window", f"a change within {written(window)}", value)

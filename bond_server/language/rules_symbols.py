@@ -7,9 +7,10 @@ from typing import TypeGuard
 
 import attrs
 
-from bond_server.language.draft import Draft, Rule
-from bond_server.language.items import Item, Reading, Symbol
+from bond_server.language.draft import CHAIN, Draft, Rule
+from bond_server.language.items import MOST_PROBLEMS, Item, Reading, Symbol
 from bond_server.language.nearest import nearest
+from bond_server.language.symbols import QUOTES
 from bond_server.language.words import CURRENCIES, SOFT
 
 _LOOSE = ("filler", "mark", "join")
@@ -37,6 +38,19 @@ def currencies(reading: Reading, draft: Draft) -> None:
         elif before is not None and before.kind == "symbol" and _is_open(before.symbol):
             before.symbol = attrs.evolve(before.symbol, quote=code)
             item.take("symbol", f"quote {code}")
+
+
+def priced_in(reading: Reading, draft: Draft) -> None:
+    """Read `in USDC` and `in BTC`: a coin that others are priced in."""
+    for at, item in list(reading.every("symbol")):
+        lead = reading.free(reading.skip(at - 1, step=-1))
+        others = any(other is not item for _, other in reading.every("symbol"))
+        if lead is None or lead.written != "in" or not others or not _is_open(item.symbol):
+            continue
+        if item.symbol.base in QUOTES:
+            draft.quote = item.symbol.base
+            item.take("symbol", f"quote {draft.quote}")
+            lead.take("filler")
 
 
 def _is_open(symbol: Symbol | None) -> TypeGuard[Symbol]:
@@ -91,7 +105,7 @@ def symbols(reading: Reading, draft: Draft) -> None:
         if item.symbol is None:
             continue
         item.take("symbol", item.symbol.base)
-        if item.name == "chain":
+        if item.name == CHAIN:
             chain_items.append(item)
         else:
             draft.symbols.append((item, item.symbol))
@@ -111,6 +125,8 @@ def ambiguous_names(reading: Reading, _: Draft) -> None:
 def unknown_symbols(reading: Reading, draft: Draft) -> None:
     """Refuse a ticker that nobody knows; it is never taken for a similar one."""
     for at, item in list(reading.every("unknown")):
+        if len(reading.troubles) >= MOST_PROBLEMS:
+            return
         written = reading.folded.text[item.start : item.end]
         if item.name.lower() in reading.vocabulary.lexicon.words:
             detail = f'"{written}" has letters of another alphabet'
@@ -215,7 +231,7 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
 
 
 SYMBOL_RULES: tuple[Rule, ...] = (
-    swaps, currencies, providers_as_assets, listed_words, only_words, symbols, ambiguous_names,
-    unknown_symbols,
+    swaps, currencies, priced_in, providers_as_assets, listed_words, only_words, symbols,
+    ambiguous_names, unknown_symbols,
 )  # fmt: skip
 LAST_RULES: tuple[Rule, ...] = (leftovers,)

@@ -118,7 +118,14 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     number_at = reading.skip(unit_at - 1, over=("mark", "join"), step=-1)
     count = reading.free(number_at)
     if count is None or count.kind != "number" or count.number <= 0:
-        return False
+        if is_tick:
+            last = reading.items[at]
+            detail = "how many ticks are in a bar? Say 100-tick bars"
+            near = ("100-tick bars", "1m bars")
+            reading.refuse("missing_number", detail, unit, last, did_you_mean=near,
+                           instead=near[0])  # fmt: skip
+            unit.take("unparsed")
+        return is_tick
     if count.unit or (is_tick and count.number != int(count.number)):
         return False
     draft.timeframes.append(f"{plain(count.number)}{'ticks' if is_tick else 'vol'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bond_server.language.draft import Asked, Draft, Rule
+from bond_server.language.draft import CHAIN, TOPIC, Asked, Draft, Rule
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
@@ -62,7 +62,7 @@ def about(reading: Reading, draft: Draft) -> None:
         target = reading.free(place)
         while target is not None and target.kind in {"symbol", "maybe"} and target.symbol:
             draft.about.append(target.symbol)
-            target.kind = "symbol"
+            target.kind, target.name = "symbol", TOPIC
             place = reading.skip(place + 1, over=_LOOSE)
             target = reading.free(place)
             item.take("filler")
@@ -72,7 +72,8 @@ def about(reading: Reading, draft: Draft) -> None:
 
 def _refuse_topic(reading: Reading, lead: Item, target: Item) -> None:
     known = reading.vocabulary.assets
-    near = nearest((target.name or target.written).upper(), known.by_ticker)
+    capitals = reading.folded.text[target.start : target.end].isupper()
+    near = nearest((target.name or target.written).upper(), known.by_ticker) if capitals else ()
     plain = target.written.replace('"', "")
     quoted = f'containing "{plain}"'
     detail = f'I don\'t know "{target.written}"; put it in quotes to search for the word'
@@ -139,11 +140,13 @@ def chains(reading: Reading, draft: Draft) -> None:
         after = reading.free(at + 2) if on is not None and on.is_key("from") else None
         for symbol_item in (after, before):
             symbol = symbol_item.symbol if symbol_item is not None else None
-            if symbol_item is None or symbol is None or symbol.base not in CHAINS:
+            if symbol_item is None or symbol_item.name == TOPIC:
+                continue
+            if symbol is None or symbol.base not in CHAINS:
                 continue
             if symbol.quote is None and draft.chain in (None, symbol):
                 draft.chain = symbol
-                symbol_item.name = "chain"
+                symbol_item.name = CHAIN
                 break
 
 

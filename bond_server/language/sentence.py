@@ -15,7 +15,6 @@ from bond_server.language.vocabulary import Vocabulary
 
 _OPS = {"crosses_below": "drops below", "crosses_above": "rises above"}
 _AGGREGATES = {"avg": "average", "max": "max", "min": "min", "sum": "total"}
-_WORD_OF_FIELD = {field: word for word, field in reversed(list(CONDITION_FIELDS.items()))}
 _CHAIN_TICKERS = {chain: ticker for ticker, chain in CHAINS.items()}
 
 
@@ -54,7 +53,7 @@ def _headed(plan: Plan, phrases: Sequence[str], sources: Sequence[PlannedSource]
 
 
 def _mention(symbol: Symbol, name: str) -> str:
-    if "/" in name or (symbol.listed and symbol.quote is None):
+    if "/" in name or symbol.listed:
         return name
     return f"${name}" if symbol.kind == "stock" else f"{symbol.base}/{symbol.quote or 'USDT'}"
 
@@ -112,9 +111,10 @@ def _other_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> l
         words = [vocabulary.families[source.family].names[0]]
     if source.chain is not None:
         words[-1] += f" on {_CHAIN_TICKERS[source.chain]}"
-    topics = [s for s in plan.names if s not in plan.traded]
-    if topics and source.symbols and set(source.symbols) == {s.base for s in topics}:
-        words[-1] += " about " + ", ".join(_mention(s, plan.names[s]) for s in topics)
+    everything = {symbol.base: symbol for symbol in plan.names}
+    if source.symbols and set(source.symbols) != set(everything):
+        about = (everything[base] for base in source.symbols)
+        words[-1] += " about " + ", ".join(_mention(symbol, symbol.base) for symbol in about)
     if source.accounts:
         words[-1] += " from " + " and ".join(f"@{name}" for name in source.accounts)
     if source.query is not None:
@@ -141,17 +141,17 @@ def _tail(plan: Plan, vocabulary: Vocabulary) -> list[str]:
         tail.append(f" for {written(plan.duration_sec)}")
     if plan.filters:
         joined = (" or " if plan.any_filter else " and ").join(
-            condition(each, vocabulary) for each in plan.filters
+            condition(each, plan.words, vocabulary) for each in plan.filters
         )
         tail.append(f" only when {joined}")
-    tail += [f", alert me when {_alert(alert, vocabulary)}" for alert in plan.alerts]
+    tail += [f", alert me when {_alert(alert, plan.words, vocabulary)}" for alert in plan.alerts]
     return tail
 
 
-def _alert(alert: Mapping[str, object], vocabulary: Vocabulary) -> str:
+def _alert(alert: Mapping[str, object], words: Sequence[str], vocabulary: Vocabulary) -> str:
     several = alert.get("all")
     conditions = several if isinstance(several, list) else [alert]
-    text = " and ".join(condition(each, vocabulary) for each in conditions)
+    text = " and ".join(condition(each, words, vocabulary) for each in conditions)
     if "for_sec" in alert:
         text += f" for {written(_number(alert['for_sec']))}"
     if "cooldown_sec" in alert:
@@ -159,15 +159,21 @@ def _alert(alert: Mapping[str, object], vocabulary: Vocabulary) -> str:
     return text
 
 
-def condition(given: Mapping[str, object], vocabulary: Vocabulary) -> str:
-    """Return a filter's or an alert's condition in words: `price drops below 2500`."""
+def condition(given: Mapping[str, object], words: Sequence[str], vocabulary: Vocabulary) -> str:
+    """Return a filter's or an alert's condition in words: `price drops below 2500`.
+
+    `words` are those of the stream: of several that mean the field, one of them is taken.
+    """
     field, op, value = str(given["field"]), str(given["op"]), _number(given["value"])
-    word = vocabulary.spelling(_WORD_OF_FIELD.get(field, field))
-    if "window_sec" in given:
+    candidates = [word for word, of in CONDITION_FIELDS.items() if of == field] or [
+        field, *(w for w in words for _, c in vocabulary.carriers(w) if c.fields == (field,)),
+    ]  # fmt: skip
+    word = vocabulary.spelling(next((w for w in words if w in candidates), candidates[0]))
+    window = f" in {written(_number(given['window_sec']))}" if "window_sec" in given else ""
+    if op == "abs>" or "change" in given:
         verb = "moves" if op == "abs>" else "drops" if op == "<" else "rises"
-        window = written(_number(given["window_sec"]))
-        return f"{word} {verb} more than {digits(abs(value))}% in {window}"
-    return f"{word} {_OPS.get(op, op)} {digits(value)}"
+        return f"{word} {verb} more than {digits(abs(value))}%{window}"
+    return f"{word} {_OPS.get(op, op)} {digits(value)}{window}"
 
 
 def digits(value: float) -> str:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import attrs
 
-from bond_server.language.draft import Asked, Draft
+from bond_server.language.draft import TOPIC, Asked, Draft
 from bond_server.language.families import CHAINS, EVENT_TYPES, Family
 from bond_server.language.items import Symbol
 from bond_server.language.pace import Pace
@@ -42,7 +42,7 @@ def traded(draft: Draft, mentions: Iterable[Symbol]) -> tuple[Symbol, ...]:
     """Return the symbols whose markets are meant: not those that only posts are about."""
     everything = tuple(mentions)
     topics = {symbol.base for symbol in draft.about}
-    apart = {symbol.base for _, symbol in draft.symbols if symbol not in draft.about}
+    apart = {symbol.base for item, symbol in draft.symbols if item.name != TOPIC}
     return tuple(s for s in everything if s.base in apart or s.base not in topics) or everything
 
 
@@ -89,12 +89,18 @@ def _at_venues(draft: Draft, base: PlannedSource) -> PlannedSource:
     return attrs.evolve(base, exchanges=venues, exclude_exchanges=distinct(draft.excluded))
 
 
+def is_about_assets(family: Family) -> bool:
+    """Whether what a family brings was written by people, about something."""
+    return any(channel.kind in {"post", "trend"} for channel in family.channels)
+
+
 def _symbols_of(family: Family, draft: Draft, names: Mapping[Symbol, str]) -> tuple[str, ...]:
     if family.of == "nothing" or all(c.scope == "stream" for c in family.channels):
         return ()
     if family.of == "asset":
-        posts = any(c.kind in {"post", "trend"} for c in family.channels)
-        return distinct(s.base for s in (draft.about if posts and draft.about else names))
+        topics = draft.about if draft.about and is_about_assets(family) else names
+        bases = {symbol.base for symbol in topics}
+        return distinct(symbol.base for symbol in names if symbol.base in bases)
     kind = "crypto" if family.of == "market" else "stock"
     at_markets = traded(draft, names)
     return distinct(n for s, n in names.items() if s.kind == kind and s in at_markets)

@@ -26,11 +26,12 @@ UNDIRECTED = ("hits", "hit", "reaches", "reach", "touches", "crosses", "cross", 
 
 def _crossings() -> dict[str, tuple[str, ...]]:
     down = product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath"))
-    up = product((_UP + " " + _EITHER).split(), ("above", "over", "past"))
+    above = product((_UP + " " + _EITHER).split(), ("above",))
+    over = product((_UP + " go goes cross crosses break breaks").split(), ("over", "past"))
     return {
         "crosses_below": tuple(" ".join(pair) for pair in down),
         "crosses_above": (
-            *(" ".join(pair) for pair in up),
+            *(" ".join(pair) for pair in (*above, *over)),
             *UNDIRECTED,
         ),
     }  # fmt: skip

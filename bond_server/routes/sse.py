@@ -93,7 +93,7 @@ class Listening:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
         client = EventClient(send, receive)
-        with self.drain.session(), self.counters.client(stream_id) as counts:
+        with self.drain.session(), self.counters.client(self.stream) as counts:
             try:
                 ending = await self._run(client, counts)
             except Exception:  # noqa: BLE001 -- whatever it is, the client is told

@@ -73,12 +73,9 @@ async def show_stream(
 
 
 @delete("/v1/streams/{stream_id:str}", summary="Delete a stream", responses=problems(404))
-async def delete_stream(
-    stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]
-) -> None:
+async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[str]) -> None:
     """Stop a stream and forget its records; its clients are told and closed."""
     await bond.delete(_own(bond, project, stream_id).stream_id)
-    counters.forget(stream_id)
 
 
 @post(
@@ -116,8 +113,8 @@ async def stream_metrics(
     stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]
 ) -> dict[str, Any]:
     """Return uptime, messages, what was dropped, latency, and what its clients got here."""
-    body = _own(bond, project, stream_id).metrics()
-    delivered = counters.of(stream_id)
+    stream = _own(bond, project, stream_id)
+    body, delivered = stream.metrics(), counters.of(stream)
     return body | {
         "dropped": body["dropped"] + delivered.conflated,
         "clients": delivered.clients,

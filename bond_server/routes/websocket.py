@@ -90,7 +90,7 @@ async def _serve(
     cursor = bond.cursor(stream_id, start.after)
     try:
         await socket.accept(headers=start.headers())
-        with counters.client(stream_id) as counts:
+        with counters.client(stream) as counts:
             ending = await run_session(
                 Socket(socket, bond.clock),
                 cursor,

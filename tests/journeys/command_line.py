@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 TIMEOUT_S = 120.0
@@ -44,12 +47,15 @@ def bond(
 
 
 def start(
-    *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *words: str,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdout: int = subprocess.PIPE,
 ) -> subprocess.Popen[str]:
     """Start a command that runs until it is told to end; use as a context manager, and end it."""
     return subprocess.Popen(
         [*BOND, *words],
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
@@ -57,3 +63,21 @@ def start(
         cwd=cwd,
         env=environment(env),
     )
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Run a server that simulates, and give its address; it keeps what it keeps in `folder`."""
+    env = {"BOND_SIMULATE": "1", "BOND_DATA_DIR": str(folder)}
+    with start("serve", "--port", "0", "--log-level", "error", env=env, cwd=folder) as server:
+        try:
+            address = None
+            while address is None:
+                line = server.stdout.readline()
+                assert line, server.stderr.read()
+                address = re.search(r"http://127\.0\.0\.1:\d+", line)
+            yield address[0]
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=30)
+        finally:
+            server.kill()

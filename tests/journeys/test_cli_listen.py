@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import signal
+import sys
+from contextlib import aclosing
 
 import pytest
 
-from tests.journeys.command_line import bond, start
+from bond_core.errors import BondError
+from bond_core.runtime.binding import Defaults
+from bond_server.cli.listen import records as listen_to
+from bond_server.local import Bond
+from tests.journeys.command_line import bond, serving, start
 
 SENTENCE = "BTC price every 1s"
 
@@ -24,6 +32,26 @@ def test_a_pipe_gets_json_lines_as_many_as_asked_for():
     assert len(records) == 3
     assert all(s["simulated"] for r in records for s in r["sources"].values())
     assert done.stderr.startswith("3 records · ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+def test_a_terminal_gets_a_table():
+    """
+    Where stdout is a terminal, the format that nobody asked for is the table.
+    """
+    terminal, end = os.openpty()
+    try:
+        with start("listen", SENTENCE, "--simulate", "--limit", "4", stdout=end) as listening:
+            os.close(end)
+            shown = b""
+            while b"SIM" not in shown or b"BTC/USDT" not in shown:
+                shown += os.read(terminal, 4096)
+            listening.kill()
+    finally:
+        os.close(terminal)
+
+    assert b"price_avg" in shown
+    assert b'{"id"' not in shown
 
 
 def test_a_table_says_what_was_understood():
@@ -187,23 +215,34 @@ def test_a_source_that_can_never_be_heard_ends_it():
     assert "the simulator doesn't serve kraken" in done.stderr
 
 
+def test_a_stream_that_breaks_ends_and_says_so(caplog):
+    """
+    A bug inside a running stream ends what listens to it with an error, and not in silence.
+    """
+
+    def out_of_order(now_ns):
+        raise RuntimeError("out of order")
+
+    async def main():
+        async with Bond(defaults=Defaults(simulate=True)) as bond:
+            stream, _ = await bond.create(bond.compile({"natural_language": SENTENCE}))
+            stream.pipeline.engine.on_tick = out_of_order
+            async with asyncio.timeout(20), aclosing(listen_to(bond, stream)) as records:
+                async for _ in records:
+                    pass
+
+    with pytest.raises(BondError, match="out of order") as raised:
+        asyncio.run(main())
+
+    assert raised.value.code == "bug"
+    assert "stopped by a bug" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """Return the address of a simulating server."""
-    folder = tmp_path_factory.mktemp("server")
-    env = {"BOND_SIMULATE": "1", "BOND_DATA_DIR": str(folder), "BOND_MAX_STREAMS": "2"}
-    with start("serve", "--port", "0", "--log-level", "error", env=env, cwd=folder) as serving:
-        try:
-            address = None
-            while address is None:
-                line = serving.stdout.readline()
-                assert line, serving.stderr.read()
-                address = re.search(r"http://127\.0\.0\.1:\d+", line)
-            yield address[0]
-            serving.send_signal(signal.SIGINT)
-            serving.wait(timeout=30)
-        finally:
-            serving.kill()
+    with serving(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 def test_a_server_may_run_it(server):

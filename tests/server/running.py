@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from queue import SimpleQueue
@@ -112,6 +112,17 @@ class Server:
             await self.bond.log.append(stream_id, items)
             ids += [str(offset) for offset, _ in items]
         return ids
+
+    async def metrics_when(
+        self, created: dict[str, Any], is_there: Callable[[dict[str, Any]], bool]
+    ) -> dict[str, Any]:
+        """Ask for a stream's metrics until they are as wanted, and return them."""
+        async with asyncio.timeout(20):
+            while True:
+                answer = await self.http.get(f"/v1/streams/{created['stream_id']}/metrics")
+                if is_there(answer.json()):
+                    return answer.json()
+                await asyncio.sleep(0.02)
 
     def socket(self, created: dict[str, Any], **query: str) -> connect:
         """Return a connection to a created stream, to be entered or awaited."""

@@ -4,13 +4,18 @@ import asyncio
 import json
 
 import httpx
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bond_core.errors import BondError, LogUnavailableError
+from bond_server.routes import body as body_reader
 from tests.server.running import SPEC, serving, serving_in_a_thread
 
 JSON = {"Content-Type": "application/json"}
 STREAM = "8f2a1c9d4b3e7a10"
+FORGED = "1761053465.f1189e3ca7ce6df8"
 
 
 @pytest.fixture(scope="module", name="ask")
@@ -20,6 +25,40 @@ def _ask():
         yield lambda method, path, **request: http.request(
             method, f"http://{address}{path}", **request
         )
+
+
+_KEYS = st.sampled_from(
+    ["sources", "symbols", "interval_sec", "timeframes", "window_sec", "fields", "filter", "alerts",
+     "derived", "depth", "mode", "late", "sinks", "simulate", "type", "name", "exchanges",
+     "fallback", "exclude_exchanges", "url", "mapping", "query", "lateness_sec", "ephemeral",
+     "duration_sec", "replay_sec", "label", "x"]
+)  # fmt: skip
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["ccxt", "BTC/USDT", "1s", "5m", "binance", "okx", "price_avg", "windows"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_KEYS, inner, max_size=5),
+    max_leaves=10,
+)  # fmt: skip
+_SPECS = st.dictionaries(_KEYS, _VALUES, max_size=5)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=_VALUES
+    | st.builds(lambda changes: {"spec": SPEC | changes}, _SPECS)
+    | st.builds(lambda source: {"spec": SPEC | {"sources": [{"type": "ccxt"} | source]}}, _SPECS)
+    | st.builds(lambda text: {"natural_language": text}, st.text(max_size=80))
+)
+def test_nothing_answers_500(ask, body):
+    """
+    Whatever is sent is explained, or refused in the documented shape with a fix.
+    """
+    answer = ask("POST", "/v1/explain", content=msgspec.json.encode(body), headers=JSON)
+
+    if answer.status_code != 200:
+        problem_of(answer, answer.status_code, answer.json()["code"])
+        assert answer.status_code in (400, 422)
 
 
 def problem_of(answer, status, code):
@@ -161,6 +200,29 @@ def test_a_body_in_pieces_is_measured_too(ask):
     problem_of(answer, 413, "body_too_large")
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
+    """
+    Who announces a body and sends only some of it gets 408, and frees its place.
+    """
+    monkeypatch.setattr(body_reader, "_WITHIN_S", 0.1)
+
+    async def run():
+        async with serving(monkeypatch) as server:
+            reader, writer = await asyncio.open_connection(*server.address.split(":"))
+            head = f"POST /v1/streams HTTP/1.1\r\nHost: {server.address}\r\n"
+            writer.write(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            status = await asyncio.wait_for(reader.readline(), 20)
+            said = await asyncio.wait_for(reader.read(), 20)
+            writer.close()
+            await writer.wait_closed()
+            return status + said
+
+    said = asyncio.run(run())
+
+    assert b" 408 " in said
+    assert b'"code":"request_timeout"' in said
+
+
 def test_a_body_of_64_kib_is_read(ask):
     """
     The limit itself is allowed.
@@ -179,7 +241,7 @@ def test_a_body_of_64_kib_is_read(ask):
         ("POST", f"/v1/streams/{STREAM}/token", 404, "unknown_stream"),
         ("GET", f"/v1/streams/{STREAM}/metrics", 404, "unknown_stream"),
         ("GET", f"/v1/streams/{STREAM}/events", 401, "token_invalid"),
-        ("GET", f"/v1/streams/{STREAM}/events?token=1761053465.f1189e3ca7ce6df8", 401, "token_invalid"),
+        ("GET", f"/v1/streams/{STREAM}/events?token={FORGED}", 401, "token_invalid"),
         ("GET", f"/ws/{STREAM}", 426, "upgrade_required"),
         ("PUT", "/v1/streams", 405, "method_not_allowed"),
         ("PATCH", f"/v1/streams/{STREAM}", 405, "method_not_allowed"),

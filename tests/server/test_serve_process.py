@@ -152,7 +152,7 @@ def test_records_of_a_simulated_venue_arrive(tmp_path):
     asyncio.run(run())
 
 
-def test_a_port_that_is_taken_is_said():
+def test_a_port_that_is_taken_is_said(tmp_path):
     """
     It ends with 1, and names another port that can be tried.
     """
@@ -163,7 +163,8 @@ def test_a_port_that_is_taken_is_said():
             taken.listen()
             port = taken.getsockname()[1]
             process = await asyncio.create_subprocess_exec(
-                *BOND, "serve", "--port", str(port), stderr=asyncio.subprocess.PIPE,
+                *BOND, "serve", "--port", str(port), stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
+                env=dict(os.environ) | {"BOND_DATA_DIR": str(tmp_path)},
             )  # fmt: skip
             _, said = await process.communicate()
             assert process.returncode == 1

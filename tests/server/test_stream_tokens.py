@@ -96,12 +96,14 @@ def test_the_previous_secret_still_verifies():
     "text",
     [
         None, "", ".", "..", "null", "1761053465", "1761053465.", ".f1189e3ca7ce6df8",
-        "1761053465.F1189E3CA7CE6DF8", "1761053465.f1189e3ca7ce6df", " 1761053465.f1189e3ca7ce6df8",
-        "1761053465.f1189e3ca7ce6df8\n", "1_761_053_465.f1189e3ca7ce6df8", "1e9.f1189e3ca7ce6df8",
-        "-761053465.f1189e3ca7ce6df8", "١٧٦١٠٥٣٤٦٥.f1189e3ca7ce6df8", "1761053465.ｆ1189e3ca7ce6df8",
+        "1761053465.F1189E3CA7CE6DF8", "1761053465.f1189e3ca7ce6df", "1e9.f1189e3ca7ce6df8",
+        " 1761053465.f1189e3ca7ce6df8", "1761053465.f1189e3ca7ce6df8\n",
+        "1_761_053_465.f1189e3ca7ce6df8", "-761053465.f1189e3ca7ce6df8",
+        "١٧٦١٠٥٣٤٦٥.f1189e3ca7ce6df8", "1761053465.\uff461189e3ca7ce6df8",
         "9999999999999.f1189e3ca7ce6df8", "1761053465.f1189e3ca7ce6df8\0", "\0" * 40, "é" * 27,
         "x" * 1_000_000, "8f2a1c9d4b3e7a10.1761053465", "a.b.c.d",
     ],
+    ids=lambda text: ascii(text)[:40],
 )  # fmt: skip
 def test_what_is_no_token_is_refused(text):
     """

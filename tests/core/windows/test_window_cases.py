@@ -3,12 +3,9 @@
 The drawings have seconds after a round hour; `|` is a window's edge, `x` an event.
 """
 
-import math
-
 import pytest
 
 from bond_core.model.record import Notice
-from bond_core.windows.plan import Count, Metric, Sum
 from tests.core.windows.streams import (
     BTC,
     ETH,
@@ -343,6 +340,25 @@ def test_case_27_the_end_of_a_stream_sends_open_windows_once():
     assert stream.engine.totals["binance"].late == 1
 
 
+def test_case_27_a_stream_that_never_ran_sends_nothing():
+    """Ended in the moment of its start, on an edge of its seconds."""
+    assert Stream(seconds=(1, 5), start=1).finish(1) == []
+
+
+def test_case_27_the_last_windows_come_in_order_of_their_ends():
+    """Also where a longer one ends before a shorter."""
+    # 2 s |   |   |   |   end
+    # 6 s |           |      x    |
+    # 10 s|                   |
+    #     0           6     8 10  12
+    stream = Stream(seconds=(2, 6, 10))
+    stream.hear(a_trade(7))
+
+    ends = [record.window_end_ns for record in stream.finish(8)]
+
+    assert ends[-3:] == [ns(8), ns(10), ns(12)]
+
+
 def test_case_27_an_event_ahead_of_the_end_is_sent_too():
     """Where a source's clock is ahead, its last events are in windows that begin later."""
     stream = Stream()
@@ -352,37 +368,6 @@ def test_case_27_an_event_ahead_of_the_end_is_sent_too():
 
     assert counts(records) == {0: 1, 5: 1}
     assert [r.partial for r in records] == [True, True]
-
-
-def _raises(**_):
-    raise ZeroDivisionError("float division by zero")
-
-
-@pytest.mark.parametrize(
-    ("broken", "said"),
-    [
-        (Metric({"n": Count()}, _raises), "ZeroDivisionError"),
-        (Metric({"n": Count()}, lambda n: n * math.nan), "not finite"),
-        (Metric({"n": Sum("price * 1e308 * 1e10")}), "not finite"),
-        (Metric({"n": Count()}, lambda n: [n]), "list"),
-    ],
-    ids=["raises", "NaN", "infinite", "no value"],
-)
-def test_case_29_a_field_that_breaks_is_null_and_the_others_are_right(broken, said):
-    """Its error is told once, counted each time, and stops nothing."""
-    stream = Stream(fields=MARKET | {"broken": ("trade", broken)})
-
-    first = stream.hear(a_trade(1, 100), a_trade(5.5, 105))
-    second = stream.hear(a_trade(10.5))
-    third = stream.hear(a_trade(15.5))
-
-    for (record,), price in ((first, 100), (second, 105)):
-        assert record.values["broken"] is None
-        assert record.values["price_close"] == price
-    told = [notice for (r,) in (first, second, third) for notice in r.notices]
-    assert [(notice.code, notice.source) for notice in told] == [("aggregator_error", None)]
-    assert said in told[0].detail
-    assert stream.engine.field_errors == {"broken": 3}
 
 
 def test_a_notice_is_shown_once_to_every_symbol():

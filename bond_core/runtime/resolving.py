@@ -1,0 +1,146 @@
+"""Resolve one source of a spec: which connector it means, and which of its venues.
+
+What is decided here for the user (default venues) is reported as assumed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+
+import attrs
+
+from bond_core.errors import NotInstalledError, Problem, RequestError, SetupError
+from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.specs import ConnectorSpec
+from bond_core.runtime.families import needs_plugin
+from bond_core.spec.stream_spec import SourceSpec
+
+
+@attrs.frozen(kw_only=True)
+class Defaults:
+    """What a server decides where a spec leaves it open.
+
+    Attributes:
+        exchanges: Venues of a market source that names none.
+        fallback: What stands in for those.
+        simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
+    """
+
+    exchanges: tuple[str, ...] = ("binance", "okx")
+    fallback: tuple[str, ...] = ("bybit",)
+    simulate: bool = False
+
+
+def connector_of(source: SourceSpec, catalog: Catalog, pointer: str) -> ConnectorSpec:
+    """Return the connector that a source's type means here.
+
+    Raises:
+        NotInstalledError: Bond knows the type, and no installed plugin brings it.
+        RequestError: `unknown_source`.
+    """
+    found = catalog.connector(source.type)
+    if found is not None:
+        return found
+    why = needs_plugin(source.type)
+    if why is not None:
+        problem = Problem(detail=why, pointer=f"{pointer}/type", text=source.type)
+        raise NotInstalledError(why, problems=[problem])
+    types = catalog.source_types()
+    near = tuple(difflib.get_close_matches(source.type, types, n=3, cutoff=0.5))
+    installed = ", ".join(types) or "none"
+    detail = f"I don't know the source type {source.type!r}; installed: {installed}"
+    problem = Problem(detail=detail, pointer=f"{pointer}/type", text=source.type, did_you_mean=near)
+    raise RequestError(detail, code="unknown_source", problems=[problem])
+
+
+def resolve(
+    source: SourceSpec, connector: ConnectorSpec, defaults: Defaults, pointer: str
+) -> tuple[SourceSpec, tuple[str, ...]]:
+    """Return the source with its venues settled, and what was assumed.
+
+    Raises:
+        NotInstalledError: It is to be simulated, and has no simulator.
+        RequestError: A venue that the connector doesn't know, or none is left.
+        SetupError: A key is missing from the environment.
+    """
+    simulate = defaults.simulate if source.simulate is None else source.simulate
+    if simulate and connector.simulator is None:
+        raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
+    if not simulate:
+        _require_keys(connector)
+    resolved = attrs.evolve(source, type=connector.name, simulate=simulate, exclude_exchanges=())
+    if connector.venues:
+        return _with_venues(resolved, source.exclude_exchanges, connector, defaults, pointer)
+    for key in ("exchanges", "fallback", "exclude_exchanges"):
+        if getattr(source, key):
+            raise _refusal(f"{connector.name} has no venues", f"{pointer}/{key}")
+    return resolved, ()
+
+
+def _with_venues(
+    source: SourceSpec, exclude: Iterable[str], connector: ConnectorSpec, defaults: Defaults,
+    pointer: str,
+) -> tuple[SourceSpec, tuple[str, ...]]:  # fmt: skip
+    exchanges = tuple(sorted(_venues(source.exchanges, connector, f"{pointer}/exchanges")))
+    fallback = _venues(source.fallback, connector, f"{pointer}/fallback")
+    excluded = set(_venues(exclude, connector, f"{pointer}/exclude_exchanges"))
+    if both := sorted(excluded.intersection((*exchanges, *fallback))):
+        at = f"{pointer}/exclude_exchanges"
+        raise _refusal(f"{both[0]} is asked for and excluded at once", at)
+    if exchanges:
+        fallback = tuple(v for v in fallback if v not in exchanges)
+        return attrs.evolve(source, exchanges=exchanges, fallback=fallback), ()
+    fit = _fit(defaults.exchanges, connector, excluded)
+    behind = fallback or _fit(defaults.fallback, connector, excluded)
+    if not fit:  # then the first that would stand in serves
+        fit = behind[:1]
+    if not fit:
+        known = ", ".join(connector.venues)
+        detail = f"none of the default exchanges is left; name one of {known}"
+        raise _refusal(detail, f"{pointer}/exchanges")
+    exchanges = tuple(sorted(fit))
+    behind = tuple(v for v in behind if v not in exchanges)
+    standing_in = f" ({', '.join(behind)} standing in)" if behind else ""
+    assumed = f"exchanges={','.join(exchanges)}{standing_in}"
+    return attrs.evolve(source, exchanges=exchanges, fallback=behind), (assumed,)
+
+
+def _venues(names: Iterable[str], connector: ConnectorSpec, pointer: str) -> tuple[str, ...]:
+    """Return the venues' own ids, in the order of their names."""
+    found = []
+    for i, name in enumerate(names):
+        venue = connector.venue_aliases.get(name, name)
+        if venue not in connector.venues:
+            known = (*connector.venues, *connector.venue_aliases)
+            near = tuple(difflib.get_close_matches(name, known, n=3))
+            detail = f"I don't know the exchange {name!r}"
+            problem = Problem(detail=detail, pointer=f"{pointer}/{i}", text=name, did_you_mean=near)
+            raise RequestError(
+                detail + (f"; did you mean {near[0]}?" if near else ""),
+                code="unknown_exchange", problems=[problem],
+            )  # fmt: skip
+        found.append(venue)
+    return tuple(dict.fromkeys(found))
+
+
+def _fit(names: Iterable[str], connector: ConnectorSpec, excluded: set[str]) -> tuple[str, ...]:
+    """Return those default venues that this connector reaches and nobody excluded."""
+    venues = dict.fromkeys(connector.venue_aliases.get(name, name) for name in names)
+    return tuple(v for v in venues if v in connector.venues and v not in excluded)
+
+
+def _refusal(detail: str, pointer: str) -> RequestError:
+    problem = Problem(detail=detail, pointer=pointer)
+    return RequestError(detail, code="invalid_spec", problems=[problem])
+
+
+def _require_keys(connector: ConnectorSpec) -> None:
+    # Whether a key is there; nobody looks at its value here.
+    missing = [name for name in connector.needs if not os.environ.get(name)]
+    if missing:
+        lines = "; ".join(f"{name} ({connector.needs[name]})" for name in missing)
+        raise SetupError(
+            f"{connector.name} needs {lines}", code="missing_key", fix=f"export {missing[0]}=…"
+        )

@@ -1,0 +1,1 @@
+"""What tests of Bond, and of plugins, are written with."""
