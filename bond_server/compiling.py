@@ -15,9 +15,7 @@ from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamOptions, StreamSpec
 from bond_server.language.compile import Understanding, understand
 from bond_server.language.vocabulary import Vocabulary
-
-EXAMPLE = "BTC price + volume every 1s"
-"""A sentence that always works where bond-ccxt is installed."""
+from bond_server.mending import EXAMPLE, working_fix
 
 _OPTIONS = ("ephemeral", "duration_sec", "replay_sec", "label")
 _KEYS = ("natural_language", "spec", *_OPTIONS)
@@ -50,7 +48,26 @@ class Compiled:
 def compile_request(
     request: Mapping[str, Any], catalog: Catalog, vocabulary: Vocabulary, defaults: Defaults
 ) -> Compiled:
-    """Return what the request means here; see `bond_server.local.Bond.compile`."""
+    """Return what the request means here.
+
+    Raises:
+        BondError: It makes no sense, or can't be had here. Its `fix` has been tried: it is
+            what came with the error, or else an example, as a sentence or a whole request.
+    """
+    try:
+        return _compile(request, catalog, vocabulary, defaults)
+    except BondError as error:
+        error.fix = working_fix(
+            error.fix,
+            tries=lambda mended: _compile(mended, catalog, vocabulary, defaults),
+            is_spec="spec" in request,
+        )
+        raise
+
+
+def _compile(
+    request: Mapping[str, Any], catalog: Catalog, vocabulary: Vocabulary, defaults: Defaults
+) -> Compiled:
     _check_keys(request)
     understanding: Understanding | None = None
     if "natural_language" in request:
@@ -64,12 +81,7 @@ def compile_request(
     if isinstance(body, Mapping):
         body = {**body, **{key: request[key] for key in _OPTIONS if key in request}}
     spec, options = read_spec(body)
-    try:
-        bound = bind(spec, catalog, defaults)
-    except BondError as error:
-        if error.fix is None:
-            error.fix = EXAMPLE
-        raise
+    bound = bind(spec, catalog, defaults)
     read = understanding
     return Compiled(
         bound=bound,

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
+import attrs
 import msgspec
 
 from bond_core.clock import Clock, SystemClock
@@ -30,6 +31,7 @@ from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
 from bond_core.spec.canonical import stream_id as derive_stream_id
+from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
 from bond_server.stream_state import state_of, status_of_sources, stream_metrics
@@ -48,7 +50,9 @@ class Stream:
         project: Whose it is.
         compiled: What it was made from.
         created_ns: When, by the clock.
-        is_ephemeral: Whether it ends by itself after its last client.
+        is_ephemeral: Whether it goes by itself after its last client.
+        ends_ns: When it is complete, by the clock; None for never.
+        is_complete: Whether it has come to its end: nothing more is published.
         readers: Cursors that stand on it.
     """
 
@@ -60,6 +64,9 @@ class Stream:
         self.compiled = compiled
         self.created_ns = pipeline.started_ns
         self.is_ephemeral = compiled.options.ephemeral
+        self.is_complete = False
+        duration_ms = compiled.options.duration_ms
+        self.ends_ns = None if duration_ms is None else self.created_ns + duration_ms * 1_000_000
         self.readers = 0
         self.idle_since_ns: int | None = pipeline.started_ns
         self.pipeline = pipeline
@@ -67,8 +74,16 @@ class Stream:
         self.task: asyncio.Task[None] | None = None
 
     def state(self) -> str:
-        """`starting`, `running` or `failed`."""
-        return state_of(self.pipeline)
+        """`starting`, `running`, `complete` or `failed`."""
+        return "complete" if self.is_complete else state_of(self.pipeline)
+
+    def asked_again(self, options: StreamOptions) -> None:
+        """Stay, and stay as long, as the most lasting of its requests says."""
+        self.is_ephemeral = self.is_ephemeral and options.ephemeral
+        if self.ends_ns is None or options.duration_ms is None:
+            self.ends_ns = None
+        else:
+            self.ends_ns = max(self.ends_ns, self.created_ns + options.duration_ms * 1_000_000)
 
     def health(self) -> dict[str, Any]:
         """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
@@ -151,10 +166,11 @@ class Bond:
         stream_id = derive_stream_id(project, compiled.spec)
         async with self._creating:  # counting and adding is one step
             found = self._streams.get(stream_id)
-            if found is not None:
-                # Asked for to stay by anybody, it stays.
-                found.is_ephemeral = found.is_ephemeral and compiled.options.ephemeral
+            if found is not None and not found.is_complete:
+                found.asked_again(compiled.options)
                 return found, False
+            if found is not None:
+                await self.delete(stream_id)
             used = len(self.streams(project))
             if used >= self.max_streams:
                 raise LimitError(
@@ -228,25 +244,42 @@ class Bond:
             stream.tail.end()  # nothing more will come: no reader may wait for it
 
     async def _stop(self, stream: Stream) -> None:
+        await self._stop_task(stream)
+        stream.tail.end()
+
+    async def _stop_task(self, stream: Stream) -> None:
         if stream.task is not None:
             stream.task.cancel()
             await asyncio.gather(stream.task, return_exceptions=True)
+
+    async def complete(self, stream: Stream) -> None:
+        """Bring a stream to its end: what is open is published, as partial, and no more."""
+        if stream.is_complete:
+            return
+        stream.is_complete = True
+        await self._stop_task(stream)
+        await stream.pipeline.flush()
+        await stream.tail.load()
         stream.tail.end()
 
     async def _reap(self) -> None:
-        """End streams that nobody asked to stay and nobody listens to."""
+        """End streams whose time is over, and those that nobody keeps and nobody reads."""
         while True:
             await self.clock.sleep(1.0)
             now_ns = self.clock.now_ns()
             for stream in tuple(self._streams.values()):
+                if stream.ends_ns is not None and now_ns >= stream.ends_ns:
+                    await self.complete(stream)
                 idle_ns = now_ns - (stream.idle_since_ns or now_ns)
-                if stream.is_ephemeral and idle_ns >= EPHEMERAL_S * 1e9:
+                goes = stream.is_ephemeral or stream.is_complete
+                if goes and idle_ns >= EPHEMERAL_S * 1e9:
                     await self.delete(stream.stream_id)
 
 
 @asynccontextmanager
 async def stream(
-    text_or_spec: str | Mapping[str, Any], **bond_options: Any
+    text_or_spec: str | Mapping[str, Any], *, bond: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Run one stream in this process for as long as the context lasts; gives its records.
 
@@ -256,12 +289,19 @@ async def stream(
 
     Args:
         text_or_spec: A sentence, or a spec.
-        bond_options: Passed to `Bond`.
+        bond: What `Bond` is made with.
+        options: What a request may say beside: `duration_sec`, `label`; and `simulate`.
+
+    Raises:
+        BondError: It makes no sense, or can't be had here.
     """  # fmt: skip
-    request = {"natural_language" if isinstance(text_or_spec, str) else "spec": text_or_spec}
-    async with Bond(**bond_options) as bond:
-        running, _ = await bond.create(bond.compile(request))
-        cursor = bond.cursor(running.stream_id, START)
+    made_with = dict(bond or {})
+    if options.pop("simulate", False):
+        made_with["defaults"] = attrs.evolve(made_with.get("defaults", Defaults()), simulate=True)
+    asked = {"natural_language" if isinstance(text_or_spec, str) else "spec": text_or_spec}
+    async with Bond(**made_with) as here:
+        running, _ = await here.create(here.compile({**asked, **options}))
+        cursor = here.cursor(running.stream_id, START)
         try:
             yield _records(cursor)
         finally:

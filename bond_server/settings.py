@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 
 from bond_core.errors import Problem, SetupError
+from bond_core.runtime.binding import Defaults
 from bond_core.settings import Secret, SettingsError
 from bond_server.auth.secret import is_weak, keep_secret
 
@@ -63,6 +64,14 @@ class ServerSettings:
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
     warnings: tuple[str, ...] = ()
+
+    def defaults(self, *, simulate: bool = False) -> Defaults:
+        """Return what is assumed where a request leaves it open."""
+        plain = Defaults(simulate=simulate or self.simulate)
+        if not self.default_exchanges:
+            return plain
+        behind = tuple(v for v in plain.fallback if v not in self.default_exchanges)
+        return attrs.evolve(plain, exchanges=self.default_exchanges, fallback=behind)
 
 
 def read_settings(

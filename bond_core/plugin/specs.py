@@ -88,6 +88,7 @@ class ConnectorSpec:
         venues: The venues it reaches, by id; empty where the source is its own venue.
         venue_aliases: Names people use for a venue → its id.
         simulator: `package.module:Class` of a loopback server that speaks its protocol.
+        simulated_venues: The venues that simulator serves; empty where it has none.
         default_symbol: What a bare asset becomes: `market` (`BTC` → `BTC/USDT`), `stock`
             (`AAPL`) or `asset` (`BTC`).
         needs: Environment variables without which it refuses, with a line on each.
@@ -104,6 +105,7 @@ class ConnectorSpec:
     venues: tuple[str, ...] = ()
     venue_aliases: Mapping[str, str] = attrs.field(factory=dict)
     simulator: str | None = None
+    simulated_venues: tuple[str, ...] = ()
     default_symbol: Literal["market", "stock", "asset"] = "market"
     needs: Mapping[str, str] = attrs.field(factory=dict)
     polls_every_s: float | None = None

@@ -133,13 +133,13 @@ def _fields(spec: StreamSpec, connectors: Iterable[ConnectorSpec]) -> tuple[str,
                 f for c in connectors for channel in _default_channels(c) for f in channel.fields
             )
         )
-    for i, field in enumerate(spec.fields):
+    for field in spec.fields:
         if field not in offered:
             near = tuple(difflib.get_close_matches(field, offered, n=3))
             detail = f"no source of this stream brings {field!r}; they bring {', '.join(offered)}"
             raise RequestError(
                 detail, code="unknown_field",
-                problems=[Problem(detail=detail, pointer=f"/spec/fields/{i}", text=field,
+                problems=[Problem(detail=detail, pointer="/spec/fields", text=field,
                                   did_you_mean=near)],
             )  # fmt: skip
     return tuple(f for f in offered if f in spec.fields)
@@ -274,10 +274,10 @@ def _as_asked(problem: Problem) -> str:
 
 def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> None:
     heard = {s for source in sources for served in source.plan.routes.values() for s in served}
-    for i, symbol in enumerate(spec.symbols):
+    for symbol in spec.symbols:
         if symbol not in heard:
             detail = f"no source of this stream listens to {symbol}"
-            problem = Problem(detail=detail, pointer=f"/spec/symbols/{i}", text=symbol)
+            problem = Problem(detail=detail, pointer="/spec/symbols", text=symbol)
             raise RequestError(detail, code="invalid_spec", problems=[problem])
 
 

@@ -93,6 +93,9 @@ class Feeds:
                 origin.spec, origin.config, name=origin.name, clock=self._clock,
                 chance=self._chance, simulated_at=simulated_at,
             )  # fmt: skip
+        lingering = self._closing.pop(origin, None)
+        if lingering is not None:  # somebody is back; who leaves next gets the full time again
+            lingering.cancel()
         feed = supervisor.feed(channel, symbol)
         if origin not in self._tasks or supervisor.is_over:
             supervisor.reset()
@@ -119,10 +122,8 @@ class Feeds:
         return list(self._supervisors.values())
 
     async def _linger(self, origin: Origin) -> None:
-        try:
-            await self._clock.sleep(LINGER_S)
-        finally:
-            self._closing.pop(origin, None)
+        await self._clock.sleep(LINGER_S)
+        del self._closing[origin]
         supervisor = self._supervisors.get(origin)
         if supervisor is not None and not supervisor.feeds:
             del self._supervisors[origin]

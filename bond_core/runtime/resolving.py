@@ -89,15 +89,21 @@ def _with_venues(
     if both := sorted(excluded.intersection((*exchanges, *fallback))):
         at = f"{pointer}/exclude_exchanges"
         raise _refusal(f"{both[0]} is asked for and excluded at once", at)
+    reached = connector.simulated_venues if source.simulate else connector.venues
+    for key, named in (("exchanges", exchanges), ("fallback", fallback)):
+        _require_reached(named, reached, f"{pointer}/{key}")
     if exchanges:
         fallback = tuple(v for v in fallback if v not in exchanges)
         return attrs.evolve(source, exchanges=exchanges, fallback=fallback), ()
-    fit = _fit(defaults.exchanges, connector, excluded)
-    behind = fallback or _fit(defaults.fallback, connector, excluded)
+    left = tuple(v for v in reached if v not in excluded)
+    fit = _fit(defaults.exchanges, connector, left)
+    behind = fallback or _fit(defaults.fallback, connector, left)
+    if source.simulate and not behind:  # the usual ones can't be simulated: any other will do
+        behind = tuple(v for v in left if v not in fit)
     if not fit:  # then the first that would stand in serves
         fit = behind[:1]
     if not fit:
-        known = ", ".join(connector.venues)
+        known = ", ".join(left or reached)
         detail = f"none of the default exchanges is left; name one of {known}"
         raise _refusal(detail, f"{pointer}/exchanges")
     exchanges = tuple(sorted(fit))
@@ -110,13 +116,14 @@ def _with_venues(
 def _venues(names: Iterable[str], connector: ConnectorSpec, pointer: str) -> tuple[str, ...]:
     """Return the venues' own ids, in the order of their names."""
     found = []
-    for i, name in enumerate(names):
+    for name in names:
         venue = connector.venue_aliases.get(name, name)
         if venue not in connector.venues:
             known = (*connector.venues, *connector.venue_aliases)
             near = tuple(difflib.get_close_matches(name, known, n=3))
             detail = f"I don't know the exchange {name!r}"
-            problem = Problem(detail=detail, pointer=f"{pointer}/{i}", text=name, did_you_mean=near)
+            # The spec's lists are sorted by now: an index would point to another's place.
+            problem = Problem(detail=detail, pointer=pointer, text=name, did_you_mean=near)
             raise RequestError(
                 detail + (f"; did you mean {near[0]}?" if near else ""),
                 code="unknown_exchange", problems=[problem],
@@ -125,10 +132,19 @@ def _venues(names: Iterable[str], connector: ConnectorSpec, pointer: str) -> tup
     return tuple(dict.fromkeys(found))
 
 
-def _fit(names: Iterable[str], connector: ConnectorSpec, excluded: set[str]) -> tuple[str, ...]:
+def _require_reached(named: Iterable[str], reached: tuple[str, ...], pointer: str) -> None:
+    """Refuse a venue that the connector knows but can't reach here: simulated, few can be."""
+    for venue in named:
+        if venue not in reached:
+            detail = f"{venue} can't be simulated; {', '.join(reached)} can"
+            problem = Problem(detail=detail, pointer=pointer, text=venue, did_you_mean=reached)
+            raise RequestError(detail, code="not_simulated", problems=[problem])
+
+
+def _fit(names: Iterable[str], connector: ConnectorSpec, left: tuple[str, ...]) -> tuple[str, ...]:
     """Return those default venues that this connector reaches and nobody excluded."""
     venues = dict.fromkeys(connector.venue_aliases.get(name, name) for name in names)
-    return tuple(v for v in venues if v in connector.venues and v not in excluded)
+    return tuple(v for v in venues if v in left)
 
 
 def _refusal(detail: str, pointer: str) -> RequestError:

@@ -158,7 +158,8 @@ class Supervisor:
             await self._stop(run)
 
     async def _stop(self, run: asyncio.Task[None]) -> None:
-        run.cancel()
+        if not run.cancelling():  # a second cancel would cut its cleaning up short
+            run.cancel()
         await asyncio.wait({run}, timeout=STOP_WITHIN_S)
         if not run.done():
             # Whatever hangs there must hold up nobody else, nor meet the next run on one object.

@@ -35,9 +35,10 @@ from bond_server.cli.show import (
     say,
     show_all,
 )
-from bond_server.compiling import EXAMPLE, Compiled
+from bond_server.compiling import Compiled
 from bond_server.delivery.transport import listening_socket
 from bond_server.local import Bond, Stream
+from bond_server.mending import EXAMPLE
 from bond_server.settings import ServerSettings
 
 NAME = "demo"

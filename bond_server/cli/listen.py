@@ -27,8 +27,9 @@ from bond_server.cli.show import (
     say,
     show_all,
 )
-from bond_server.compiling import EXAMPLE, Compiled
+from bond_server.compiling import Compiled
 from bond_server.local import Bond, Stream
+from bond_server.mending import EXAMPLE
 
 NAME = "listen"
 HELP = "run a stream here and print its records"

@@ -13,7 +13,8 @@ from bond_core.errors import NotInstalledError, PluginError, Problem, RequestErr
 from bond_core.log.event_log import Retention
 from bond_core.plugin.catalog import load_class
 from bond_core.runtime.binding import Defaults
-from bond_server.compiling import EXAMPLE, Compiled
+from bond_server.compiling import Compiled
+from bond_server.mending import EXAMPLE
 
 _SIMULATOR = "bond_sim.simulator:Simulator"
 

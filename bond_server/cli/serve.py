@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 
 from bond_core.log.event_log import Retention
-from bond_core.runtime.binding import Defaults
 from bond_server.app import create_app
 from bond_server.cli import render_error
 from bond_server.delivery.drain import Drain
@@ -72,20 +71,9 @@ def run(args: argparse.Namespace) -> int:
 def a_bond(settings: ServerSettings) -> Bond:
     """Return the Bond that these settings describe, not yet entered."""
     return Bond(
-        defaults=_defaults(settings),
+        defaults=settings.defaults(),
         retention=Retention(seconds=settings.ring_seconds),
         max_streams=settings.max_streams,
-    )
-
-
-def _defaults(settings: ServerSettings) -> Defaults:
-    """Return what is assumed of a request; simulated, only venues that can be."""
-    behind = ("coinbaseexchange",) if settings.simulate else Defaults().fallback
-    exchanges = settings.default_exchanges or Defaults().exchanges
-    return Defaults(
-        exchanges=exchanges,
-        fallback=tuple(venue for venue in behind if venue not in exchanges),
-        simulate=settings.simulate,
     )
 
 

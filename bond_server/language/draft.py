@@ -8,7 +8,6 @@ import attrs
 
 from bond_server.language.items import Item, Reading, Symbol
 
-
 TOPIC = "topic"  # the name of an item that says what posts are about, and CHAIN of what chain
 CHAIN = "chain"
 

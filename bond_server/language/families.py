@@ -50,7 +50,10 @@ def _words(*groups: str) -> Mapping[str, str]:
     return table
 
 
-_PRICE = "price: prices, px, last price, worth, market price, spot price, value, quotation"
+_PRICE = (
+    "price: prices, px, last price, worth, market price, spot price, value, quotation, "
+    "open, opening price, closing price, close price"
+)
 _VOLUME = (
     "volume: volumes, vol, traded volume, trading volume, turnover, buy volume, sell volume, "
     "buy and sell volume"
@@ -235,7 +238,7 @@ VENUES: Mapping[str, str] = {
     for group in (
         "binance: binance spot", "binanceus: binance us, binance.us",
         "binanceusdm: binance futures, binance usdm", "okx: okex", "bybit",
-        "coinbase: coinbase pro, coinbase advanced, cb", "coinbaseexchange: coinbase exchange",
+        "coinbase: coinbase advanced, cb", "coinbaseexchange: coinbase exchange, coinbase pro",
         "kraken", "krakenfutures: kraken futures", "kucoin: ku coin",
         "kucoinfutures: kucoin futures",
         "gate: gate.io, gateio", "htx: huobi", "mexc", "bitget", "bitstamp", "bitfinex: bfx",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from bond_core.plugin.specs import Channel
-from bond_server.language.draft import Asked, Draft
+from bond_server.language.draft import TOPIC, Asked, Draft
 from bond_server.language.families import SWAP_WORDS, Family
 from bond_server.language.items import Reading, Symbol
 from bond_server.language.pace import pace
@@ -117,7 +117,8 @@ def _rank(source: PlannedSource, vocabulary: Vocabulary) -> tuple[bool, int]:
 
 def _mentions(draft: Draft) -> tuple[Symbol, ...]:
     """Return what was mentioned; `bitcoin` beside `BTC/EUR` is one mention and not two."""
-    found = distinct(symbol for _, symbol in draft.symbols)
+    topics_last = sorted(draft.symbols, key=lambda mention: mention[0].name == TOPIC)
+    found = distinct(symbol for _, symbol in topics_last)
     priced = {(s.base, s.kind) for s in found if s.quote is not None}
     return tuple(s for s in found if s.quote or s.swap or (s.base, s.kind) not in priced)
 
@@ -219,9 +220,7 @@ def _check_custom(reading: Reading, draft: Draft, choices: Choices) -> None:
     reading.refuse("missing_url", detail, item, instead="")
 
 
-def _warn_of_unused(
-    reading: Reading, draft: Draft, sources: Iterable[PlannedSource]
-) -> None:
+def _warn_of_unused(reading: Reading, draft: Draft, sources: Iterable[PlannedSource]) -> None:
     """Tell of exchanges and providers that no source of this stream has."""
     used = {name for s in sources for name in (s.type, *s.exchanges, *s.exclude_exchanges)}
     for name in distinct([*draft.venues, *draft.excluded, *draft.providers]):

@@ -41,9 +41,7 @@ def error_of(reading: Reading, draft: Draft, *, attempt: Attempt) -> RequestErro
 
 def _sorted(troubles: Iterable[Trouble]) -> list[Trouble]:
     """Return the gravest first; then in the order of the sentence."""
-    ranked = sorted(
-        troubles, key=lambda t: (t.code not in _FIRST, t.problem.span or (0, 0))
-    )
+    ranked = sorted(troubles, key=lambda t: (t.code not in _FIRST, t.problem.span or (0, 0)))
     if ranked[0].code == "out_of_scope":
         return [t for t in ranked if t.code == "out_of_scope"]
     return ranked

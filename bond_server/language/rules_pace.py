@@ -17,9 +17,21 @@ def intervals(reading: Reading, draft: Draft) -> None:
         for read in (_times_per, _hertz, _every, _cadence, _adverb):
             if read(reading, draft, at):
                 break
-    if not draft.intervals:
+    if draft.intervals:
+        _leading_window(reading, draft)
+    else:
         for at, item in list(reading.every("duration")):
             _add(reading, draft, at, item.number, item, item)
+
+
+def _leading_window(reading: Reading, draft: Draft) -> None:
+    """Read the `24h` of `24h volume every 5s`."""
+    for at, item in list(reading.every("duration")):
+        after = reading.free(reading.skip(at + 1))
+        named = after is not None and after.kind in {"field", "agg"}
+        if named and draft.window_s is None and item.unit != "M":
+            draft.window_s = item.number
+            item.take("time", f"over {written(item.number)}")
 
 
 def _times_per(reading: Reading, draft: Draft, at: int) -> bool:

@@ -10,6 +10,7 @@ _MARKET_SITES = frozenset({
     "yahoo", "yahoo finance", "tradingview", "coingecko", "coinmarketcap", "refinitiv",
     "bloomberg", "reuters",
 })  # fmt: skip
+_DETERMINERS = frozenset({"my", "a", "an", "some", "all", "the", "one"})
 _ABOUT_POSTS = frozenset({"mentions", "mention", "comments", "posts", "sentiment", "threads"})
 
 
@@ -29,20 +30,22 @@ def foreign_instructions(reading: Reading, _: Draft) -> None:
 def orders(reading: Reading, _: Draft) -> None:
     """Refuse to trade: Bond listens."""
     for at, item in reading.every("order", "order_before_asset", "swap"):
-        amount = _leads_to(reading, at, "number")
+        amount = _leads_to(reading, at, "number", "duration")
         if item.kind == "swap" and not (item.written == "swap" and amount):
             continue
         asset = amount or _leads_to(reading, at, "symbol", "maybe")
         if item.kind == "order_before_asset" and not asset:
             continue
         item.take("unparsed")
-        detail = f'Bond listens to markets and doesn\'t trade: it can\'t "{item.written}"'
+        detail = f"Bond listens to markets and doesn't trade: it can't \"{item.written}\""
         reading.refuse("out_of_scope", detail, item)
 
 
 def _leads_to(reading: Reading, at: int, *kinds: ItemKind) -> bool:
-    following = reading.free(reading.skip(at + 1))
-    return following is not None and following.kind in kinds
+    place = at + 1
+    while (item := reading.free(place)) and item.written in _DETERMINERS:
+        place += 1
+    return item is not None and item.kind in kinds
 
 
 def unknown_sources(reading: Reading, draft: Draft) -> None:

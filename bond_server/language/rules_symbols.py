@@ -190,7 +190,7 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     hard: list[Item] = []
     words = 0
     for at, item in enumerate(reading.items):
-        if item.role is None and _is_one_of(reading, at):
+        if item.role is None and (_is_one_of(reading, at) or _is_by_interval(reading, at)):
             item.take("filler")
         words += item.kind not in {"join", "mark", "filler"}
         if item.role is None and (item.kind in soft or _is_soft_key(item)):
@@ -206,6 +206,13 @@ def leftovers(reading: Reading, draft: Draft) -> None:
         return
     for item in hard:
         reading.warn("unparsed", f'"{item.written}" was not understood', item)
+
+
+def _is_by_interval(reading: Reading, at: int) -> bool:
+    """Whether this is the `at most` of `at most every 10s`."""
+    beside = (*reading.items[max(at - 1, 0) : at], *reading.items[at + 1 : at + 2])
+    is_bound = reading.items[at].kind == "compare" and reading.items[at].name in {"<=", ">="}
+    return is_bound and any(item.role == "interval" for item in beside)
 
 
 def _is_one_of(reading: Reading, at: int) -> bool:

@@ -142,6 +142,9 @@ def _bar_lengths(reading: Reading, draft: Draft, at: int, step: int) -> bool:
         item = reading.free(place)
         if item is None or item.kind not in {"duration", "adverb"}:
             break
+        lead = reading.free(reading.skip(place - 1, step=-1))
+        if found and lead is not None and lead.is_key("every"):
+            break  # `tweets every 5s, 1m candles`
         found.append((place, item))
         place += step
     for _, item in found[:: -1 if step < 0 else 1]:

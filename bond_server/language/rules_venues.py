@@ -7,6 +7,7 @@ from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
 
 _LOOSE = ("filler", "mark", "join")
+_LEFT_OUT = frozenset({"venue", "provider", "field", "source"})
 
 
 def everywhere(reading: Reading, _: Draft) -> None:
@@ -27,30 +28,33 @@ def left_out(reading: Reading, draft: Draft) -> None:
     for at, item in list(reading.every("key")):
         if not item.is_key("without", "but"):
             continue
-        place, found = _next_of_list(reading, at + 1), 0
-        while (target := reading.free(place)) and target.kind in {
-            "venue", "provider", "field", "source",
-        }:  # fmt: skip
-            if target.kind in {"venue", "provider"}:
-                draft.excluded.append(target.name)
-                target.take("exchange", f"not {target.name}")
-            else:
-                words = (target.name if target.kind == "field" else " ".join(
-                    reading.vocabulary.families[target.name].named)).split()  # fmt: skip
-                draft.unwanted.update(words)
-                target.take("source", f"no {target.written}")
-            found += 1
-            place = _next_of_list(reading, place + 1)
-        if found:
+        place = reading.skip(at + 1, over=_LOOSE)
+        while (lead := reading.free(place)) and lead.is_key("from", "exchanges"):
+            place = reading.skip(place + 1, over=_LOOSE)
+        while (target := reading.free(place)) and target.kind in _LEFT_OUT:
+            _leave_out(reading, draft, target)
             item.take("filler")
+            place = _next_of_list(reading, place + 1)
         last = reading.free(place)
         if last is not None and nearest(last.written, reading.vocabulary.venues, limit=1):
             _refuse_unknown(reading, at, place)
 
 
+def _leave_out(reading: Reading, draft: Draft, target: Item) -> None:
+    if target.kind in {"venue", "provider"}:
+        draft.excluded.append(target.name)
+        target.take("exchange", f"not {target.name}")
+        return
+    named = reading.vocabulary.families
+    draft.unwanted.update(
+        target.name.split() if target.kind == "field" else named[target.name].named
+    )
+    target.take("source", f"no {target.written}")
+
+
 def _next_of_list(reading: Reading, at: int) -> int:
     at = reading.skip(at, over=_LOOSE)
-    while (item := reading.free(at)) and (item.is_key("from", "or", "exchanges")):
+    while (item := reading.free(at)) and item.is_key("or"):
         at = reading.skip(at + 1, over=_LOOSE)
     return at
 

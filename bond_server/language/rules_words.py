@@ -110,6 +110,7 @@ def raw_trades(reading: Reading, draft: Draft) -> None:
         if item.is_key("raw", "tick"):
             draft.raw = True
             draft.asked.append(Asked("trades", at))
+            draft.unwanted.discard("trades")
             item.take("field", "every trade")
 
 
@@ -127,6 +128,7 @@ def spreads(reading: Reading, draft: Draft) -> None:
         name = "cross_exchange_spread" if across else "spread"
         draft.derived.append(name)
         draft.asked += [Asked("bid", at), Asked("ask", at)]
+        draft.unwanted -= {"bid", "ask"}
         item.take("field", name)
 
 
@@ -164,7 +166,11 @@ def fields(reading: Reading, draft: Draft) -> None:
             continue
         draft.asked += [Asked(word, at) for word in item.name.split()]
         item.take("field", item.name)
-    draft.asked = [asked for asked in draft.asked if asked.word not in draft.unwanted]
+    draft.asked = [  # what a condition looks at is needed, wanted or not
+        asked
+        for asked in draft.asked
+        if asked.word not in draft.unwanted or reading.items[asked.place].role == "condition"
+    ]
 
 
 BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)

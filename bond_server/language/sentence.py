@@ -10,7 +10,7 @@ from bond_server.language.families import CHAINS
 from bond_server.language.items import Symbol
 from bond_server.language.plan import Plan
 from bond_server.language.rules_conditions import CONDITION_FIELDS
-from bond_server.language.sources import PlannedSource
+from bond_server.language.sources import PlannedSource, is_about_assets
 from bond_server.language.vocabulary import Vocabulary
 
 _OPS = {"crosses_below": "drops below", "crosses_above": "rises above"}
@@ -112,7 +112,8 @@ def _other_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> l
     if source.chain is not None:
         words[-1] += f" on {_CHAIN_TICKERS[source.chain]}"
     everything = {symbol.base: symbol for symbol in plan.names}
-    if source.symbols and set(source.symbols) != set(everything):
+    apart = set(source.symbols) != {symbol.base for symbol in plan.traded}
+    if source.symbols and apart and is_about_assets(vocabulary.families[source.family]):
         about = (everything[base] for base in source.symbols)
         words[-1] += " about " + ", ".join(_mention(symbol, symbol.base) for symbol in about)
     if source.accounts:

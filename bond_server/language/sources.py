@@ -98,7 +98,9 @@ def _symbols_of(family: Family, draft: Draft, names: Mapping[Symbol, str]) -> tu
     if family.of == "nothing" or all(c.scope == "stream" for c in family.channels):
         return ()
     if family.of == "asset":
-        topics = draft.about if draft.about and is_about_assets(family) else names
+        topics = names if not draft.about else (
+            draft.about if is_about_assets(family) else traded(draft, names)
+        )  # fmt: skip
         bases = {symbol.base for symbol in topics}
         return distinct(symbol.base for symbol in names if symbol.base in bases)
     kind = "crypto" if family.of == "market" else "stock"

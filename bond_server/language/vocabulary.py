@@ -65,7 +65,6 @@ class Vocabulary:
             if word in channel.words.values()
         )
 
-
     def spelling(self, word: str) -> str:
         """Return the phrase that asks for a field word, as a sentence writes it."""
         plain = word.replace("_", " ")
@@ -169,9 +168,7 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
     keys = {phrase: key for key, phrases in closed.KEYS.items() for phrase in phrases}
     assets = vocabulary.assets
     return [
-        ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
-        *(("field", words) for words in channel_words),
-        ("source", {name: family.type for family in families for name in family.names}),
+        # The grammar's own words come first: no plugin's word may take `every` away.
         ("bars", _same(closed.BARS)),
         ("compare", closed.COMPARISONS),
         ("key", keys),
@@ -180,6 +177,9 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("swap", _same(closed.SWAP)),
         ("unit", {word: word for word in UNITS if len(word) > 2}),
         ("adverb", {word: word for word in ADVERBS}),
+        ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
+        *(("field", words) for words in channel_words),
+        ("source", {name: family.type for family in families for name in family.names}),
         ("order", _same(closed.ORDERS)),
         ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),
         ("foreign_verb", _same(tuple(closed.FOREIGN_VERBS))),

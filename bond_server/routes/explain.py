@@ -8,7 +8,6 @@ from litestar import Request, post
 
 from bond_server.local import Bond
 from bond_server.routes.answers import explanation
-from bond_server.routes.asked import compile_or_mend
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given
 from bond_server.routes.operations import AsksForAStream, problem_answers
@@ -25,4 +24,4 @@ async def explain(
     request: Request[Any, Any, Any], bond: Given[Bond], project: Given[str]
 ) -> dict[str, Any]:
     """Return what was understood, what was assumed, and the spec that would run."""
-    return explanation(compile_or_mend(bond, await read_object(request)), project)
+    return explanation(bond.compile(await read_object(request)), project)

@@ -6,26 +6,37 @@ from typing import Any
 
 from litestar import Request
 
+from bond_core.spec.duration import format_duration
 from bond_server.settings import ServerSettings
 
 
 def ws_url(
-    request: Request[Any, Any, Any], settings: ServerSettings, stream_id: str, token: str
-) -> str:
-    """Return a stream's WebSocket address: as the settings say, else where the request came."""
+    request: Request[Any, Any, Any], settings: ServerSettings, stream_id: str, token: str,
+    replay_ms: int | None = None,
+) -> str:  # fmt: skip
+    """Return a stream's WebSocket address: as the settings say, else where the request came.
+
+    With `replay_ms` it replays so much of the past first.
+    """
     is_secure = request.url.scheme == "https"
     if settings.public_ws_base:
         base = settings.public_ws_base.rstrip("/")
     else:
         host = settings.ws_host or _own_host(request)
         base = f"{'wss' if is_secure else 'ws'}://{host}/ws"
-    return f"{base}/{stream_id}?token={token}"
+    return f"{base}/{stream_id}?token={token}{_replaying(replay_ms)}"
 
 
-def sse_url(request: Request[Any, Any, Any], stream_id: str, token: str) -> str:
-    """Return a stream's address for Server-Sent Events."""
+def sse_url(
+    request: Request[Any, Any, Any], stream_id: str, token: str, replay_ms: int | None = None
+) -> str:
+    """Return a stream's address for Server-Sent Events; `replay_ms` as for `ws_url`."""
     base = f"{request.url.scheme}://{_own_host(request)}"
-    return f"{base}/v1/streams/{stream_id}/events?token={token}"
+    return f"{base}/v1/streams/{stream_id}/events?token={token}{_replaying(replay_ms)}"
+
+
+def _replaying(replay_ms: int | None) -> str:
+    return f"&from=now-{format_duration(replay_ms)}" if replay_ms else ""
 
 
 def _own_host(request: Request[Any, Any, Any]) -> str:

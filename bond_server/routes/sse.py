@@ -128,8 +128,7 @@ class Listening:
             return None
 
     def _how_it_ended(self) -> Ending:
-        found = self.bond.find(self.stream.stream_id)
-        return COMPLETE if found is self.stream else DELETED
+        return COMPLETE if self.stream.is_complete else DELETED
 
 
 class EventClient:

@@ -14,7 +14,6 @@ from bond_server.delivery.counters import Counters
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.answers import CreatedStream, FreshToken, details, summary, understood
-from bond_server.routes.asked import compile_or_mend
 from bond_server.routes.body import read_object, read_optional_object
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.links import sse_url, ws_url
@@ -42,13 +41,14 @@ async def create_stream(
     project: Given[str],
 ) -> Response[CreatedStream]:
     """Turn a sentence or a spec into a running stream; the same request gives the same one."""
-    compiled = compile_or_mend(bond, await read_object(request))
+    compiled = bond.compile(await read_object(request))
     stream, is_new = await bond.create(compiled, project=project)
     token = tokens.issue(stream.stream_id)
+    replay_ms = compiled.options.replay_ms
     answer = CreatedStream(
         stream_id=stream.stream_id,
-        ws_url=ws_url(request, settings, stream.stream_id, token.text),
-        sse_url=sse_url(request, stream.stream_id, token.text),
+        ws_url=ws_url(request, settings, stream.stream_id, token.text, replay_ms),
+        sse_url=sse_url(request, stream.stream_id, token.text, replay_ms),
         access_token=token.text,
         expires_in_sec=token.expires_in_s,
         spec=spec_as_json(compiled.spec),

@@ -96,7 +96,7 @@ async def _serve(
                 cursor,
                 expiry(bond.clock, end_s),
                 drain.ending(),
-                how_it_ended=lambda: COMPLETE if bond.find(stream_id) is stream else DELETED,
+                how_it_ended=lambda: COMPLETE if stream.is_complete else DELETED,
                 counters=counts,
                 slow="conflate" if slow == "conflate" else "disconnect",
                 live_from=start.top,

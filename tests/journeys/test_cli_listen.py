@@ -208,11 +208,11 @@ def test_a_source_that_can_never_be_heard_ends_it():
     """
     When every source has failed for good it says why and ends with 1: nothing would ever come.
     """
-    done = bond("listen", "BTC price on kraken every 1s", "--simulate")
+    done = bond("listen", "XMR price on okx every 1s", "--simulate")
 
     assert done.returncode == 1
     assert "error[source_failed]" in done.stderr
-    assert "the simulator doesn't serve kraken" in done.stderr
+    assert "okx doesn't list XMR/USDT" in done.stderr
 
 
 def test_a_stream_that_breaks_ends_and_says_so(caplog):

@@ -11,7 +11,7 @@ import pytest
 
 from bond_core.errors import RequestError
 from bond_server.language.compile import understand
-from bond_server.language.vocabulary import bundled
+from bond_server.language.vocabulary import Vocabulary, bundled
 from tests.language.adapter import meaning, suggestions
 
 HERE = Path(__file__).parent
@@ -20,12 +20,14 @@ VOCABULARY = bundled()
 
 
 def corpus() -> list[tuple[str, str]]:
+    """Return each sentence of the corpus with its outcome."""
     lines = (HERE / "corpus.txt").read_text(encoding="utf-8").splitlines()
     said = [line for line in lines if line and not line.startswith("# ")]
     return [(a, b.strip()) for a, b in zip(said[::2], said[1::2], strict=True)]
 
 
 def cases() -> list[Any]:
+    """Return the natural-language cases, or one that is skipped where they are not at hand."""
     recordings = os.environ.get("BOND_RECORDINGS", ROOT.parent / "shared" / "data" / "recordings")
     path = Path(recordings).parent / "nl-cases.jsonl"
     if not path.is_file():
@@ -34,9 +36,10 @@ def cases() -> list[Any]:
     return [pytest.param(case, id=case["id"]) for case in map(json.loads, lines)]
 
 
-def outcome(text: str) -> str:
+def outcome(text: str, vocabulary: Vocabulary = VOCABULARY) -> str:
+    """Return what becomes of a sentence, as the corpus writes it."""
     try:
-        return f"=> {understand(text, VOCABULARY).sentence}"
+        return f"=> {understand(text, vocabulary).sentence}"
     except RequestError as error:
         return f"=! {error.code} -> {error.fix}"
 
@@ -59,6 +62,7 @@ def test_a_case_is_understood_as_it_expects(case):
 
 
 def assert_understood(case: dict[str, Any]) -> None:
+    """Check a case that must compile."""
     found = meaning(understand(case["text"], VOCABULARY))
     expected = dict(case["expect"])
     if expected.pop("no_warnings", False):
@@ -72,6 +76,7 @@ def assert_understood(case: dict[str, Any]) -> None:
 
 
 def assert_refused(error: RequestError, case: dict[str, Any]) -> None:
+    """Check a case that must be refused."""
     assert error.code == case["error"]
     assert set(case.get("suggest", [])[:1]) <= set(suggestions(error))
     if "span" in case:

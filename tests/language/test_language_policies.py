@@ -10,6 +10,7 @@ from bond_server.language.compile import understand
 from bond_server.language.explain import as_json, render
 from bond_server.language.problem_text import render_error
 from bond_server.language.vocabulary import bundled, with_plugins
+from tests.language.test_language_corpus import corpus, outcome
 
 VOCABULARY = bundled()
 TRADES = ("price_avg", "price_open", "price_high", "price_low", "price_close",
@@ -17,6 +18,7 @@ TRADES = ("price_avg", "price_open", "price_high", "price_low", "price_close",
 
 
 def refusal(text: str) -> RequestError:
+    """Return the error that a sentence gets."""
     with pytest.raises(RequestError) as refused:
         understand(text, VOCABULARY)
     return refused.value
@@ -190,6 +192,7 @@ def test_an_explanation_for_programs_is_plain_json():
 
 
 def a_connector(name: str, *channels: Channel, **more) -> ConnectorSpec:
+    """Return a connector with these channels."""
     return ConnectorSpec(
         name=name, factory="a.b:C", channels=channels, summary="A connector", **more
     )
@@ -248,3 +251,22 @@ def test_another_source_of_market_data_is_chosen_by_its_name():
     assert understand("BTC price every 1s", taught).spec["sources"][0]["type"] == "ccxt"
     chosen = understand("BTC price from sim every 1s", taught)
     assert chosen.spec["sources"][0]["type"] == "sim"
+
+
+def test_a_plugin_takes_no_word_from_the_grammar():
+    """A plugin whose word is `every` leaves the grammar as it was."""
+    greedy = a_connector(
+        "greedy",
+        Channel(name="x", kind="custom", fields=("x",), scope="stream", words={"every": "x"}),
+    )
+    text = "BTC price every 5s"
+    taught = with_plugins(VOCABULARY, [greedy])
+    assert understand(text, taught).spec == understand(text, VOCABULARY).spec
+
+
+def test_the_installed_exchanges_change_no_sentence_of_the_corpus():
+    """With bond-ccxt installed every sentence keeps its meaning."""
+    plugin = pytest.importorskip("bond_ccxt.plugin")
+    taught = with_plugins(VOCABULARY, plugin.bond_connectors())
+    for text, _ in corpus():
+        assert outcome(text, taught) == outcome(text), text

@@ -15,17 +15,18 @@ from bond_server.language.vocabulary import bundled
 
 VOCABULARY = bundled()
 
-_WORDS = (
+_SAID = (
     "BTC ETH SOL AAPL TSLA FOO/USDT BTC/USDT btcusdt ETH-PERP $NVDA bitcoin solana's link LINK "
     "price volume trades vwap bid ask tweets news trends liquidations on-chain transfers blocks "
     "order_book funding open_interest spread candles bars tick ticks market data perp "
     "every each per 5s 1m 500ms 30 minutes seconds hour half a twice once times @1s /30s 1m30s "
-    "on from binance okx kraken alpaca binanse @saylor #ETF \"halving\" containing about "
+    "on from binance okx kraken alpaca binanse @saylor #ETF 'halving' containing about "
     "without except all exchanges but only when alert me if above below drops > < 70k $2,500 5% "
     "average max over the last for next replay ago top 10 levels depth raw 1M 100 + , and or & ; "
-    "in EUR usd between x X ВТС pirce evry wss://feeds.example.com/v1 wss://10.0.0.1 buy reddit "
-    "moves more than hits at most rolling daily is it please not no with"  # noqa: RUF001
-).split()
+    "in EUR usd between x X \u0412\u0422\u0421 pirce evry wss://feeds.example.com/v1 "
+    "wss://10.0.0.1 buy reddit moves more than hits at most rolling daily is it please not no with"
+)
+_WORDS = _SAID.split()
 
 soups = st.lists(st.sampled_from(_WORDS), min_size=1, max_size=18).map(" ".join)
 mixed = st.lists(
@@ -35,13 +36,14 @@ texts = st.one_of(soups, mixed, st.text(max_size=600))
 
 
 def attempt(text: str) -> Understanding | RequestError:
+    """Return what a sentence means, or the error that it gets."""
     try:
         return understand(text, VOCABULARY)
     except RequestError as error:
         return error
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, derandomize=True)
 @given(texts)
 def test_any_text_is_understood_or_refused_with_a_fix_that_is_understood(text):
     """Nothing but RequestError is ever raised, and what its fix says works when it is pasted."""
@@ -54,7 +56,7 @@ def test_any_text_is_understood_or_refused_with_a_fix_that_is_understood(text):
         assert render_error(found, text).startswith(f"error[{found.code}]")
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, derandomize=True)
 @given(texts)
 def test_spans_point_into_the_sentence_as_it_was_given(text):
     """Every token, problem and correction says where it stands in the original."""
@@ -74,7 +76,7 @@ def test_spans_point_into_the_sentence_as_it_was_given(text):
         assert written.lower() == correction.written
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1500, derandomize=True)
 @given(st.one_of(soups, mixed))
 def test_the_canonical_sentence_means_the_same(text):
     """What the canonical sentence says is the spec that it was written from."""
@@ -87,7 +89,7 @@ def test_the_canonical_sentence_means_the_same(text):
     assert not again.corrected
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, derandomize=True)
 @given(soups)
 def test_the_spec_is_one_that_the_server_takes(text):
     """A compiled spec reads as a stream, but for bars that the core doesn't build yet."""
@@ -99,7 +101,7 @@ def test_the_spec_is_one_that_the_server_takes(text):
         read_spec(found.spec)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, derandomize=True)
 @given(soups)
 def test_an_explanation_of_anything_can_be_shown(text):
     """Whatever is understood can be explained, to people and to programs."""
@@ -110,7 +112,7 @@ def test_an_explanation_of_anything_can_be_shown(text):
     assert as_json(found)["spec"] == found.spec
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, derandomize=True)
 @given(st.text(max_size=200))
 def test_folding_twice_is_folding_once(text):
     """Folding is idempotent, and keeps a place in the original for every character."""

@@ -87,6 +87,9 @@ class SilentPipeline:
     async def run(self) -> None:
         await asyncio.get_running_loop().create_future()
 
+    async def flush(self) -> None:
+        pass
+
 
 @attrs.define
 class Server:

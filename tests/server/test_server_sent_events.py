@@ -152,7 +152,7 @@ def test_an_end_has_a_name(monkeypatch, what, event, data):
             if what == "delete":
                 await server.http.delete(f"/v1/streams/{created['stream_id']}")
             elif what == "end":
-                server.bond.find(created["stream_id"]).tail.end()
+                await server.bond.complete(server.bond.find(created["stream_id"]))
             else:
                 await clock.advance(60 + 31)
             last = [block async for block in found if not block[0].startswith(":")]

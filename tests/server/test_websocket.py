@@ -227,7 +227,7 @@ def test_a_complete_stream_is_1000(monkeypatch):
     async def scenario(server, created):
         await server.publish(created["stream_id"], (T, 2))
         async with server.socket(created, after="0-0") as socket:
-            server.bond.find(created["stream_id"]).tail.end()
+            await server.bond.complete(server.bond.find(created["stream_id"]))
             assert await receive(socket, 2) == [f"{T}-0", f"{T}-1"]
             assert await closing(socket) == (1000, "complete")
 

@@ -10,6 +10,7 @@ from bond_core.plugin import Capabilities, Channel, ConnectorSpec, hookimpl
 
 PRICES = ("price_avg", "price_open", "price_high", "price_low", "price_close")
 SIMULATOR = "bond_sim.simulator:Simulator"
+SIMULATED = ("binance", "okx", "coinbaseexchange")
 
 TRADES = Channel(
     name="trades",
@@ -67,6 +68,7 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         venues=PROVEN,
         venue_aliases=ALIASES,
         simulator=SIMULATOR,
+        simulated_venues=SIMULATED,
     )
     yield ConnectorSpec(
         name="ccxt.ticker",
@@ -77,6 +79,7 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         venues=PROVEN,
         venue_aliases=ALIASES,
         simulator=SIMULATOR,
+        simulated_venues=SIMULATED,
         polls_every_s=5.0,
         capabilities=Capabilities(mode="poll"),
     )

@@ -27,10 +27,14 @@ class MemoryLogModel(RuleBasedStateMachine):
         self.log = MemoryLog()
         self.items = []
         self.fence = 0
-        asyncio.run(self.log.open_stream("s", ALL))
+        self.run = asyncio.Runner().run  # one event loop for all steps
+        self.run(self.log.open_stream("s", ALL))
+
+    def teardown(self):
+        self.run.__self__.close()
 
     def append(self, items, fence):
-        asyncio.run(self.log.append("s", items, fence=fence))
+        self.run(self.log.append("s", items, fence=fence))
 
     @rule(
         target=appends,
@@ -61,7 +65,7 @@ class MemoryLogModel(RuleBasedStateMachine):
     @rule(ms=st.integers(0, 60), n=st.integers(0, 3), limit=st.integers(1, 5))
     def read_after(self, ms, n, limit):
         """A read gives what comes after a position, in order."""
-        page = asyncio.run(self.log.read("s", Offset(ms, n), limit))
+        page = self.run(self.log.read("s", Offset(ms, n), limit))
 
         expected = [item for item in self.items if item[0] > Offset(ms, n)][:limit]
         assert [(e.offset, e.data) for e in page.entries] == expected
@@ -69,13 +73,13 @@ class MemoryLogModel(RuleBasedStateMachine):
     @invariant()
     def prev_is_a_chain(self):
         """Each entry names the one before it, from the start to the top."""
-        page = asyncio.run(self.log.read("s", START, 10_000))
+        page = self.run(self.log.read("s", START, 10_000))
 
         offsets = [entry.offset for entry in page.entries]
         assert [entry.prev for entry in page.entries] == [START, *offsets[:-1]][: len(offsets)]
         assert page.top == (offsets[-1] if offsets else START)
         assert page.oldest == (offsets[0] if offsets else None)
-        assert asyncio.run(self.log.open_stream("s", ALL)) == page.top
+        assert self.run(self.log.open_stream("s", ALL)) == page.top
 
 
 TestMemoryLog = MemoryLogModel.TestCase

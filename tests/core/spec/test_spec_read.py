@@ -183,9 +183,10 @@ def test_everything_wrong_is_told_at_once():
             {"/spec/timeframes/0": "90s is not a multiple of the interval, 1m"},
         ),
         (
-            {"timeframes": ["often"]},
+            {"window_sec": "often"},
             {
-                "/spec/timeframes/0": "must be a duration such as 1m, in whole milliseconds, was often"
+                "/spec/window_sec": "must be a number of seconds or a duration such as 1m30s, "
+                "in whole milliseconds, was often"
             },
         ),
         ({"window_sec": 0}, {"/spec/window_sec": "must be longer than 0, was 0"}),

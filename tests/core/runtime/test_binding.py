@@ -1,0 +1,385 @@
+"""Binding a spec to what is installed: what it means here, and what can't be had."""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+import pytest
+
+from bond_core.aggregators import plugin as builtin
+from bond_core.errors import NotInstalledError, PluginError, RequestError, SetupError
+from bond_core.plugin import AggregatorSpec, Channel, ConnectorSpec, setting
+from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.discovery import PluginRow, register
+from bond_core.runtime.binding import Defaults, bind
+from bond_core.spec.canonical import canonical_json
+from bond_core.spec.read import read_spec
+
+
+@attrs.frozen
+class VenueConfig:
+    """Settings of a source with venues."""
+
+    venue: str = setting(doc="Which venue")
+
+
+@attrs.frozen
+class PollConfig:
+    """Settings of a source that is polled."""
+
+    every_s: float = setting(default=5.0, ge=0.5, doc="Seconds between polls")
+
+
+TRADES = Channel(name="trades", kind="trade", fields=("price_close", "volume_sum"), lateness_s=0.5)
+QUOTES = Channel(name="quotes", kind="quote", fields=("bid_avg", "ask_avg"))
+MARKET = ConnectorSpec(
+    name="market", factory="m:C", summary="s", config=VenueConfig, aliases=("m.alias",),
+    channels=(TRADES, QUOTES), venues=("binance", "okx", "bybit", "kraken"),
+    venue_aliases={"okex": "okx"}, simulator="m:S", simulated_venues=("binance", "okx"),
+)  # fmt: skip
+POSTS = ConnectorSpec(
+    name="posts", factory="m:C", summary="s", default_symbol="asset", needs={"X_KEY": "your key"},
+    channels=(Channel(name="posts", kind="post", fields=("tweets",), time="receive", gates=False),),
+)  # fmt: skip
+POLL = ConnectorSpec(
+    name="poll", factory="m:C", summary="s", config=PollConfig, polls_every_s=5.0,
+    channels=(Channel(name="quotes", kind="quote", fields=("bid_avg",), lateness_s=0.5),),
+)  # fmt: skip
+CHAIN = ConnectorSpec(
+    name="chain", factory="m:C", summary="s",
+    channels=(Channel(name="blocks", kind="chain", fields=("onchain_count",), scope="stream"),),
+)  # fmt: skip
+
+
+def catalog(*more):
+    """Return a catalogue of these connectors, what is built in, and `more`."""
+    own = (MARKET, POSTS, POLL, CHAIN, *more)
+    rows = [("builtin", register(builtin, name="builtin")), ("test", own)]
+    return Catalog(
+        PluginRow(name=n, distribution="d", version="1", module="m", state="loaded", specs=specs)
+        for n, specs in rows
+    )
+
+
+def bound(*sources, symbols=("BTC/USDT",), defaults=None, more=(), **keys):
+    """Bind a spec of these sources, given as types or as whole sources."""
+    spec = {
+        "sources": [{"type": s} if isinstance(s, str) else s for s in sources or ("market",)],
+        "symbols": list(symbols),
+        **keys,
+    }
+    return bind(read_spec(spec)[0], catalog(*more), defaults or Defaults())
+
+
+def refusal(*args, error=RequestError, **keys):
+    """Return the error that refuses to bind."""
+    with pytest.raises(error) as caught:
+        bound(*args, **keys)
+    return caught.value
+
+
+def names(sources):
+    """Return the names under which sources stand in records."""
+    return [source.plan.name for source in sources]
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("X_KEY", "x")
+
+
+# Venues
+
+
+def test_default_venues_serve_and_stand_in():
+    """None named: two merged, a third behind, told as assumed; each channel is a source."""
+    it = bound()
+
+    assert names(it.sources) == ["binance", "okx", "binance.quotes", "okx.quotes"]
+    assert {group: names(behind) for group, behind in it.fallbacks.items()} == {
+        (0, "trades"): ["bybit"],
+        (0, "quotes"): ["bybit.quotes"],
+    }
+    assert it.assumed == ("exchanges=binance,okx (bybit standing in)",)
+    assert it.spec.sources[0].exchanges == ("binance", "okx")
+    assert it.spec.sources[0].fallback == ("bybit",)
+
+
+@pytest.mark.parametrize(
+    ("keys", "exchanges", "fallback"),
+    [
+        ({"exchanges": ["okex", "OKX", "kraken"]}, ("kraken", "okx"), ()),
+        ({"exchanges": ["okx"], "fallback": ["kraken", "okx", "binance"]}, ("okx",),
+         ("kraken", "binance")),
+        ({"fallback": ["kraken"]}, ("binance", "okx"), ("kraken",)),
+        ({"exclude_exchanges": ["okex"]}, ("binance",), ("bybit",)),
+        ({"exclude_exchanges": ["bybit"]}, ("binance", "okx"), ()),
+        ({"exclude_exchanges": ["binance", "okx"]}, ("bybit",), ()),
+        ({"exclude_exchanges": ["binance", "okx"], "fallback": ["kraken", "bybit"]}, ("kraken",),
+         ("bybit",)),
+    ],
+)  # fmt: skip
+def test_which_venues_serve(keys, exchanges, fallback):
+    """Named ones merged under their own ids, the excluded left out, fallbacks in their order."""
+    source = bound({"type": "market", **keys}).spec.sources[0]
+
+    assert (source.exchanges, source.fallback, source.exclude_exchanges) == (
+        exchanges,
+        fallback,
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "pointer", "detail"),
+    [
+        ({"exchanges": ["okx", "binnance"]}, "exchanges", "I don't know the exchange 'binnance'"),
+        ({"fallback": ["x"]}, "fallback", "I don't know the exchange 'x'"),
+        ({"exclude_exchanges": ["x"]}, "exclude_exchanges", "I don't know the exchange 'x'"),
+        ({"exchanges": ["okx"], "exclude_exchanges": ["okx"]}, "exclude_exchanges",
+         "okx is asked for and excluded at once"),
+        ({"exclude_exchanges": ["binance", "okx", "bybit"]}, "exchanges",
+         "none of the default exchanges is left"),
+        ({"type": "posts", "exchanges": ["okx"]}, "exchanges", "posts has no venues"),
+        ({"type": "posts", "exclude_exchanges": ["okx"]}, "exclude_exchanges",
+         "posts has no venues"),
+    ],
+)  # fmt: skip
+def test_venues_that_cannot_be_had(source, pointer, detail):
+    """Unknown, contradictory, or none left: told where it stands, never ignored."""
+    error = refusal({"type": "market", **source})
+
+    assert error.problems[0].pointer == f"/spec/sources/0/{pointer}"
+    assert error.problems[0].detail.startswith(detail)
+    if "binnance" in detail:
+        assert error.problems[0].did_you_mean[0] == "binance"
+        assert error.code == "unknown_exchange"
+
+
+def test_defaults_that_a_connector_does_not_reach_are_left_out():
+    """A server's default venues apply as far as the connector knows them."""
+    it = bound(defaults=Defaults(exchanges=("nowhere", "okex"), fallback=("kraken",)))
+
+    assert it.spec.sources[0].exchanges == ("okx",)
+
+
+# Types, keys, fields
+
+
+def test_an_alias_becomes_the_connectors_name():
+    """So that one stream has one id, however its source was called."""
+    assert bound("m.alias").spec == bound("market").spec
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "code", "text"),
+    [
+        ("markt", RequestError, "unknown_source", "I don't know the source type 'markt'"),
+        ("twitter", NotInstalledError, "not_installed", "provides tweets: bond-x does"),
+    ],
+)
+def test_a_type_that_nobody_provides(source, error, code, text):
+    """A known family names the plugin to install, anything else what may have been meant."""
+    caught = refusal(source, error=error)
+
+    assert caught.code == code
+    assert text in caught.detail
+    assert caught.problems[0].pointer == "/spec/sources/0/type"
+    assert caught.problems[0].did_you_mean == (("market",) if source == "markt" else ())
+
+
+def test_a_missing_key_is_named(monkeypatch):
+    """With what to do about it; a simulated source needs none."""
+    monkeypatch.delenv("X_KEY")
+
+    error = refusal("posts", error=SetupError)
+
+    assert (error.code, error.fix) == ("missing_key", "export X_KEY=…")
+    assert error.detail == "posts needs X_KEY (your key)"
+
+
+def test_simulation_is_asked_for_and_part_of_the_spec():
+    """By the spec, the server or a source, which may refuse it; never without a simulator."""
+    real, all_made_up = bound(), bound(defaults=Defaults(simulate=True))
+    kept_real = bound({"type": "market", "simulate": False}, simulate=True)
+
+    assert not any(source.plan.simulated for source in (*real.sources, *kept_real.sources))
+    assert all(source.plan.simulated for source in all_made_up.sources)
+    assert all(source.origin.simulated for source in all_made_up.sources)
+    assert canonical_json(real.spec) != canonical_json(all_made_up.spec)
+    assert "no simulator" in refusal("posts", simulate=True, error=NotInstalledError).detail
+
+
+def test_fields_choose_feeds():
+    """A field brings its feed; without any, each source's default feeds are taken."""
+    it = bound("market", "posts", fields=["bid_avg", "tweets"])
+
+    assert names(it.sources) == ["binance", "okx", "posts"]
+    assert {source.channel.name for source in it.sources} == {"quotes", "posts"}
+    assert list(it.plan.fields) == ["bid_avg", "tweets"]
+    assert {kind for kind, _ in bound("market", "posts").plan.fields.values()} == {
+        "trade", "quote", "post",
+    }  # fmt: skip
+
+
+def test_an_unknown_field_is_refused():
+    """With those that the stream's sources bring."""
+    error = refusal(fields=["price_close", "bid_av"])
+
+    assert error.code == "unknown_field"
+    assert (error.problems[0].pointer, error.problems[0].text) == ("/spec/fields", "bid_av")
+    assert error.problems[0].did_you_mean[0] == "bid_avg"
+
+
+# Symbols
+
+
+def test_who_is_asked_for_what():
+    """Posts by base asset, markets by symbol, a chain by nothing; each counts for its symbols."""
+    it = bound("market", "posts", "chain", symbols=["BTC/USDT", "BTC/USDC", "ETH/USDT"])
+    by_name = {source.plan.name: source for source in it.sources}
+
+    assert by_name["binance"].asks == ("BTC/USDT", "BTC/USDC", "ETH/USDT")
+    assert by_name["posts"].asks == ("BTC", "ETH")
+    assert by_name["posts"].plan.routes["BTC"] == ("BTC/USDT", "BTC/USDC")
+    assert by_name["chain"].asks == ("",)
+    assert by_name["chain"].plan.routes[""] == ("BTC/USDT", "BTC/USDC", "ETH/USDT")
+
+
+def test_symbols_that_lead_nowhere_are_refused():
+    """One that nobody listens to, and one that a source asks for beside the stream."""
+    unheard = refusal(symbols=["BTC/USDT", "AAPL"])
+    beside = refusal({"type": "market", "symbols": ["ETH/USDT"]})
+
+    assert (unheard.problems[0].pointer, unheard.problems[0].text) == ("/spec/symbols", "AAPL")
+    assert "no source of this stream listens to AAPL" in unheard.detail
+    assert beside.problems[0].did_you_mean == ("ETH/USDT",)
+
+
+# Times and settings
+
+
+def test_times_come_from_the_channel_or_the_source():
+    """Lateness, idleness and staleness; a polled source waits for its polls."""
+    plain, own = (
+        bound(source).sources[0]
+        for source in ("market", {"type": "market", "lateness_sec": 2, "stale_sec": 7})
+    )
+    polled, slower, exact = (
+        bound(source).sources[0]
+        for source in (
+            "poll",
+            {"type": "poll", "interval_sec": 10},
+            {"type": "poll", "stale_sec": 2},
+        )
+    )
+
+    assert (plain.plan.lateness_ns, plain.stale_s) == (500_000_000, None)
+    assert (own.plan.lateness_ns, own.stale_s) == (2_000_000_000, 7.0)
+    assert (polled.plan.idle_ns, polled.stale_s) == (5_000_000_000, 15.5)
+    assert (slower.plan.idle_ns, slower.stale_s) == (10_000_000_000, 30.5)
+    assert slower.origin.config == PollConfig(every_s=10.0)
+    assert exact.stale_s == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "pointer", "detail"),
+    [
+        ({"type": "poll", "interval_sec": "100ms"}, "interval_sec", "must be at least 0.5"),
+        ({"type": "market", "interval_sec": 5}, "interval_sec", "takes no 'interval_sec'"),
+        ({"type": "market", "query": "x"}, "query", "takes no 'query'"),
+        ({"type": "posts", "mapping": {}}, "mapping", "takes no 'mapping'"),
+    ],
+)
+def test_a_key_that_the_connector_does_not_take_is_refused(source, pointer, detail):
+    """At the place where the user wrote it, not where the connector would read it."""
+    error = refusal(source)
+
+    assert error.problems[0].pointer == f"/spec/sources/0/{pointer}"
+    assert detail in error.problems[0].detail
+
+
+def test_sources_have_names_of_their_own():
+    """A given name goes before the venue's; a second source of one venue gets more."""
+    two = {"type": "market", "exchanges": ["okx"]}
+    it = bound({**two, "name": "mine"}, two, {**two, "interval_sec": None})
+
+    assert len(set(names(it.sources))) == 6
+    assert names(it.sources)[:3] == ["mine.okx", "mine.okx.quotes", "okx"]
+
+
+# What is bound is bound
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"fields": ["tweets", "price_close"]},
+        {"timeframes": ["1m", "5s"]},
+        {"exchanges": ["okex"]},
+    ],
+)
+def test_binding_again_changes_nothing(keys):
+    """A stream that is stored and started again has the spec it had, and assumes nothing."""
+    venues = {"exchanges": keys.pop("exchanges")} if "exchanges" in keys else {}
+    it = bound({"type": "m.alias", **venues}, "posts", **keys)
+
+    again = bind(read_spec(json.loads(canonical_json(it.spec)))[0], catalog(), Defaults())
+
+    assert canonical_json(again.spec) == canonical_json(it.spec)
+    assert names(again.sources) == names(it.sources)
+    assert again.assumed == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("window_sec", 60), ("filter", {"a": 1}), ("alerts", [{"a": 1}]), ("derived", ["x"]),
+     ("depth", 5), ("mode", "raw"), ("late", "update"), ("sinks", [{"type": "file"}])],
+)  # fmt: skip
+def test_what_this_version_cannot_do_is_said(key, value):
+    """A key that is understood and not built yet is refused, never ignored."""
+    error = refusal(**{key: value})
+
+    assert (error.code, error.problems[0].pointer) == ("unsupported", f"/spec/{key}")
+
+
+# Aggregators of plugins
+
+
+class Broken:
+    """An aggregator that has no plan."""
+
+    def plan(self):
+        """Return nothing."""
+        return {}
+
+
+class Raising:
+    """An aggregator that can't be made."""
+
+    def __init__(self):
+        raise KeyError("oops")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("Broken", "has no plan for its field 'mine'"), ("Raising", "can't be built: KeyError")],
+)
+def test_an_aggregator_that_breaks_is_its_plugins_fault(name, reason):
+    """The stream is refused with the aggregator's name, and nothing else happens."""
+    more = (
+        AggregatorSpec(
+            name="p.mine", kind="custom", fields=("mine",), summary="s",
+            factory=f"{__name__}:{name}",
+        ),
+        ConnectorSpec(
+            name="custom.mine", factory="m:C", summary="s",
+            channels=(Channel(name="c", kind="custom", fields=("mine",), scope="stream"),),
+        ),
+    )  # fmt: skip
+
+    error = refusal("custom.mine", more=more, error=PluginError)
+
+    assert f"aggregator p.mine {reason}" in error.detail

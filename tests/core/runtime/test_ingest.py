@@ -1,0 +1,121 @@
+"""The source edge: what is stamped, what is refused, and what was heard before."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bond_core.model.event import (
+    Candle,
+    Chain,
+    Custom,
+    Funding,
+    Liquidation,
+    OpenInterest,
+    OrderBook,
+    Post,
+    Quote,
+    Trend,
+)
+from bond_core.runtime.ingest import MAX_FUTURE_NS, SeenIds, fault_of, stamp
+from bond_core.testing.builders import START_NS, a_quote, a_trade
+
+NAN, INF = float("nan"), float("inf")
+AT = {"symbol": "BTC", "ts": START_NS, "recv_ts": START_NS}
+BAR = {"length_ns": 1, "open": 1, "high": 1, "low": 1, "close": 1, "volume": 0}
+
+
+def fault(event):
+    """Return why an event is refused, once it is stamped."""
+    stamp(event, START_NS, by_receipt=False)
+    return fault_of(event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        a_trade(), a_trade(size=0, price=1), a_trade(ts=START_NS + MAX_FUTURE_NS), a_trade(ts=0),
+        a_quote(), a_quote(bid=None, ask=None, last=1.0), a_quote(bid_size=0.0, ask_size=None),
+        OrderBook(**AT, bids=((1.0, 2.0),), asks=()), Candle(**AT, **BAR), Post(**AT, text=""),
+        Liquidation(**AT, price=1.0, size=2.0), Funding(**AT, rate=-0.01),
+        Trend(**AT, keyword="x", value=0), OpenInterest(**AT, amount=None, value=0.0),
+        Chain(**AT, chain="sol", type="tx", amount=-1.0),
+        Custom(**AT, values={"x": NAN}),
+    ],
+)  # fmt: skip
+def test_what_makes_sense_passes(event):
+    """Every kind of event, at the edges of what is allowed."""
+    assert fault(event) is None
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (a_trade(price=NAN), "its price"), (a_trade(price=INF), "its price"),
+        (a_trade(price=0.0), "its price"), (a_trade(price=-1.0), "its price"),
+        (a_trade(price="1"), "its price"), (a_trade(price=None), "its price"),
+        (a_trade(price=Decimal(1)), "its price"), (a_trade(size=NAN), "its size"),
+        (a_trade(size=-1.0), "its size"), (a_trade(size=INF), "its size"),
+        (a_trade(size=None), "its size"), (a_trade(ts=1.5), "whole number"),
+        (a_trade(ts=None), "whole number"), (a_trade(ts=True), "whole number"),
+        (a_trade(ts=START_NS + MAX_FUTURE_NS + 1), "the future"),
+        (a_trade(recv_ts="x"), "whole number"), (a_trade(id=7), "its id"),
+        (a_trade(id=[]), "its id"),
+        (Quote("BTC", START_NS), "neither bid, ask nor last"),
+        (a_quote(bid=NAN), "its bid"), (a_quote(ask=-1.0), "its ask"),
+        (a_quote(last="1"), "its last"),
+        (a_quote(bid_size=NAN), "its bid_size"), (a_quote(ask_size=-1.0), "its ask_size"),
+        (OrderBook(**AT, bids=((NAN, 1.0),), asks=()), "a level"),
+        (Candle(**AT, **{**BAR, "high": NAN}), "its high"),
+        (Candle(**AT, **{**BAR, "volume": -1.0}), "its volume"),
+        (Liquidation(**AT, price=NAN, size=1.0), "its price"),
+        (Funding(**AT, rate=NAN), "its rate"), (OpenInterest(**AT, amount=-1.0), "its amount"),
+        (Trend(**AT, keyword="x", value=INF), "its value"),
+        (Chain(**AT, chain="sol", type="tx", amount=NAN), "its amount"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_with_a_reason(event, reason):
+    """Numbers that are none, not finite or out of range, times in the future, odd ids."""
+    assert reason in fault(event)
+
+
+def test_the_same_fault_has_the_same_reason():
+    """The reason names no value, so that a thousand odd prices are one line."""
+    assert len({fault(a_trade(price=-float(price))) for price in range(1, 100)}) == 1
+
+
+def test_events_are_stamped_once():
+    """Receive time is set where the connector left it out; by receipt it is the event's time."""
+    fresh, stamped, posted = a_trade(), a_trade(recv_ts=7), a_trade(ts=3)
+
+    stamp(fresh, 9, by_receipt=False)
+    stamp(stamped, 9, by_receipt=False)
+    stamp(posted, 9, by_receipt=True)
+
+    assert (fresh.recv_ts, fresh.ts) == (9, START_NS)
+    assert stamped.recv_ts == 7
+    assert (posted.recv_ts, posted.ts) == (9, 9)
+
+
+@given(st.lists(st.integers(0, 30), max_size=300), st.integers(1, 10))
+def test_the_newest_ids_are_remembered_exactly_and_no_more_than_twice_as_many(ids, size):
+    """
+    An id among the last `size` new ones is always a repeat, one never seen is none, and memory
+    is bounded.
+    """
+    seen, new = SeenIds(size), []
+    for number in ids:
+        text = str(number)
+        is_repeat = seen.is_repeat(text)
+
+        if text in new[-size:]:
+            assert is_repeat
+        if text not in new:
+            assert not is_repeat
+        if not is_repeat:
+            new.append(text)
+        assert len(seen._younger) <= size
+        assert len(seen._younger) + len(seen._elder) <= 2 * size
