@@ -73,7 +73,9 @@ def _compile(
     if "natural_language" in request:
         text = request["natural_language"]
         if not isinstance(text, str):
-            raise _wrong("/natural_language", "must be a text", f'{{"natural_language": "{EXAMPLE}"}}')
+            raise _wrong(
+                "/natural_language", "must be a text", f'{{"natural_language": "{EXAMPLE}"}}'
+            )
         understanding = understand(text, vocabulary, default_exchanges=defaults.exchanges)
         body: Any = dict(understanding.spec)
     else:
@@ -111,7 +113,9 @@ def _check_keys(request: Mapping[str, Any]) -> None:
                 fix=f'{{"natural_language": "{EXAMPLE}"}}',
             )  # fmt: skip
     if ("natural_language" in request) == ("spec" in request):
-        raise _wrong("", "give either natural_language or spec", f'{{"natural_language": "{EXAMPLE}"}}')
+        raise _wrong(
+            "", "give either natural_language or spec", f'{{"natural_language": "{EXAMPLE}"}}'
+        )
 
 
 def _wrong(pointer: str, detail: str, fix: str) -> RequestError:

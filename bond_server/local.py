@@ -125,7 +125,9 @@ class Bond:
             clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
         )
         self.feeds = Feeds(
-            clock=self.clock, chance=random.Random(seed), simulators=self.simulators
+            clock=self.clock,
+            chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
+            simulators=self.simulators,
         )
         self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
         self._streams: dict[str, Stream] = {}
@@ -278,7 +280,9 @@ class Bond:
 
 @asynccontextmanager
 async def stream(
-    text_or_spec: str | Mapping[str, Any], *, bond: Mapping[str, Any] | None = None,
+    text_or_spec: str | Mapping[str, Any],
+    *,
+    bond: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Run one stream in this process for as long as the context lasts; gives its records.

@@ -30,7 +30,7 @@ from bond_core.errors import (
     SetupError,
     SourceError,
 )
-from bond_server.compiling import EXAMPLE
+from bond_server.mending import EXAMPLE
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5

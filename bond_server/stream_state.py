@@ -19,7 +19,7 @@ def state_of(pipeline: Pipeline) -> str:
 
 
 def status_of_sources(pipeline: Pipeline) -> dict[str, Any]:
-    """Return by source name its worst symbol's status and reason, and every symbol that isn't live."""
+    """Return by source name the status of its worst symbol, why, and the symbols not live."""
     report = {}
     for name, ear in pipeline.ears.items():
         by_symbol = {s: (status, why) for s, (status, why) in ear.status.items()}

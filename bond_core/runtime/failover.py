@@ -90,9 +90,7 @@ class Failover:
         self._pipeline.unlisten(name)
         engine.remove_source(name, now_ns)
         back = ", ".join(
-            s.plan.name
-            for s in self._bound.sources
-            if s.group == group and not self._is_down(s)
+            s.plan.name for s in self._bound.sources if s.group == group and not self._is_down(s)
         )
         detail = f"{name} stands by again; {back or 'others'} serve"
         engine.notify(Notice(code="failover", source=name, detail=detail, to_ns=now_ns))

@@ -156,8 +156,7 @@ class Pipeline:
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
         while True:
             try:
-                await self.publisher.publish(windows)
-                return
+                return await self.publisher.publish(windows)
             except LogUnavailableError as error:
                 self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
                 windows = ()  # the publisher keeps them

@@ -16,7 +16,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from bond_server.compiling import EXAMPLE
+from bond_server.mending import EXAMPLE
 from bond_server.problems import MEDIA_TYPE
 
 _TEXTS = Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.STRING))

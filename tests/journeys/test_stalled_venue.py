@@ -11,7 +11,7 @@ from tests.journeys.in_process import market, running
 STALE_S = 1.0
 
 
-def codes(records: list[dict[str, Any]]) -> set[str]:
+def _codes(records: list[dict[str, Any]]) -> set[str]:
     return {notice["code"] for record in records for notice in record["notices"]}
 
 
@@ -40,7 +40,7 @@ def test_a_stalled_venue_is_stale_in_time_and_its_fallback_serves_and_is_named()
 
     records = asyncio.run(journey())
 
-    assert {"stale", "failover"} <= codes(records)
+    assert {"stale", "failover"} <= _codes(records)
     assert all(a["window_end"] == b["window_start"] for a, b in pairwise(records))
 
 
@@ -56,9 +56,11 @@ def test_with_nobody_left_prices_and_counts_are_null() -> None:
             run.simulator.faults.stall("binance")
             run.simulator.faults.stall("okx")
             return await run.until(
-                lambda r: r["sources"]["binance"]["coverage"] == 0
-                and all(s["coverage"] == 0 for s in r["sources"].values())
-                and r["sources"]["binance"]["status"] == "stale"
+                lambda r: (
+                    r["sources"]["binance"]["coverage"] == 0
+                    and all(s["coverage"] == 0 for s in r["sources"].values())
+                    and r["sources"]["binance"]["status"] == "stale"
+                )
             )
 
     record = asyncio.run(journey())
@@ -87,5 +89,5 @@ def test_a_venue_that_comes_back_serves_again_and_the_fallback_leaves() -> None:
 
     records = asyncio.run(journey())
 
-    assert {"stale", "failover", "gap"} <= codes(records)
+    assert {"stale", "failover", "gap"} <= _codes(records)
     assert all(a["window_end"] == b["window_start"] for a, b in pairwise(records))

@@ -15,7 +15,7 @@ NOW_S = 1_700_000_000
 SENTENCE = {"natural_language": "BTC price every 1s"}
 
 
-def on_a_clock(story, **request):
+def _on_a_clock(story, **request):
     async def run():
         clock = ManualClock(NOW_S * NS)
         async with Bond(clock=clock, defaults=Defaults(simulate=True), seed=1) as bond:
@@ -25,7 +25,7 @@ def on_a_clock(story, **request):
     asyncio.run(run())
 
 
-async def rest_of(cursor):
+async def _rest_of(cursor):
     records = []
     try:
         while True:
@@ -44,14 +44,14 @@ def test_a_duration_ends_it_with_what_is_open():
         cursor = bond.cursor(stream.stream_id, START)
         await clock.advance(10.5)
         assert stream.state() == "complete"
-        records = await rest_of(cursor)
+        records = await _rest_of(cursor)
         assert records[-1]["partial"] is True
         assert records[-1]["window_end"] >= "2023-11-14T22:13:30Z"
         await clock.advance(5)
         assert bond.cursor(stream.stream_id, START).ready().entries[-1].data
         cursor.close()
 
-    on_a_clock(story, duration_sec=10)
+    _on_a_clock(story, duration_sec=10)
 
 
 def test_it_lasts_as_long_as_the_most_lasting_request_says():
@@ -65,7 +65,7 @@ def test_it_lasts_as_long_as_the_most_lasting_request_says():
         await clock.advance(12)
         assert stream.state() != "complete"
 
-    on_a_clock(story, duration_sec=10)
+    _on_a_clock(story, duration_sec=10)
 
 
 def test_asked_for_again_after_its_end_it_starts_anew():
@@ -80,7 +80,7 @@ def test_asked_for_again_after_its_end_it_starts_anew():
         assert again.stream_id == stream.stream_id
         assert again.state() == "starting"
 
-    on_a_clock(story, duration_sec=10)
+    _on_a_clock(story, duration_sec=10)
 
 
 def test_an_ephemeral_stream_goes_a_minute_after_its_last_reader():
@@ -102,7 +102,7 @@ def test_an_ephemeral_stream_goes_a_minute_after_its_last_reader():
         await settle()
         assert bond.find(stream.stream_id) is None
 
-    on_a_clock(story, ephemeral=True)
+    _on_a_clock(story, ephemeral=True)
 
 
 def test_a_stream_that_was_asked_to_stay_stays():
@@ -116,4 +116,4 @@ def test_a_stream_that_was_asked_to_stay_stays():
         assert await bond.delete(stream.stream_id)
         assert not await bond.delete(stream.stream_id)
 
-    on_a_clock(story)
+    _on_a_clock(story)

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import attrs
@@ -91,13 +92,13 @@ class World:
         return [json.loads(entry.data) for entry in page.entries]
 
 
-def a_spec(**more: Any) -> dict[str, Any]:
+def _a_spec(**more: Any) -> dict[str, Any]:
     source = {"type": "puppet", "exchanges": ["alpha"], **more.pop("source", {})}
     return {"sources": [source], "symbols": ["BTC/USDT"], "interval_sec": 1,
             "fields": ["price_close", "trades", "volume_sum"], **more}  # fmt: skip
 
 
-def catalog() -> Catalog:
+def _catalog() -> Catalog:
     rows = [
         PluginRow(name=name, distribution=name, version="1", module=name, state="loaded", specs=s)
         for name, s in (("builtin", register(builtin, name="builtin")), ("puppet", (SPEC,)))
@@ -106,9 +107,9 @@ def catalog() -> Catalog:
 
 
 @asynccontextmanager
-async def a_world(spec: dict[str, Any]) -> AsyncIterator[World]:
+async def _a_world(spec: dict[str, Any]) -> AsyncIterator[World]:
     clock, log = ManualClock(START_NS), MemoryLog()
-    bound = bind(read_spec(spec)[0], catalog(), Defaults())
+    bound = bind(read_spec(spec)[0], _catalog(), Defaults())
     simulators = Simulators(clock=clock)
     async with Feeds(clock=clock, chance=random.Random(1), simulators=simulators) as feeds:
         pipeline = Pipeline(
@@ -124,9 +125,9 @@ async def a_world(spec: dict[str, Any]) -> AsyncIterator[World]:
             await asyncio.gather(running, return_exceptions=True)
 
 
-def play(spec: dict[str, Any], story: Callable[[World], Any]) -> list[dict[str, Any]]:
+def _play(spec: dict[str, Any], story: Callable[[World], Any]) -> list[dict[str, Any]]:
     async def run() -> list[dict[str, Any]]:
-        async with a_world(spec) as world:
+        async with _a_world(spec) as world:
             await story(world)
             return await world.records()
 
@@ -149,7 +150,7 @@ def test_a_window_closes_when_its_sources_have_passed_it() -> None:
         await world.trade("alpha", 102.0, 1.0)
         await world.clock.advance(0.05)
 
-    (record,) = play(a_spec(), story)
+    (record,) = _play(_a_spec(), story)
 
     assert (record["price_close"], record["trades"], record["volume_sum"]) == (101.0, 2, 3.0)
     assert record["raw_data"] == {"trades": 2, "sources": ["alpha"]}
@@ -164,7 +165,7 @@ def test_a_silent_market_gives_zeros_and_null_prices() -> None:
     async def story(world: World) -> None:
         await world.clock.advance(5.0)
 
-    records = play(a_spec(), story)
+    records = _play(_a_spec(), story)
 
     assert len(records) == 3
     assert {(r["price_close"], r["trades"], r["volume_sum"]) for r in records} == {(None, 0, 0)}
@@ -180,7 +181,7 @@ def test_a_venue_that_is_down_makes_unknown_not_zero() -> None:
         await world.break_off("alpha", Fatal("the key is wrong"))
         await world.clock.advance(5.0)
 
-    records = play(a_spec(), story)
+    records = _play(_a_spec(), story)
 
     assert records[0]["trades"] == 1
     assert [(r["price_close"], r["trades"], r["volume_sum"]) for r in records[1:]] == [
@@ -205,7 +206,7 @@ def test_a_stalled_venue_is_stood_in_for_by_the_next_that_is_not_down() -> None:
         await world.trade("alpha", 101.0)
         await world.clock.advance(5.0)
 
-    records = play(a_spec(source={"fallback": ["beta", "gamma"]}), story)
+    records = _play(_a_spec(source={"fallback": ["beta", "gamma"]}), story)
 
     served = [tuple(r["raw_data"]["sources"]) for r in records if r["raw_data"]["sources"]]
     assert served == [("alpha",), ("gamma",), ("alpha",)]
@@ -213,9 +214,7 @@ def test_a_stalled_venue_is_stood_in_for_by_the_next_that_is_not_down() -> None:
     assert told.count("stale") == 1
     assert "gap" in told
     assert "gamma" not in records[-1]["sources"]
-    assert all(
-        a["window_end"] == b["window_start"] for a, b in zip(records, records[1:], strict=False)
-    )
+    assert all(a["window_end"] == b["window_start"] for a, b in pairwise(records))
 
 
 def test_every_event_is_accounted_for() -> None:
@@ -233,7 +232,7 @@ def test_every_event_is_accounted_for() -> None:
         Puppet.running["alpha"].emit("trades", [old])
         await world.clock.advance(4.0)
 
-    records = play(a_spec(), story)
+    records = _play(_a_spec(), story)
     reports = [r["sources"]["alpha"] for r in records]
     sums = {key: sum(r[key] or 0 for r in reports)
             for key in ("count", "late", "duplicates", "rejected")}  # fmt: skip
@@ -253,7 +252,7 @@ def test_a_bug_in_one_connector_is_shown_and_the_other_venue_goes_on() -> None:
         await world.trade("beta", 100.0)
         await world.clock.advance(4.0)
 
-    records = play(a_spec(source={"exchanges": ["alpha", "beta"]}), story)
+    records = _play(_a_spec(source={"exchanges": ["alpha", "beta"]}), story)
 
     assert sum(r["trades"] or 0 for r in records) == 1
     last = records[-1]["sources"]
@@ -275,7 +274,7 @@ def test_a_dropped_connection_is_taken_up_again_and_the_hole_is_told() -> None:
         await world.trade("alpha", 101.0)
         await world.clock.advance(4.0)
 
-    records = play(a_spec(), story)
+    records = _play(_a_spec(), story)
 
     assert [n["code"] for r in records for n in r["notices"]].count("gap") == 1
     assert records[-1]["sources"]["alpha"]["status"] == "live"
@@ -291,9 +290,9 @@ def test_a_second_channel_of_a_venue_has_a_name_of_its_own() -> None:
         Puppet.running["alpha"].emit("quotes", [quote])
         await world.clock.advance(4.0)
 
-    spec = a_spec()
+    spec = _a_spec()
     del spec["fields"]
-    records = play(spec, story)
+    records = _play(spec, story)
 
     assert set(records[0]["sources"]) == {"alpha", "alpha.quotes"}
     assert (records[0]["bid_avg"], records[0]["ask_avg"]) == (99.0, 101.0)
@@ -315,10 +314,10 @@ def test_what_can_not_be_had_is_refused(change: dict[str, Any], code: str) -> No
     """
     Binding refuses with a code and a pointer, it never leaves anything out.
     """
-    spec, _ = read_spec(a_spec(**change))
+    spec, _ = read_spec(_a_spec(**change))
 
     with pytest.raises(RequestError) as caught:
-        bind(spec, catalog(), Defaults())
+        bind(spec, _catalog(), Defaults())
 
     assert caught.value.code == code
     assert caught.value.problems

@@ -18,7 +18,7 @@ from bond_core.windows.engine import ClosedWindow
 SECOND = 1_000_000_000
 
 
-def a_window(end_s: int, *symbols: str) -> ClosedWindow:
+def _a_window(end_s: int, *symbols: str) -> ClosedWindow:
     records = tuple(
         Record(
             symbol=symbol, timeframe_ns=SECOND, window_start_ns=(end_s - 1) * SECOND,
@@ -44,7 +44,7 @@ class UnsureLog(MemoryLog):
         await super().append(stream_id, items, fence=fence)
 
 
-async def ids_in(log: MemoryLog) -> list[str]:
+async def _ids_in(log: MemoryLog) -> list[str]:
     page = await log.read("s", START)
     assert [str(entry.offset) for entry in page.entries] == [
         json.loads(entry.data)["id"] for entry in page.entries
@@ -61,8 +61,8 @@ def test_a_windows_records_count_within_its_end() -> None:
         log = MemoryLog()
         publisher = Publisher(log, "s", Retention())
         await publisher.open()
-        await publisher.publish([a_window(5, "A", "B"), a_window(6, "A", "B")])
-        return await ids_in(log)
+        await publisher.publish([_a_window(5, "A", "B"), _a_window(6, "A", "B")])
+        return await _ids_in(log)
 
     assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0", "6000-1"]
 
@@ -76,8 +76,8 @@ def test_an_older_windows_record_takes_the_newest_position() -> None:
         log = MemoryLog()
         publisher = Publisher(log, "s", Retention())
         await publisher.open()
-        await publisher.publish([a_window(6, "A"), a_window(5, "A"), a_window(7, "A")])
-        return await ids_in(log)
+        await publisher.publish([_a_window(6, "A"), _a_window(5, "A"), _a_window(7, "A")])
+        return await _ids_in(log)
 
     assert asyncio.run(publish()) == ["6000-0", "6000-1", "7000-0"]
 
@@ -92,14 +92,14 @@ def test_an_append_with_an_unknown_outcome_is_repeated_without_harm(happened: bo
         log = UnsureLog()
         publisher = Publisher(log, "s", Retention())
         await publisher.open()
-        await publisher.publish([a_window(5, "A", "B")])
+        await publisher.publish([_a_window(5, "A", "B")])
         log.fails = [happened, happened]
         with pytest.raises(LogUnavailableError):
-            await publisher.publish([a_window(6, "A", "B"), a_window(7, "A")])
+            await publisher.publish([_a_window(6, "A", "B"), _a_window(7, "A")])
         with pytest.raises(LogUnavailableError):
             await publisher.publish()
         await publisher.publish()
-        return await ids_in(log)
+        return await _ids_in(log)
 
     assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0", "6000-1", "7000-0"]
 
@@ -114,7 +114,7 @@ def test_another_publisher_goes_on_where_the_log_stands() -> None:
         for end_s in (5, 5, 6):
             publisher = Publisher(log, "s", Retention())
             await publisher.open()
-            await publisher.publish([a_window(end_s, "A")])
-        return await ids_in(log)
+            await publisher.publish([_a_window(end_s, "A")])
+        return await _ids_in(log)
 
     assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0"]
