@@ -168,7 +168,7 @@ class Bond:
         stream_id = derive_stream_id(project, compiled.spec)
         async with self._creating:  # counting and adding is one step
             found = self._streams.get(stream_id)
-            if found is not None and not found.is_complete:
+            if found is not None and found.state() not in ("complete", "failed"):
                 found.asked_again(compiled.options)
                 return found, False
             if found is not None:

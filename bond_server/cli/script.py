@@ -86,7 +86,9 @@ def recorded(
     markets, start_ns = _read_recording(path)
     venue = markets[0].venue
     spec = {
-        "sources": [{"type": "ccxt", "exchanges": [venue]}],
+        # Never stale: a pause in the recording is one of the market's, and a reconnect on the
+        # way would be of this machine, not of the recording.
+        "sources": [{"type": "ccxt", "exchanges": [venue], "stale_sec": "1d"}],
         "symbols": [market.symbol for market in markets],
         "interval_sec": 1,
     }

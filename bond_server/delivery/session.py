@@ -17,6 +17,7 @@ from bond_core.log.cursor import Batch, Cursor, Hole, StreamEnded
 from bond_core.log.event_log import Entry
 from bond_core.log.offset import Offset
 from bond_server.delivery.counters import Delivered
+from bond_server.local import Stream
 
 SEND_WITHIN_S = 10.0
 """A client that takes nothing for so long is given up."""
@@ -37,6 +38,13 @@ COMPLETE = Ending(1000, "complete")
 DELETED = Ending(4404, "stream_deleted")
 RESTART = Ending(1012, "restart")
 INTERNAL = Ending(1011, "internal")
+
+
+def ending_of(stream: Stream) -> Ending:
+    """Return why a stream brings nothing more: it came to its end, broke, or was deleted."""
+    if stream.is_complete:
+        return COMPLETE
+    return INTERNAL if stream.pipeline.failure is not None else DELETED
 
 
 class Outlet(Protocol):

@@ -35,6 +35,7 @@ from bond_server.delivery.session import (
     RESTART,
     SLOW,
     Ending,
+    ending_of,
     expiry,
     run_session,
 )
@@ -128,7 +129,7 @@ class Listening:
             return None
 
     def _how_it_ended(self) -> Ending:
-        return COMPLETE if self.stream.is_complete else DELETED
+        return ending_of(self.stream)
 
 
 class EventClient:

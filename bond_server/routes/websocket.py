@@ -22,12 +22,12 @@ from bond_server.auth.tokens import TokenError, Tokens
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.session import (
-    COMPLETE,
     DELETED,
     GONE,
     INTERNAL,
     SLOW,
     Ending,
+    ending_of,
     expiry,
     run_session,
 )
@@ -96,7 +96,7 @@ async def _serve(
                 cursor,
                 expiry(bond.clock, end_s),
                 drain.ending(),
-                how_it_ended=lambda: COMPLETE if stream.is_complete else DELETED,
+                how_it_ended=lambda: ending_of(stream),
                 counters=counts,
                 slow="conflate" if slow == "conflate" else "disconnect",
                 live_from=start.top,
