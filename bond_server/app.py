@@ -17,6 +17,7 @@ from bond_server.auth.project import project
 from bond_server.auth.tokens import Tokens
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
+from bond_server.delivery.hub import Hub
 from bond_server.local import Bond
 from bond_server.logs import install_redaction
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
@@ -63,6 +64,7 @@ def create_app(bond: Bond, settings: ServerSettings, drain: Drain | None = None)
             "settings": _always(settings),
             "tokens": _always(tokens),
             "counters": _always(Counters()),
+            "hub": _always(Hub(bond.clock)),
             "drain": _always(drain or Drain()),
         },
         exception_handlers={

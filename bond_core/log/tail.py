@@ -7,8 +7,7 @@ the log. Entries are kept once, however many cursors walk over them.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from bond_core.log.event_log import Entry, EventLog, Retention
@@ -17,13 +16,20 @@ from bond_core.log.ring import Ring
 
 
 class Tail:
-    """A window on the log that moves on by itself while `run` runs."""
+    """A window on the log that moves on by itself while `run` runs.
+
+    Attributes:
+        readers: How many cursors stand on it.
+        epoch: Which life of the log it shows.
+        has_ended: Whether nothing more will come.
+    """
 
     def __init__(self, log: EventLog, stream_id: str, retention: Retention) -> None:
         self._log = log
         self._stream_id = stream_id
         self._ring = Ring(retention)
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: set[Callable[[], object]] = set()
+        self.readers = 0
         self.epoch = ""
         self.has_ended = False
 
@@ -37,21 +43,16 @@ class Tail:
         """The newest position; `START` before the first."""
         return self._ring.top
 
-    @property
-    def readers(self) -> int:
-        """How many cursors stand on it."""
-        return len(self._waiting)
-
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
         return self._ring.after(position, limit)
 
-    def attach(self, wake: asyncio.Event) -> None:
-        """Have `wake` set whenever there is more, or the stream ends."""
+    def attach(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called whenever there is more, or the stream ends. It must not raise."""
         self._waiting.add(wake)
 
-    def detach(self, wake: asyncio.Event) -> None:
-        """Stop setting `wake`."""
+    def detach(self, wake: Callable[[], object]) -> None:
+        """Stop calling `wake`."""
         self._waiting.discard(wake)
 
     async def load(self) -> None:
@@ -89,5 +90,5 @@ class Tail:
             self._wake_all()
 
     def _wake_all(self) -> None:
-        for wake in self._waiting:
-            wake.set()
+        for wake in tuple(self._waiting):
+            wake()

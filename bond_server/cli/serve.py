@@ -94,8 +94,8 @@ async def serve_bond(
         log_level: How much to log on stderr; None leaves the process's logging as it is.
         ready: Called once connections are taken.
     """
-    drain = Drain()
-    config = uvicorn_config(create_app(bond, settings, drain), log_level=log_level)
+    drain = Drain(spread_s=settings.drain_s)
+    config = uvicorn_config(create_app(bond, settings, drain), log_level=log_level, drain=drain)
     server = BondServer(config, drain, ready=ready)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     try:
