@@ -15,7 +15,7 @@ import attrs
 
 from bond_core.log.cursor import Cursor, Hole
 from bond_server.delivery.endings import SLOW, Ending
-from bond_server.delivery.line import FULL_BYTES, Line
+from bond_server.delivery.line import BATCH_BYTES, Line
 from bond_server.delivery.speech import Speech
 from bond_server.delivery.start import Start
 
@@ -83,7 +83,7 @@ class Client:
             return
         if self._fell_behind and self.slow == "conflate" and self.is_past_replay:
             self._skip()
-        batch = self.cursor.ready(max_bytes=FULL_BYTES)
+        batch = self.cursor.ready(max_bytes=BATCH_BYTES)
         if not batch.entries:
             self._fell_behind = False
             self.channel.settle(self)

@@ -24,7 +24,7 @@ from bond_core.wire.frames import FrameCache
 from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Delivered
 from bond_server.delivery.endings import EXPIRED, INTERNAL, SLOW, Ending, ending_of
-from bond_server.delivery.line import FULL_BYTES, Form
+from bond_server.delivery.line import BATCH_BYTES, Form
 from bond_server.delivery.speech import Speech
 from bond_server.local import Stream
 
@@ -36,6 +36,37 @@ _TICK_S = 1.0
 _ENTRIES_A_FLUSH = 4096
 
 _log = logging.getLogger("bond.server")
+
+
+class Group:
+    """Live clients that get the same bytes. Writing to all of them allocates nothing."""
+
+    def __init__(self) -> None:
+        self.clients: dict[Client, None] = {}
+        self._writes: tuple[Callable[[Any], object], ...] | None = None
+
+    def add(self, client: Client) -> None:
+        """Write to it, too."""
+        self.clients[client] = None
+        self._writes = None
+
+    def discard(self, client: Client) -> bool:
+        """Write to it no more; whether it was there."""
+        self._writes = None
+        return self.clients.pop(client, self) is None
+
+    def write(self, data: Any) -> None:
+        """Write to all who are there now; whoever leaves meanwhile is written to once more."""
+        if self._writes is None:
+            self._writes = tuple(client.line.write for client in self.clients)
+        writes = iter(self._writes)
+        while True:
+            try:
+                for write in writes:
+                    write(data)
+            except (OSError, RuntimeError):  # that one is closed already; on with the next
+                continue
+            return
 
 
 class Channel:
@@ -56,7 +87,7 @@ class Channel:
         self.position: Offset = stream.tail.top
         self.clients = 0
         self._tail = stream.tail
-        self._groups: dict[tuple[Speech, Form], dict[Client, Callable[[Any], object]]] = {}
+        self._groups: dict[tuple[Speech, Form], Group] = {}
         self._ahead: set[Client] = set()  # stand after what is to be flushed; join later
         self._caches: dict[tuple[Speech, Form], FrameCache] = {}
         self._is_scheduled = False
@@ -71,7 +102,10 @@ class Channel:
             self.position = self._tail.top
         if client.cursor.position == self.position:
             key = (client.speech, client.line.form)
-            self._groups.setdefault(key, {})[client] = client.line.write
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = Group()
+            group.add(client)
         else:
             self._ahead.add(client)
         if not self._is_attached:
@@ -82,9 +116,9 @@ class Channel:
         """Let a client go; its cursor then stands where it got to."""
         key = (client.speech, client.line.form)
         group = self._groups.get(key)
-        if group is not None and group.pop(client, None) is not None:
+        if group is not None and group.discard(client):
             client.cursor.position = self.position
-            if not group:
+            if not group.clients:
                 del self._groups[key]
         self._ahead.discard(client)
         if self._is_attached and not self._groups and not self._ahead:
@@ -130,25 +164,19 @@ class Channel:
 
     def _send(self, entries: Sequence[Entry]) -> None:
         for (speech, form), group in tuple(self._groups.items()):
-            joined = self.framed(speech, form, entries)
-            self.counts.sent += len(entries) * len(group)
-            # A full line leaves the group while it is written to: hence the copy.
-            for client, write in tuple(group.items()):
-                try:
-                    write(joined)
-                except (OSError, RuntimeError):  # a transport that is closed already
-                    client.on_lost()
+            self.counts.sent += len(entries) * len(group.clients)
+            group.write(self.framed(speech, form, entries))
 
     def _scatter(self) -> None:
         for group in tuple(self._groups.values()):
-            for client in tuple(group):
+            for client in tuple(group.clients):
                 self.leave(client)
                 client.catch_up()
 
     def _end(self) -> None:
         ending = ending_of(self.stream)
         for group in tuple(self._groups.values()):
-            for client in tuple(group):
+            for client in tuple(group.clients):
                 client.end(ending)
         for client in tuple(self._ahead):
             client.end(ending)
@@ -285,6 +313,6 @@ def _one_batch(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     total = 0
     for i, entry in enumerate(entries):
         total += len(entry.data)
-        if i and (total > FULL_BYTES or entry.prev > entries[i - 1].offset):
+        if i and (total > BATCH_BYTES or entry.prev > entries[i - 1].offset):
             return entries[:i]
     return entries

@@ -16,11 +16,10 @@ from typing import Any, Protocol, Self, TypeAlias
 
 from bond_core.wire.frames import chunk, text_frame
 
-FULL_BYTES = 32 * 1024
-"""A connection that has as much still to send is full."""
+BATCH_BYTES = 32 * 1024
+"""Written to a line at once at most, unless one record is larger; so much may wait in it."""
 
-ROOM_BYTES = 8 * 1024
-"""A full connection has room again when no more than this is left."""
+_FULL_BYTES, _ROOM_BYTES = 32 * 1024, 8 * 1024
 
 LINE = "bond.line"
 """The ASGI scope's extension in which a server hands over a DirectLine."""
@@ -111,7 +110,7 @@ class DirectLine:
     Attributes:
         form: What it takes.
         write: The transport's own, without anything between.
-        is_full: Whether more than FULL_BYTES wait to be sent.
+        is_full: Whether something waits that the kernel did not take yet.
         listener: Who is told.
         abort: Ends the connection without its peer's consent.
         close: Says WebSocket's goodbye `(code, reason)` behind what was written, without waiting,
@@ -130,7 +129,9 @@ class DirectLine:
         self.close = close
         self.is_full = False
         self.listener: Listener | None = None
-        transport.set_write_buffer_limits(FULL_BYTES, ROOM_BYTES)
+        # Full is what the kernel takes no more from; and so uvloop writes at once, not at the end
+        # of the turn, which is cheaper where there is one write a turn.
+        transport.set_write_buffer_limits(0)
 
     def paused(self) -> None:
         """Take the transport's word that its buffer is above the mark."""
@@ -175,7 +176,7 @@ class AsgiLine:
             self._bytes += size
         self._more.set()
         self._empty.clear()
-        if self._bytes > FULL_BYTES and not self.is_full:
+        if self._bytes > _FULL_BYTES and not self.is_full:
             self.is_full = True
             if self.listener is not None:
                 self.listener.on_full()
@@ -206,7 +207,7 @@ class AsgiLine:
                 message, size = self._waiting.popleft()
                 await self._send(message)
                 self._bytes -= size
-                if self.is_full and self._bytes <= ROOM_BYTES:
+                if self.is_full and self._bytes <= _ROOM_BYTES:
                     self.is_full = False
                     if self.listener is not None:
                         self.listener.on_room()

@@ -6,15 +6,17 @@
  * A line that begins with '!' connects and then reads nothing, with a small receive buffer.
  *
  * Records are published over a connection to CONTROL_PORT: `TOPIC RECORD\n` a record, or PUB
- * with the subject `ev.TOPIC` (nats). Each record holds one '~' and, behind it, the time in ns
- * at which it was sent, 19 digits: that is how records are found, whatever frames them.
+ * with the subject `ev.TOPIC` (nats). Each record holds one '^' and, behind it, the time in ns
+ * at which it was sent, 19 digits: that is how records are found, whatever frames them. (A frame of
+ * this size has no ^ in its head; it has a ~.)
  *
  * Commands come on stdin, one a line; each is answered with one JSON object on stdout:
  *
- *   paced RATE COUNT TOPICS        COUNT records, RATE a second, over the topics in turn
+ *   paced RATE COUNT TOPICS        COUNT times a record for every topic, RATE times a second
  *   bursts SIZE COUNT TOPICS       COUNT times SIZE records at once; each waits for the last
+ *   flight SIZE COUNT TOPICS       COUNT records, SIZE of them on their way at any time
  *
- * A record of topic t is expected by the FANOUT subscribers of it: subscribers / TOPICS.
+ * A record is expected by the subscribers of its topic, which are subscribers / TOPICS.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -117,7 +119,7 @@ static void publish(int count, int topics) {
                          : snprintf(head, sizeof head, "%u ", topic);
     memcpy(record, head, (size_t)length);
     record += length;
-    int used = sprintf(record, "{\"id\":\"%u\",\"price_avg\":68123.5,\"sent\":\"~%019llu\",\"pad\":\"",
+    int used = sprintf(record, "{\"id\":\"%u\",\"price_avg\":68123.5,\"sent\":\"^%019llu\",\"pad\":\"",
                        serial++, (unsigned long long)now_ns());
     memset(record + used, 'x', (size_t)(record_bytes - used - 2));
     memcpy(record + record_bytes - 2, "\"}", 2);
@@ -134,10 +136,21 @@ static void publish(int count, int topics) {
   while (recv(control, answers, sizeof answers, MSG_DONTWAIT) > 0) {}
 }
 
+/* Answer pings. No other byte of what the servers send is 0x89: records are ASCII. */
+static void answer_pings(int fd, const char *data, size_t size) {
+  const char *end = data + size;
+  for (const char *at = data; (at = memchr(at, 0x89, (size_t)(end - at))); at++) {
+    unsigned char pong[12] = {0x8a, 0x84, 0, 0, 0, 0};
+    if (at + 6 > end || at[1] != 4) continue;
+    memcpy(pong + 6, at + 2, 4);
+    send_all(fd, (char *)pong, 10);
+  }
+}
+
 static void count(const char *data, size_t size) {
   const char *end = data + size;
   uint64_t now = takes_lags ? now_ns() : 0;
-  for (const char *at = data; (at = memchr(at, '~', (size_t)(end - at))); at++) {
+  for (const char *at = data; (at = memchr(at, '^', (size_t)(end - at))); at++) {
     delivered++;
     if (takes_lags && at + 20 <= end && lag_count < lag_room) {
       uint64_t sent = 0;
@@ -159,6 +172,7 @@ static void turn(int wait_ms) {
     }
     if (size > 0) {
       reads++;
+      if (!is_nats) answer_pings(ready[i].data.fd, data, (size_t)size);
       count(data, (size_t)size);
     }
   }
@@ -199,10 +213,24 @@ static void run(const char *what, double first, int times, int topics) {
         uint64_t left_ms = (due - now) / 1000000;
         turn(left_ms > 5 ? 5 : (int)left_ms);
       }
-      publish(1, topics);
-      expected += fanout;
+      publish(topics, topics);
+      expected += fanout * (uint64_t)topics;
       turn(0);
     }
+    wait_for(expected);
+  } else if (!strcmp(what, "flight")) {
+    int sent = 0, size = (int)first;
+    uint64_t until = began + PATIENCE_NS;
+    while (sent < times && now_ns() < until) { /* a quarter at a time, as acknowledgements come */
+      int room = size - (sent - (int)(delivered / fanout));
+      if (room * 4 >= size) {
+        room = room < times - sent ? room : times - sent;
+        publish(room, topics);
+        sent += room;
+      }
+      turn(5);
+    }
+    expected = fanout * (uint64_t)times;
     wait_for(expected);
   } else {
     for (int i = 0; i < times; i++) {

@@ -111,12 +111,16 @@ class Load:
         self._read()
 
     def paced(self, rate: float, count: int, topics: int = 1) -> dict[str, Any]:
-        """Publish so many records a second, singly; return what was delivered, and when."""
+        """Publish a record for every topic, so many times a second; return what was delivered."""
         return self._ask(f"paced {rate} {count} {topics}")
 
     def bursts(self, size: int, count: int, topics: int = 1) -> dict[str, Any]:
         """Publish bursts, each after the last has arrived."""
         return self._ask(f"bursts {size} {count} {topics}")
+
+    def flight(self, size: int, count: int, topics: int = 1) -> dict[str, Any]:
+        """Publish so that always so many records are on their way."""
+        return self._ask(f"flight {size} {count} {topics}")
 
     def _ask(self, command: str) -> dict[str, Any]:
         assert self._process.stdin is not None
