@@ -49,8 +49,13 @@ class Ring:
 
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
-        at = bisect_right(self._entries, position, lo=self._first, key=_offset)
-        return tuple(self._entries[at : at + limit])
+        entries = self._entries
+        if position >= self.top or not limit:
+            return ()
+        if entries[-1].prev == position:  # what a live reader finds
+            return (entries[-1],)
+        at = bisect_right(entries, position, lo=self._first, key=_offset)
+        return tuple(entries[at : at + limit])
 
     def _trim(self) -> None:
         keep = self._retention

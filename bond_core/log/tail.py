@@ -7,10 +7,11 @@ the log. Entries are kept once, however many cursors walk over them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
-from bond_core.log.event_log import Entry, EventLog, Retention
+from bond_core.log.event_log import Entry, EventLog, PushedLog, Retention
 from bond_core.log.offset import Offset
 from bond_core.log.ring import Ring
 
@@ -61,13 +62,40 @@ class Tail:
 
     async def run(self) -> None:
         """Follow the log until the stream is deleted."""
+        if isinstance(self._log, PushedLog):
+            await self._follow(self._log)
+        else:
+            await self._watch()
+        self.end()
+
+    async def _follow(self, log: PushedLog) -> None:
+        stirred = asyncio.Event()
+        is_over = False
+
+        def take(entries: Sequence[Entry]) -> None:
+            if entries and entries[0].prev > self.top:
+                stirred.set()
+            else:
+                self._take(entries)
+
+        def over() -> None:
+            nonlocal is_over
+            is_over = True
+            stirred.set()
+
+        with log.follow(self._stream_id, take, over):
+            while not is_over:
+                await self._repair()
+                await stirred.wait()
+                stirred.clear()
+
+    async def _watch(self) -> None:
         async with aclosing(self._log.watch(self._stream_id)) as appended:
             await self._repair()
             async for entries in appended:
                 if entries and entries[0].prev > self.top:
                     await self._repair()
                 self._take(entries)
-        self.end()
 
     def end(self) -> None:
         """Let every reader know that nothing more will come."""
@@ -84,7 +112,8 @@ class Tail:
                 return
 
     def _take(self, entries: Sequence[Entry]) -> None:
-        fresh = [e for e in entries if e.offset > self.top]
+        top = self.top
+        fresh = [e for e in entries if e.offset > top]
         if fresh:
             self._ring.extend(fresh)
             self._wake_all()

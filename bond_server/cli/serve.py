@@ -20,6 +20,7 @@ from bond_server.delivery.transport import (
     uvicorn_config,
 )
 from bond_server.local import Bond
+from bond_server.process import tune_for_serving
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 
 NAME = "serve"
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     bound = listening_socket(settings.host, settings.port)
+    tune_for_serving()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, bound, args.log_level))

@@ -132,6 +132,8 @@ class Channel:
 
     def framed(self, speech: Speech, form: Form, entries: Sequence[Entry]) -> Any:
         """Return one write of entries, each framed once for all clients of its kind."""
+        if self.clients < 2:
+            return form.join([form.one(speech.record(entry)) for entry in entries])
         key = (speech, form)
         cache = self._caches.get(key)
         if cache is None:
@@ -141,9 +143,9 @@ class Channel:
     def _on_append(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self.hub.schedule(self)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Send the live clients what is new, a batch a turn."""
         self._is_scheduled = False
         entries = _one_batch(self._tail.after(self.position, _ENTRIES_A_FLUSH))
@@ -155,7 +157,7 @@ class Channel:
                 self._send(entries)
             if self.position < self._tail.top:
                 self._on_append()
-        for client in tuple(self._ahead):
+        for client in tuple(self._ahead) if self._ahead else ():
             if client.cursor.position <= self.position:
                 self._ahead.discard(client)
                 client.catch_up()
@@ -163,7 +165,7 @@ class Channel:
             self._end()
 
     def _send(self, entries: Sequence[Entry]) -> None:
-        for (speech, form), group in tuple(self._groups.items()):
+        for (speech, form), group in list(self._groups.items()):
             self.counts.sent += len(entries) * len(group.clients)
             group.write(self.framed(speech, form, entries))
 
@@ -197,6 +199,7 @@ class Hub:
         self.clock = clock
         self.clients: set[Client] = set()
         self._channels: dict[Stream, Channel] = {}
+        self._to_flush: list[Channel] = []
         self._full: set[Client] = set()
         self._expiring: dict[int, set[Client]] = {}
         self._beats: list[set[Client]] = [set() for _ in range(HEARTBEAT_S)]
@@ -223,6 +226,20 @@ class Hub:
             client.end(INTERNAL)  # where it has ended, this does nothing
             client.line.listener = None
             self._remove(client, beats)
+
+    def schedule(self, channel: Channel) -> None:
+        """Flush a channel when everything that is ready now has run, along with all others."""
+        if not self._to_flush:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._to_flush.append(channel)
+
+    def _flush(self) -> None:
+        channels, self._to_flush = self._to_flush, []
+        for channel in channels:
+            try:
+                channel.flush()
+            except Exception:  # noqa: BLE001 -- a bug for one stream must not end it for all
+                _log.exception("sending stream %s failed", channel.stream.stream_id)
 
     def is_full(self, client: Client) -> None:
         """Watch whether it stays so."""

@@ -66,7 +66,7 @@ class Peer:
         self.writer.write(head + mask + payload)
 
 
-class Closed(Exception):
+class Closed(Exception):  # noqa: N818 -- an end, no mishap
     """The server said goodbye."""
 
     def __init__(self, code, reason):

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.benchmarks.figure import Figure
 from tests.benchmarks.fanout.rounds import measure_rounds
 from tests.benchmarks.fanout.table import figures_of
+from tests.benchmarks.figure import Figure
 
 
 def run() -> Iterable[Figure]:

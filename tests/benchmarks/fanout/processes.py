@@ -141,7 +141,9 @@ class Load:
 
 
 @contextmanager
-def loading(server: Server, program: Sequence[str], *, nats: bool, stalled: int = 0) -> Iterator[Load]:
+def loading(
+    server: Server, program: Sequence[str], *, nats: bool, stalled: int = 0
+) -> Iterator[Load]:
     """Connect the load client, with some of its clients stalled."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         cut = len(server.paths) - stalled

@@ -62,6 +62,7 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
     from bond_server import local
     from bond_server.cli.serve import serve_bond
     from bond_server.delivery.transport import listening_socket
+    from bond_server.process import tune_for_serving
     from bond_server.settings import ServerSettings
     from tests.benchmarks.fanout.silent import SilentPipeline, a_catalog, a_spec
 
@@ -90,12 +91,11 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
         tokens = Tokens(settings.secret, here.clock)
 
         def say() -> None:
-            ready([
-                f"/ws/{streams[i % topics]}?token={tokens.issue(streams[i % topics]).text}&after=0-0"
-                for i in range(clients)
-            ])  # fmt: skip
+            theirs = [streams[i % topics] for i in range(clients)]
+            ready([f"/ws/{one}?token={tokens.issue(one).text}&after=0-0" for one in theirs])
 
         bound = listening_socket("127.0.0.1", port)
+        tune_for_serving()
         await serve_bond(here, settings, bound, log_level="error", ready=say)
         writing.cancel()
 
@@ -140,7 +140,7 @@ async def litestar(port: int, control: int, topics: int, clients: int) -> None:
         )
     )  # fmt: skip
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
         await asyncio.sleep(0.02)
     ready([f"/ws/{i % topics}" for i in range(clients)])
     await serving

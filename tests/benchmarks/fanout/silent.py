@@ -24,7 +24,7 @@ class MarketsConfig:
 class SilentPipeline:
     """Stands where the pipeline stands, and listens to nothing."""
 
-    def __init__(self, bound: Any, *, clock: Clock, **others: Any) -> None:  # noqa: ARG002
+    def __init__(self, bound: Any, *, clock: Clock, **others: Any) -> None:
         self.clock = clock
         self.started_ns = clock.now_ns()
         self.ears: dict[str, Any] = {}
