@@ -1,6 +1,6 @@
 """Serve a stream's clients together: framed once, joined once a turn, one write for each.
 
-    tail ──on_append──▶ Channel ──flush, once a turn──▶ the live clients, one write each
+    tail ──on_append──▶ Channel ──once a turn──▶ the live clients, one write each
                            ▲ settle                       │ a full line
                            └──────── Client.catch_up ◀────┘ a batch at a time, from the ring
 
@@ -145,29 +145,31 @@ class Channel:
             self._is_scheduled = True
             self.hub.schedule(self)
 
-    def flush(self) -> None:
-        """Send the live clients what is new, a batch a turn."""
+    def take_new(self, writes: list[tuple[Group, Any]]) -> None:
+        """Move on to what is new, a batch a turn; add to `writes` what is to be sent for it."""
         self._is_scheduled = False
         entries = _one_batch(self._tail.after(self.position, _ENTRIES_A_FLUSH))
-        if entries:
-            if self._groups and entries[0].prev > self.position:
-                self._scatter()  # the ring has moved on: each finds out for itself
-            else:
-                self.position = entries[-1].offset
-                self._send(entries)
-            if self.position < self._tail.top:
-                self._on_append()
-        for client in tuple(self._ahead) if self._ahead else ():
-            if client.cursor.position <= self.position:
-                self._ahead.discard(client)
-                client.catch_up()
+        if not entries:
+            return
+        if self._groups and entries[0].prev > self.position:
+            self._scatter()  # the ring has moved on: each finds out for itself
+        else:
+            self.position = entries[-1].offset
+            for (speech, form), group in self._groups.items():
+                self.counts.sent += len(entries) * len(group.clients)
+                writes.append((group, self.framed(speech, form, entries)))
+        if self.position < self._tail.top:
+            self._on_append()
+
+    def let_in(self) -> None:
+        """Take in those who stood ahead, where the live ones have come; see to the end."""
+        if self._ahead:
+            for client in tuple(self._ahead):
+                if client.cursor.position <= self.position:
+                    self._ahead.discard(client)
+                    client.catch_up()
         if self._tail.has_ended and self.position >= self._tail.top:
             self._end()
-
-    def _send(self, entries: Sequence[Entry]) -> None:
-        for (speech, form), group in list(self._groups.items()):
-            self.counts.sent += len(entries) * len(group.clients)
-            group.write(self.framed(speech, form, entries))
 
     def _scatter(self) -> None:
         for group in tuple(self._groups.values()):
@@ -235,11 +237,16 @@ class Hub:
 
     def _flush(self) -> None:
         channels, self._to_flush = self._to_flush, []
+        writes: list[tuple[Group, Any]] = []
         for channel in channels:
             try:
-                channel.flush()
+                channel.take_new(writes)
             except Exception:  # noqa: BLE001 -- a bug for one stream must not end it for all
-                _log.exception("sending stream %s failed", channel.stream.stream_id)
+                _log.exception("reading stream %s failed", channel.stream.stream_id)
+        for group, data in writes:  # nothing but writing: it is where the time goes
+            group.write(data)
+        for channel in channels:
+            channel.let_in()
 
     def is_full(self, client: Client) -> None:
         """Watch whether it stays so."""
