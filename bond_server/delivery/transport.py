@@ -33,6 +33,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from bond_core.errors import SetupError
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.line import CHUNKS, FRAMES, LINE, DirectLine
+from bond_server.delivery.slim import Gate, Inbox
 from bond_server.logs import log_config
 
 PING_EVERY_S = 15.0
@@ -54,11 +55,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     line: DirectLine | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue: Any = Inbox()
+        self.writable: Any = Gate(is_open=True)
+
     async def run_asgi(self) -> None:
         """Hand the application a way to the transport."""
         extensions: Any = self.scope.setdefault("extensions", {})
         extensions[LINE] = self._make_line
         await super().run_asgi()
+
+    def start_keepalive(self) -> None:
+        """Begin to ping; the handshake is over, and what it needed is let go."""
+        super().start_keepalive()
+        self.request = self.response = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
         """Tell the line, too."""

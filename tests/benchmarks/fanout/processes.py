@@ -142,13 +142,14 @@ class Load:
 
 @contextmanager
 def loading(
-    server: Server, program: Sequence[str], *, nats: bool, stalled: int = 0
+    server: Server, program: Sequence[str], *, nats: bool, stalled: int = 0, only: int | None = None
 ) -> Iterator[Load]:
-    """Connect the load client, with some of its clients stalled."""
+    """Connect the load client, with some of its clients stalled; or only a few clients."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-        cut = len(server.paths) - stalled
-        file.writelines(f"{path}\n" for path in server.paths[:cut])
-        file.writelines(f"!{path}\n" for path in server.paths[cut:])
+        paths = server.paths[:only]
+        cut = len(paths) - stalled
+        file.writelines(f"{path}\n" for path in paths[:cut])
+        file.writelines(f"!{path}\n" for path in paths[cut:])
         file.flush()
         numbers = [str(number) for number in (server.port, server.control, RECORD_BYTES)]
         process = subprocess.Popen(
