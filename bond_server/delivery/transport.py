@@ -47,6 +47,7 @@ _SESSIONS_END_WITHIN_S = 2.0
 _UNACKNOWLEDGED_MS = 30_000
 _NOT_SENT_BYTES = 16 * 1024
 _BACKLOG = 2048
+_PONGS_AT_ONCE = 20
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 
@@ -109,11 +110,22 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     def handle_ping(self) -> None:
-        """Answer, unless the peer doesn't read what it is sent: its answers would pile up."""
+        """Answer, but not all of many, and none to who doesn't read: answers would pile up."""
+        answers = self.conn.data_to_send()
         if self.writable.is_set():
-            super().handle_ping()
-        else:
-            self.conn.data_to_send()
+            self.transport.write(b"".join(answers[-_PONGS_AT_ONCE:]))
+
+    def send_receive_event_to_app(self) -> None:
+        """Refuse text that is none; a client's mistake is no error of ours to be logged."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_close(self, event: Any) -> None:
         """Answer a goodbye; a peer that doesn't read the answer is cut after a while."""

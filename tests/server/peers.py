@@ -30,25 +30,34 @@ class Peer:
             size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
         return first & 0x0F, await self.reader.readexactly(size)
 
-    async def record(self):
-        """Return the next record, over pings."""
+    async def text(self):
+        """Return the next text frame, over pings."""
         while True:
             opcode, payload = await self.frame()
             if opcode == TEXT:
-                return json.loads(payload)
+                return payload
             if opcode == CLOSE:
                 raise Closed(int.from_bytes(payload[:2], "big"), payload[2:].decode())
 
-    async def records_to_the_end(self):
-        """Return the records that still come, and the close code; 1006 where there was none."""
+    async def record(self):
+        """Return the next record."""
+        return json.loads(await self.text())
+
+    async def texts_to_the_end(self):
+        """Return the texts that still come, and the close code; 1006 where there was none."""
         got = []
         try:
             while True:
-                got.append(await self.record())
+                got.append(await self.text())
         except Closed as closed:
             return got, closed.code
         except (asyncio.IncompleteReadError, ConnectionError):
             return got, 1006
+
+    async def records_to_the_end(self):
+        """Return the records that still come, and the close code."""
+        texts, code = await self.texts_to_the_end()
+        return [json.loads(text) for text in texts], code
 
     def send(self, opcode, payload=b"", *, fin=True, rsv=0, masked=True):
         """Send a frame, a wrong one too."""
@@ -103,6 +112,45 @@ async def a_peer(address, path, *, receive_bytes=None, headers=""):
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+class Proxy:
+    """Forwards a connection until it is told to be silent: then it is half-open for both ends."""
+
+    def __init__(self, address):
+        self.address = address
+        self.goes = asyncio.Event()
+        self.goes.set()
+        self._tasks = []
+        self._writers = []
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.own = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *exc):
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _accept(self, reader, writer):
+        there, back = await asyncio.open_connection(*self.address.split(":"))
+        self._writers += [writer, back]
+        for a, b in ((reader, back), (there, writer)):
+            self._tasks.append(asyncio.create_task(self._forward(a, b)))
+
+    async def _forward(self, reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                await self.goes.wait()
+                writer.write(data)
+        await self.goes.wait()
+        writer.close()
 
 
 def ws_path(created, **query):
