@@ -8,6 +8,7 @@ import random
 from contextlib import suppress
 
 import httpx
+
 from bond_server.delivery import hub, transport
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.endings import RESTART
