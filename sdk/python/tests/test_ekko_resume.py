@@ -9,6 +9,7 @@ import pytest
 from ekko import (
     AuthenticationError,
     Backoff,
+    ServerError,
     StreamDeletedError,
     StreamRefusedError,
 )
