@@ -52,13 +52,13 @@ async def fetch_json(
     sent = checked_headers(route, headers)
     if route.is_guarded:
         sent["accept-encoding"] = "identity"  # what unpacks to gigabytes isn't asked for
+    client = httpx.AsyncClient(
+        timeout=httpx.Timeout(timeout_s, connect=timeout_s / len(_hosts(route))),
+        trust_env=not route.is_guarded,
+        verify=tls or True,
+    )
     try:
-        async with (
-            asyncio.timeout(timeout_s),
-            httpx.AsyncClient(
-                timeout=timeout_s, trust_env=not route.is_guarded, verify=tls or True
-            ) as client,
-        ):
+        async with asyncio.timeout(timeout_s), client:
             reply = await _first_answer(client, route, _with_query(route.target, params), sent)
             try:
                 if not reply.is_success:
@@ -80,21 +80,36 @@ async def _first_answer(
     """Return the answer of the first of the route's addresses that is there."""
     import httpx  # noqa: PLC0415
 
-    hosts: Sequence[str] = route.addresses[:3] or (route.host,)
+    connections: list[Any] = []
+
+    async def note(event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            connections.append(info["return_value"])
+
+    hosts = _hosts(route)
     for host in hosts:
         # The name stays in the Host header, in SNI and in what the certificate must show.
         request = client.build_request(
             "GET",
             httpx.URL(scheme=route.scheme, host=host, port=route.port, raw_path=target.encode()),
             headers={**headers, "Host": route.authority},
-            extensions={"sni_hostname": route.host},
+            extensions={"sni_hostname": route.host, "trace": note},
         )
         try:
             return await client.send(request, stream=True, follow_redirects=False)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             if host is hosts[-1]:
                 raise
+        except asyncio.CancelledError:
+            # Cancelled while it agrees on TLS, httpcore leaves a connection open for good.
+            for connection in connections:
+                await connection.aclose()
+            raise
     raise AssertionError("there is always one")
+
+
+def _hosts(route: Route) -> Sequence[str]:
+    return route.addresses[:3] or (route.host,)
 
 
 async def _body(reply: httpx.Response, route: Route) -> bytes:

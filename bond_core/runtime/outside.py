@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from bond_core.clock import Clock
+from bond_core.errors import Fatal
 from bond_core.plugin.context import WebSocket
 from bond_core.plugin.egress import Egress, Route
 from bond_core.runtime.http import fetch_json
@@ -36,10 +37,10 @@ class Outside:
         headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
     ) -> Any:  # fmt: skip
         """See Context."""
+        route = await self._route(url, "http", "https")
         return await fetch_json(
-            await self._route(url), params=params, headers=headers, timeout_s=timeout_s,
-            tls=self._egress.tls,
-        )  # fmt: skip
+            route, params=params, headers=headers, timeout_s=timeout_s, tls=self._egress.tls
+        )
 
     @asynccontextmanager
     async def ws(
@@ -47,7 +48,7 @@ class Outside:
         subprotocols: Sequence[str] = (), max_size: int = 1 << 20,
     ) -> AsyncIterator[WebSocket]:  # fmt: skip
         """See Context."""
-        route = await self._route(url)
+        route = await self._route(url, "ws", "wss")
         async with open_websocket(
             route, clock=self._clock, headers=headers, subprotocols=subprotocols,
             max_size=max_size, tls=self._egress.tls,
@@ -55,5 +56,8 @@ class Outside:
         ) as socket:  # fmt: skip
             yield socket
 
-    async def _route(self, url: str) -> Route:
-        return await self._egress.route(url, own=self._own, simulated_at=self._simulated_at)
+    async def _route(self, url: str, *schemes: str) -> Route:
+        route = await self._egress.route(url, own=self._own, simulated_at=self._simulated_at)
+        if route.scheme not in schemes:
+            raise Fatal(f"a URL that starts with {schemes[-1]}:// was expected for {route.host}")
+        return route
