@@ -127,12 +127,10 @@ class WebSocketConnector(ABC):
                 unreadable = 0
                 continue
             unreadable += 1
-            why = f"a message could not be read ({type(fault).__name__})"
-            ctx.reject(why)
+            what = type(fault).__name__
+            ctx.reject(f"a message could not be read ({what})")
             if unreadable == MAX_UNREADABLE:
-                raise Retryable(
-                    f"{unreadable} messages in a row could not be read, the last: {why}"
-                )
+                raise Retryable(f"{unreadable} messages in a row could not be read, last: {what}")
 
     def _take(
         self, frame: str | bytes, ctx: Context, unconfirmed: set[Subscription]
