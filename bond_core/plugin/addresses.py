@@ -88,8 +88,6 @@ def _inside_of(address: Address) -> tuple[IPv4Address, ...]:
         return (address.ipv4_mapped,)
     if address.sixtofour:
         return (address.sixtofour,)
-    if address.teredo:
-        return address.teredo
     whole = int(address)
     if address in _NAT64 or (whole >> 32) & _LOW_32 in (_ISATAP, _ISATAP_GLOBAL):
         return (IPv4Address(whole & _LOW_32),)
