@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -125,6 +127,37 @@ def test_leaving_the_loop_closes_the_connection(bond, kit):
         return bond.open_sockets, {t.get_name() for t in asyncio.all_tasks() if "ekko" in repr(t)}
 
     assert run_with(bond, use)[0] == 0
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "listen('BTC price', api_url=U, from_='now-60s')",
+        "EkkoClient(U).subscribe(S, from_='now-60s')",
+    ],
+)
+def test_a_program_may_end_with_the_break_out_of_its_loop(bond, kit, how):
+    """The shortest program there is leaves the server properly, and nothing on stderr."""
+    bond.records = [kit.a_record(1000 * n) for n in range(1, 100)]
+    program = """
+import asyncio, sys
+from ekko import EkkoClient, listen
+U, S = sys.argv[1:]
+async def main():
+    async for event in {how}:
+        print(event.id)
+        break
+asyncio.run(main())
+"""
+    with bond.running_in_a_thread():
+        done = subprocess.run(
+            [sys.executable, "-X", "dev", "-c", program.format(how=how), bond.url, bond.stream_id],
+            capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stdout) == (0, "1000-0\n")
+    assert "Traceback" not in done.stderr
+    assert "never retrieved" not in done.stderr
 
 
 def test_closing_a_listener_leaves_no_task(bond, kit):
