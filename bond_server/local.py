@@ -25,6 +25,7 @@ from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
@@ -109,14 +110,15 @@ class Bond:
         seed: Seeds jitter and simulated markets; None draws one.
         simulator_options: By a simulator's `package.module:Class`, what to hand it.
         max_streams: How many streams one project may have.
+        egress: Guards the URLs that specs bring; None lets them name any public host.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
         self, *, clock: Clock | None = None, catalog: Catalog | None = None,
         log: EventLog | None = None, defaults: Defaults | None = None,
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
-        max_streams: int = 5,
+        max_streams: int = 5, egress: Egress | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.catalog = catalog or Catalog.installed()
@@ -131,6 +133,7 @@ class Bond:
             clock=self.clock,
             chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
             simulators=self.simulators,
+            egress=egress,
         )
         self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
         self._streams: dict[str, Stream] = {}

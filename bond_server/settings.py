@@ -9,16 +9,18 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from bond_core.errors import Problem, SetupError
+from bond_core.plugin.egress import EgressPolicy
 from bond_core.runtime.binding import Defaults
 from bond_core.settings import Secret, SettingsError
 from bond_server.auth.secret import is_weak, keep_secret
+from bond_server.egress_settings import egress_policy
 
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
@@ -48,6 +50,7 @@ class ServerSettings:
         data_dir: Where it keeps what must outlive it.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
+        egress: What a URL may reach that stands in somebody's spec.
         warnings: What whoever starts the server should know, a sentence each.
     """
 
@@ -63,6 +66,7 @@ class ServerSettings:
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
+    egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     warnings: tuple[str, ...] = ()
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
@@ -103,6 +107,8 @@ def read_settings(
         "default_exchanges": read.words("BOND_DEFAULT_EXCHANGES"),
         "simulate": read.flag("BOND_SIMULATE"),
     }  # fmt: skip
+    values["egress"], odd = egress_policy(environ, is_loopback=is_loopback(host))
+    read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")
     read.finish()
@@ -216,6 +222,9 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._problems: list[Problem] = []
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        self._problems += problems
 
     def finish(self) -> None:
         if self._problems:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import attrs
 
 from bond_core.clock import Clock
+from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feed import Feed, Listener
@@ -50,12 +51,23 @@ class Origin:
 
 
 class Feeds:
-    """Keeps supervisors and hands out feeds. Use as an async context manager."""
+    """Keeps supervisors and hands out feeds. Use as an async context manager.
 
-    def __init__(self, *, clock: Clock, chance: random.Random, simulators: Simulators) -> None:
+    Args:
+        clock: The only clock.
+        chance: Draws the jitter of pauses.
+        simulators: Stand in where a source is to be simulated.
+        egress: Guards what connectors reach by URL; None is the plain policy.
+    """
+
+    def __init__(
+        self, *, clock: Clock, chance: random.Random, simulators: Simulators,
+        egress: Egress | None = None,
+    ) -> None:  # fmt: skip
         self._clock = clock
         self._chance = chance
         self._simulators = simulators
+        self._egress = egress or Egress()
         self._supervisors: dict[Origin, Supervisor] = {}
         self._tasks: dict[Origin, asyncio.Task[None]] = {}
         self._closing: dict[Origin, asyncio.Task[None]] = {}
@@ -91,7 +103,7 @@ class Feeds:
         if supervisor is None:
             supervisor = self._supervisors[origin] = Supervisor(
                 origin.spec, origin.config, name=origin.name, clock=self._clock,
-                chance=self._chance, simulated_at=simulated_at,
+                chance=self._chance, simulated_at=simulated_at, egress=self._egress,
             )  # fmt: skip
         lingering = self._closing.pop(origin, None)
         if lingering is not None:  # somebody is back; who leaves next gets the full time again

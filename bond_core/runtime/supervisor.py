@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -20,11 +20,12 @@ from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
 from bond_core.plugin.catalog import load_class
 from bond_core.plugin.context import Subscription
+from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.contained import cause_of, contained
 from bond_core.runtime.feed import Feed
-from bond_core.runtime.http import fetch_json
+from bond_core.runtime.outside import Outside
 from bond_core.runtime.pulse import Pulse
 from bond_core.runtime.wanted import Wanted
 
@@ -49,6 +50,7 @@ class Supervisor:
         config: Its settings; with the spec's name what makes it shared.
         name: For people: `ccxt binance`.
         simulated_at: Base URL of a simulator, or None for the real system.
+        egress: The guard of what it reaches by URL.
 
     Attributes:
         unasked: Events of symbols that nobody listens to (any more), dropped here.
@@ -57,6 +59,7 @@ class Supervisor:
     def __init__(
         self, spec: ConnectorSpec, config: Any, *, name: str, clock: Clock,
         chance: random.Random, simulated_at: str | None, backoff: Backoff | None = None,
+        egress: Egress | None = None,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.name = name
@@ -75,6 +78,10 @@ class Supervisor:
         self._run_since_ns = 0  # monotonic
         self._stalled = asyncio.Event()
         self._connector: Any = None
+        outside = Outside(
+            egress or Egress(), own=spec.hosts, simulated_at=simulated_at, clock=clock
+        )
+        self.get_json, self.ws = outside.get_json, outside.ws  # see Context
 
     # What feeds.py does with it
 
@@ -256,6 +263,13 @@ class Supervisor:
         for feed in self._feeds_of(channel, symbol):
             feed.turn("failed", self.clock.now_ns(), reason)
 
+    def reject(self, why: str, *, n: int = 1) -> None:
+        """See Context."""
+        # A stream hears several feeds with one ear; which of them it was, nobody knows.
+        ears = dict.fromkeys(ear for feed in self.feeds.values() for ear in feed.listeners)
+        for ear in ears:
+            ear.on_rejected("", n, why)
+
     def gap(
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
     ) -> None:
@@ -268,13 +282,6 @@ class Supervisor:
         """See Context."""
         feed = self.feeds.get(Subscription(channel, symbol))
         return feed.last_id if feed else None
-
-    async def get_json(
-        self, url: str, *, params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
-    ) -> Any:  # fmt: skip
-        """See Context."""
-        return await fetch_json(url, params=params, headers=headers, timeout_s=timeout_s)
 
     def _feeds_of(self, channel: str, symbol: str | None) -> list[Feed]:
         return [

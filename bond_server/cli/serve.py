@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from bond_core.log.event_log import Retention
+from bond_core.plugin.egress import Egress
 from bond_server.app import create_app
 from bond_server.cli import render_error
 from bond_server.delivery.drain import Drain
@@ -74,6 +75,7 @@ def a_bond(settings: ServerSettings) -> Bond:
         defaults=settings.defaults(),
         retention=Retention(seconds=settings.ring_seconds),
         max_streams=settings.max_streams,
+        egress=Egress(settings.egress),
     )
 
 
