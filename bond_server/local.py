@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from typing import Any, Self
 
 import attrs
@@ -35,6 +36,9 @@ from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
 from bond_server.stream_state import state_of, status_of_sources, stream_metrics
+from bond_server.telemetry.context import STREAM_ID
+from bond_server.telemetry.ledger import Ledger
+from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
 
 __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
@@ -106,18 +110,22 @@ class Bond:
         seed: Seeds jitter and simulated markets; None draws one.
         simulator_options: By a simulator's `package.module:Class`, what to hand it.
         max_streams: How many streams one project may have.
+        tracing: Where spans go; nowhere, unless said.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- by keyword, each with a default
         self, *, clock: Clock | None = None, catalog: Catalog | None = None,
         log: EventLog | None = None, defaults: Defaults | None = None,
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
-        max_streams: int = 5,
+        max_streams: int = 5, tracing: Tracing = NO_TRACING,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.catalog = catalog or Catalog.installed()
+        self.tracing = tracing
         self.log: EventLog = log or MemoryLog()
+        if tracing is not NO_TRACING:
+            self.log = TracedLog(self.log, tracing)
         self.defaults = defaults or Defaults()
         self.retention = retention or Retention()
         self.max_streams = max_streams
@@ -131,6 +139,8 @@ class Bond:
         )
         self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
         self._streams: dict[str, Stream] = {}
+        self._leaving: set[Stream] = set()
+        self._gone = Ledger()
         self._creating = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
@@ -157,7 +167,8 @@ class Bond:
         Raises:
             RequestError: It makes no sense; SetupError: it can't be had here.
         """
-        return compile_request(request, self.catalog, self.vocabulary, self.defaults)
+        with self.tracing.span("compile"):
+            return compile_request(request, self.catalog, self.vocabulary, self.defaults)
 
     async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[Stream, bool]:
         """Start it, or find it running; return it and whether it is new.
@@ -166,6 +177,12 @@ class Bond:
             LimitError: The project has all the streams it may have.
         """
         stream_id = derive_stream_id(project, compiled.spec)
+        with self.tracing.span("create", **{"bond.stream_id": stream_id}):
+            return await self._create(stream_id, compiled, project)
+
+    async def _create(
+        self, stream_id: str, compiled: Compiled, project: str
+    ) -> tuple[Stream, bool]:
         async with self._creating:  # counting and adding is one step
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
@@ -192,12 +209,24 @@ class Bond:
         """Return a project's streams, the oldest first."""
         return [s for s in self._streams.values() if s.project == project]
 
+    def all_streams(self) -> list[Stream]:
+        """Return everybody's streams: for sums over them, which name none."""
+        return list(self._streams.values())
+
+    def ledger(self) -> Ledger:
+        """Return what all streams did since the start, those that are gone included."""
+        still_here = (*self._streams.values(), *self._leaving)
+        return self._gone.with_those(stream.pipeline for stream in still_here)
+
     async def delete(self, stream_id: str) -> bool:
         """Stop it and forget its records; whether there was one."""
         stream = self._streams.pop(stream_id, None)
         if stream is None:
             return False
+        self._leaving.add(stream)
         await self._stop(stream)
+        self._leaving.remove(stream)
+        self._gone.add(stream.pipeline)
         await self.log.delete(stream_id)
         return True
 
@@ -230,11 +259,15 @@ class Bond:
         stream = Stream(stream_id, project, compiled, pipeline, tail)
         await pipeline.start()
         self._streams[stream_id] = stream
-        stream.task = self._tasks.create_task(self._run(stream), name=f"stream {stream_id}")
+        # It outlives the request that asked for it, whose ids must not stand in its logs.
+        stream.task = self._tasks.create_task(
+            self._run(stream), name=f"stream {stream_id}", context=Context()
+        )
         return stream
 
     async def _run(self, stream: Stream) -> None:
         """Run a stream's parts; a bug in one fails this stream and no other."""
+        STREAM_ID.set(stream.stream_id)
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")

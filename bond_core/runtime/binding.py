@@ -189,6 +189,7 @@ def _source(
             config=_config(source, connector, venue, f"/spec/sources/{group[0]}"),
             name=f"{connector.name} {venue}".strip(),
             simulated=simulated,
+            venue=venue,
         ),
         channel=channel,
         asks=asks,

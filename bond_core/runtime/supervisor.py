@@ -51,6 +51,8 @@ class Supervisor:
         simulated_at: Base URL of a simulator, or None for the real system.
 
     Attributes:
+        reconnects: How often it was started anew after it had broken off or stalled.
+        stales: How often a feed of it was called stale.
         unasked: Events of symbols that nobody listens to (any more), dropped here.
     """
 
@@ -66,6 +68,8 @@ class Supervisor:
         self.wanted = Wanted()
         self.feeds: dict[Subscription, Feed] = {}
         self.attempts = 0
+        self.reconnects = 0
+        self.stales = 0
         self.unasked = 0
         self.is_over = False
         self._config = config
@@ -126,6 +130,7 @@ class Supervisor:
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
                 await self.clock.sleep(pause_s)
+                self.reconnects += 1
             else:
                 self._turn_all("failed", "the source is at its end")
                 return
@@ -199,6 +204,7 @@ class Supervisor:
                 if feed.status in ("live", "starting"):
                     reason = f"nothing new on {channel} for {silent_s:.1f} s"
                     self._pulses[channel].is_stale = True
+                    self.stales += 1
                     feed.turn("stale", self.clock.now_ns(), reason)
                 self._stalled.set()
 

@@ -71,6 +71,7 @@ async def run_session(
     outlet: Outlet,
     cursor: Cursor,
     *others: Awaitable[Ending],
+    stream: Stream,
     how_it_ended: Callable[[], Ending],
     counters: Delivered,
     slow: Literal["disconnect", "conflate"] = "disconnect",
@@ -82,6 +83,7 @@ async def run_session(
         outlet: Its connection.
         cursor: Its place in the stream.
         others: What else may end the session.
+        stream: The stream, where it is noted how long the way to its clients takes.
         how_it_ended: Says why the stream ended, once it has.
         counters: Where to count what is sent and left out.
         slow: What happens to a client that can't keep up: it is cut off, to resume; or it
@@ -90,7 +92,14 @@ async def run_session(
     """
     return await first_ending(
         outlet.listen(),
-        _deliver(outlet, cursor, how_it_ended, counters, live_from if slow == "conflate" else None),
+        _deliver(
+            outlet,
+            cursor,
+            stream,
+            how_it_ended,
+            counters,
+            live_from if slow == "conflate" else None,
+        ),
         *others,
     )
 
@@ -122,10 +131,12 @@ async def expiry(clock: Clock, end_s: int) -> Ending:
 async def _deliver(
     outlet: Outlet,
     cursor: Cursor,
+    stream: Stream,
     how_it_ended: Callable[[], Ending],
     counters: Delivered,
     conflate_from: Offset | None,
 ) -> Ending:
+    clock, stages = stream.pipeline.clock, stream.pipeline.stages
     while True:
         try:
             batch = await cursor.next()
@@ -144,11 +155,13 @@ async def _deliver(
                 for entry in entries:
                     await outlet.send(entry)
                     counters.sent += 1
+                    counters.sent_bytes += len(entry.data)
                     deadline.reschedule(asyncio.get_running_loop().time() + SEND_WITHIN_S)
         except TimeoutError:
             return SLOW
         except ConnectionError:
             return GONE
+        stages.wrote(entries[-1].offset.ms, clock.monotonic_ns())
 
 
 def _newest_window(batch: Batch) -> Sequence[Entry]:

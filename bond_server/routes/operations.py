@@ -51,6 +51,7 @@ class ProblemDocument:
 _SAYS = {
     400: "The body is not JSON",
     401: "The token does not open the stream",
+    403: "Whoever asks may not",
     404: "There is no such stream",
     413: "The body is larger than 64 KiB",
     422: "It makes no sense, or can't be had here; `fix` is a complete input that works",

@@ -94,7 +94,7 @@ class Listening:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
         client = EventClient(send, receive)
-        with self.drain.session(), self.counters.client(self.stream) as counts:
+        with self.drain.session(), self.counters.client(self.stream, "sse") as counts:
             try:
                 ending = await self._run(client, counts)
             except Exception:  # noqa: BLE001 -- whatever it is, the client is told
@@ -115,6 +115,7 @@ class Listening:
                 expiry(clock, self.end_s),
                 self.drain.ending(),
                 client.heartbeat(clock),
+                stream=self.stream,
                 how_it_ended=self._how_it_ended,
                 counters=counts,
                 live_from=self.start.top,

@@ -90,12 +90,13 @@ async def _serve(
     cursor = bond.cursor(stream_id, start.after)
     try:
         await socket.accept(headers=start.headers())
-        with counters.client(stream) as counts:
+        with counters.client(stream, "websocket") as counts:
             ending = await run_session(
                 Socket(socket, bond.clock),
                 cursor,
                 expiry(bond.clock, end_s),
                 drain.ending(),
+                stream=stream,
                 how_it_ended=lambda: ending_of(stream),
                 counters=counts,
                 slow="conflate" if slow == "conflate" else "disconnect",

@@ -27,6 +27,7 @@ from bond_core.log.offset import Offset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, load_plugins
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.stages import Stages
 from bond_core.settings import Secret
 from bond_server import local
 from bond_server.cli.serve import serve_bond
@@ -76,8 +77,10 @@ class SilentPipeline:
         self.started_ns = clock.now_ns()
         self.ears: dict[str, Any] = {}
         self.failure: str | None = None
+        self.bound = bound
         self.events_in = 0
-        self.lags_ms: list[float] = []
+        self.windows_closed = 0
+        self.stages = Stages()
         self.engine = SimpleNamespace(totals={})
         self.publisher = SimpleNamespace(published=0)
 
