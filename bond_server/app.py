@@ -23,6 +23,7 @@ from bond_server.local import Bond
 from bond_server.logs import install_redaction
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
 from bond_server.routes import catalog, explain, health, metrics, sse, streams, websocket
+from bond_server.routes.options import options_handlers
 from bond_server.settings import ServerSettings
 from bond_server.telemetry.collector import BondCollector
 from bond_server.telemetry.requests import Observed, Requests
@@ -72,7 +73,7 @@ def create_app(
     registry.register(BondCollector(bond, counters, requests, loop_lag or Latency()))
     ProcessCollector(registry=registry)
     app = Litestar(
-        route_handlers=HANDLERS,
+        route_handlers=(*options_handlers(HANDLERS), *HANDLERS),
         dependencies={
             "project": Provide(project, sync_to_thread=False),
             "bond": _always(bond),
