@@ -148,6 +148,7 @@ def _of_ledger(ledger: Ledger) -> Iterator[Metric]:
         if fate in DROPPED:
             dropped.add_metric((*_labels(kind), _REASONS[fate]), count)
     yield dropped
+    yield _by_source("bond_gaps", "Holes noticed in what sources sent", ledger.events, "gaps")
     yield CounterMetricFamily("bond_windows_closed", "Windows closed", value=ledger.windows)
     yield CounterMetricFamily("bond_records", "Records published", value=ledger.records)
     stages = HistogramMetricFamily(

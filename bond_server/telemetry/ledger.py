@@ -26,7 +26,8 @@ class Ledger:
 
     Attributes:
         events: Events by where they came from, and by what became of them: `events` for all
-            of them, and those of `DROPPED`. Streams that share a source count it each.
+            of them, and those of `DROPPED`; and `gaps`, holes that were noticed. Streams that
+            share a source count it each.
         windows: Windows closed.
         records: Records published.
         stages: How long the way took.
@@ -46,7 +47,7 @@ class Ledger:
                 continue
             kind = source.origin.kind
             self.events[kind, "events"] += totals.events
-            for fate in DROPPED:
+            for fate in (*DROPPED, "gaps"):
                 self.events[kind, fate] += getattr(totals, fate)
         self.windows += pipeline.windows_closed
         self.records += pipeline.publisher.published
