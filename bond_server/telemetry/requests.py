@@ -49,17 +49,19 @@ class Observed:
         headers = {key.decode("latin-1"): v.decode("latin-1") for key, v in scope["headers"]}
         request_id = request_id_from(headers.get(HEADER.lower()))
         ids = REQUEST_ID.set(request_id), STREAM_ID.set(_stream_id(scope["path"]))
-        method = scope.get("method", "")
-        method = method if method in _METHODS else "other"
-        said = {"url.scheme": scope["scheme"]}
-        if scope["type"] == "http":
-            said["http.request.method"] = method
+        kind, said = "websocket", {"url.scheme": scope["scheme"]}
+        is_http = scope["type"] == "http"
+        if is_http:
+            kind = scope["method"] if scope["method"] in _METHODS else "other"
+            said["http.request.method"] = kind
         try:
-            with self._tracing.request(method or "websocket", headers, said) as span:
-                if scope["type"] == "http":
-                    send = self._answering(scope, send, request_id, method, span)
-                await self._app(scope, receive, send)
-                _name(span, scope, method or "websocket")
+            with self._tracing.request(kind, headers, said) as span:
+                if is_http:
+                    send = self._answering(scope, send, request_id, kind, span)
+                try:
+                    await self._app(scope, receive, send)
+                finally:
+                    _name(span, scope, kind)
         finally:
             REQUEST_ID.reset(ids[0])
             STREAM_ID.reset(ids[1])
@@ -87,10 +89,11 @@ class Observed:
         return sending
 
 
-def _name(span: Span, scope: Any, method: str) -> None:
+def _name(span: Span, scope: Any, kind: str) -> None:
+    """Name a span after its route, which is known once it was found."""
     route = scope.get("path_template") or NO_ROUTE
     span.set("http.route", route)
-    span.set("name", f"{method} {route}")
+    span.rename(f"{kind} {route}")
 
 
 def _stream_id(path: str) -> str | None:

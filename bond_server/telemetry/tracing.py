@@ -9,6 +9,7 @@ A span never carries a query, a header, a body or a token.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -23,6 +24,10 @@ class Span(Protocol):
 
     def set(self, name: str, value: str | int) -> None:
         """Say something of it."""
+        ...
+
+    def rename(self, name: str) -> None:
+        """Call it otherwise."""
         ...
 
 
@@ -48,6 +53,9 @@ class NoTracing:
     """Does nothing, at the price of two calls."""
 
     def set(self, name: str, value: str | int) -> None:
+        """See Span."""
+
+    def rename(self, name: str) -> None:
         """See Span."""
 
     def span(self, name: str, **said: str | int) -> AbstractContextManager[Span]:
@@ -119,10 +127,10 @@ class _OpenSpan:
         self._span = span
 
     def set(self, name: str, value: str | int) -> None:
-        if name == "name":
-            self._span.update_name(value)
-        else:
-            self._span.set_attribute(name, value)
+        self._span.set_attribute(name, value)
+
+    def rename(self, name: str) -> None:
+        self._span.update_name(name)
 
 
 class TracedLog:
@@ -176,7 +184,7 @@ def tracing_from(environ: Mapping[str, str]) -> Tracing:
             fix="OTEL_TRACES_EXPORTER=otlp",
         )
     try:
-        return OpenTelemetry(_provider(exporter or "otlp"))
+        return OpenTelemetry(_provider(exporter or "otlp", environ))
     except ImportError as error:
         raise SetupError(
             "Traces are asked for, but OpenTelemetry is not installed",
@@ -184,15 +192,18 @@ def tracing_from(environ: Mapping[str, str]) -> Tracing:
         ) from error
 
 
-def _provider(exporter: str) -> Any:
+def _provider(exporter: str, environ: Mapping[str, str]) -> Any:
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace import export as exports  # noqa: PLC0415
 
-    # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
-    provider = TracerProvider(resource=Resource({"service.name": "bond"}).merge(Resource.create()))
+    named = "OTEL_SERVICE_NAME" in environ or "service.name" in environ.get(
+        "OTEL_RESOURCE_ATTRIBUTES", ""
+    )
+    provider = TracerProvider(resource=Resource.create({} if named else {"service.name": "bond"}))
     if exporter == "console":
-        provider.add_span_processor(exports.BatchSpanProcessor(exports.ConsoleSpanExporter()))
+        console = exports.ConsoleSpanExporter(out=sys.stderr)
+        provider.add_span_processor(exports.BatchSpanProcessor(console))
     else:
         from opentelemetry.exporter.otlp.proto.http import trace_exporter  # noqa: PLC0415
 

@@ -33,6 +33,7 @@ from bond_server import local
 from bond_server.cli.serve import serve_bond
 from bond_server.delivery.transport import listening_socket
 from bond_server.settings import ServerSettings
+from bond_server.telemetry.tracing import NO_TRACING, Tracing
 
 SECRET = "0123456789abcdef" * 4
 SPEC = {
@@ -164,6 +165,7 @@ async def serving(
     clock: Clock | None = None,
     retention: Retention | None = None,
     max_streams: int = 5,
+    tracing: Tracing = NO_TRACING,
     **changes: Any,
 ) -> AsyncIterator[Server]:
     """Run a server for as long as the context lasts."""
@@ -171,7 +173,7 @@ async def serving(
     settings = some_settings(max_streams=max_streams, **changes)
     bond = local.Bond(
         clock=clock or SystemClock(), catalog=a_catalog(), max_streams=max_streams,
-        retention=retention,
+        retention=retention, tracing=tracing,
     )  # fmt: skip
     async with bond:
         bound = listening_socket("127.0.0.1", 0)
