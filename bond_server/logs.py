@@ -3,8 +3,7 @@
 uvicorn logs every WebSocket's whole address on `uvicorn.error`, token included, whether
 access is logged or not; at DEBUG `websockets` logs every header. So whatever is logged goes
 through `Redact`, on the loggers and again on the handlers, since a logger's filter does
-not see what comes from the loggers below it. The formatters look once more at the whole: a
-token may only show where a message and its arguments come together.
+not see what comes from the loggers below it. The formatters look once more, at the whole line.
 
 A line of JSON is an object: `ts level logger message`, `request_id` and `stream_id` where they
 are known, `error` with the traceback, and whatever the code said with `extra`.
@@ -43,15 +42,18 @@ class Redact(logging.Filter):
     """Takes tokens out of a record: its message, its arguments, its traceback."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; let every record pass."""
-        if isinstance(record.msg, str):
-            record.msg = redact(record.msg)
-        else:
-            record.msg = _redact_value(record.msg)
-        if isinstance(record.args, tuple):
-            record.args = tuple(_redact_value(value) for value in record.args)
-        elif record.args:
-            record.args = {key: _redact_value(value) for key, value in record.args.items()}
+        """Change the record in place; let every record pass.
+
+        The whole message is looked at, since a token may only show where it and its arguments
+        come together. Records without one stay as they are, for formatters that take arguments.
+        """
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 -- a wrong format is shown, and stops nobody
+            message, record.msg, record.args = "", f"{record.msg} {record.args}", ()
+        hidden = redact(message or str(record.msg))
+        if hidden != message:
+            record.msg, record.args = hidden, ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
@@ -150,12 +152,3 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, (bool, int)):
         return value
     return redact(str(value))
-
-
-def _redact_value(value: object) -> object:
-    """Keep what shows no token as it is, so that `%d` still gets its number."""
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    text = str(value)
-    hidden = redact(text)
-    return value if hidden == text else hidden

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
+from collections import deque
 
 from bond_core.clock import NS
 
@@ -19,7 +19,7 @@ BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 """Upper bounds of a histogram's buckets, in seconds; one more bucket has no bound."""
 
 _BOUNDS_NS = tuple(round(bound * NS) for bound in BOUNDS_S)
-_SAMPLES = 1024
+_SAMPLES = 512
 _MARKS = 64
 
 
@@ -31,28 +31,23 @@ class Latency:
         sum_ns: Of all delays; one below zero, as of a venue whose clock is ahead, adds none.
     """
 
-    __slots__ = ("_at", "_samples", "counts", "sum_ns")
+    __slots__ = ("_samples", "counts", "sum_ns")
 
     def __init__(self) -> None:
         self.counts = [0] * (len(_BOUNDS_NS) + 1)
         self.sum_ns = 0
-        self._samples = array("q")
-        self._at = 0
+        self._samples: deque[int] = deque(maxlen=_SAMPLES)
 
     def saw(self, ns: int) -> None:
         """Count a delay."""
         self.counts[bisect_left(_BOUNDS_NS, ns)] += 1
         if ns > 0:
             self.sum_ns += ns
-        if len(self._samples) < _SAMPLES:
-            self._samples.append(ns)
-        else:
-            self._samples[self._at] = ns
-            self._at = (self._at + 1) % _SAMPLES
+        self._samples.append(ns)
 
     @property
     def samples(self) -> int:
-        """How many delays the quantiles are made of: the newest, 1024 at most."""
+        """How many delays the quantiles are made of: the newest, 512 at most."""
         return len(self._samples)
 
     def quantiles_ms(self, *quantiles: float) -> list[float | None]:
