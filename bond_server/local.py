@@ -18,7 +18,7 @@ from typing import Any, Self
 import attrs
 import msgspec
 
-from bond_core.clock import Clock, SystemClock
+from bond_core.clock import NS, Clock, SystemClock
 from bond_core.errors import LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
 from bond_core.log.event_log import EventLog, Retention
@@ -27,7 +27,7 @@ from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import Defaults
-from bond_core.runtime.cause import first_cause
+from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
@@ -79,10 +79,13 @@ class Stream:
 
     def state(self) -> str:
         """`starting`, `running`, `complete` or `failed`."""
-        return "complete" if self.is_complete else state_of(self.pipeline)
+        state = state_of(self.pipeline)
+        return "complete" if self.is_complete and state != "failed" else state
 
-    def asked_again(self, options: StreamOptions) -> None:
+    def asked_again(self, options: StreamOptions, now_ns: int) -> None:
         """Stay, and stay as long, as the most lasting of its requests says."""
+        if self.idle_since_ns is not None:  # who asked has yet to come
+            self.idle_since_ns = now_ns
         self.is_ephemeral = self.is_ephemeral and options.ephemeral
         if self.ends_ns is None or options.duration_ms is None:
             self.ends_ns = None
@@ -141,7 +144,7 @@ class Bond:
         self._streams: dict[str, Stream] = {}
         self._leaving: set[Stream] = set()
         self._gone = Ledger()
-        self._creating = asyncio.Lock()
+        self._changing = asyncio.Lock()  # one stream at a time begins or ends
         self._tasks = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
         self._logger = logging.getLogger("bond.local")
@@ -183,13 +186,13 @@ class Bond:
     async def _create(
         self, stream_id: str, compiled: Compiled, project: str
     ) -> tuple[Stream, bool]:
-        async with self._creating:  # counting and adding is one step
+        async with self._changing:  # counting and adding is one step
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
-                found.asked_again(compiled.options)
+                found.asked_again(compiled.options, self.clock.now_ns())
                 return found, False
             if found is not None:
-                await self.delete(stream_id)
+                await self._delete(found)
             used = len(self.streams(project))
             if used >= self.max_streams:
                 raise LimitError(
@@ -220,15 +223,25 @@ class Bond:
 
     async def delete(self, stream_id: str) -> bool:
         """Stop it and forget its records; whether there was one."""
-        stream = self._streams.pop(stream_id, None)
-        if stream is None:
-            return False
-        self._leaving.add(stream)
-        await self._stop(stream)
-        self._leaving.remove(stream)
-        self._gone.add(stream.pipeline)
-        await self.log.delete(stream_id)
-        return True
+        async with self._changing:
+            stream = self._streams.get(stream_id)
+            if stream is not None:
+                await self._delete(stream)
+            return stream is not None
+
+    async def complete(self, stream: Stream) -> None:
+        """Bring a stream to its end: what is open is published, as partial, and no more."""
+        async with self._changing:
+            if stream.is_complete or self.find(stream.stream_id) is not stream:
+                return
+            stream.is_complete = True
+            await self._stop_task(stream)
+            try:
+                await stream.pipeline.flush()
+                await stream.tail.load()
+            except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
+                self._failed(stream, error)
+            stream.tail.end()
 
     def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
         """Stand somewhere in a stream's log: after an offset, or (None) at its top.
@@ -272,11 +285,24 @@ class Bond:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
                 parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
-        except (Exception, BaseExceptionGroup) as error:
-            cause = first_cause(error)
-            stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
-            self._logger.exception("stream %s stopped by a bug", stream.stream_id)
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- as in `complete`
+            self._failed(stream, error)
             stream.tail.end()  # nothing more will come: no reader may wait for it
+
+    def _failed(self, stream: Stream, error: BaseException) -> None:
+        cause = cause_of(error)
+        stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
+        self._logger.error("stream %s stopped by a bug", stream.stream_id, exc_info=error)
+
+    async def _delete(self, stream: Stream) -> None:
+        del self._streams[stream.stream_id]
+        self._leaving.add(stream)
+        try:
+            await self._stop(stream)
+        finally:  # from one sum into the other in one step: it must not be missing from both
+            self._leaving.remove(stream)
+            self._gone.add(stream.pipeline)
+        await self.log.delete(stream.stream_id)
 
     async def _stop(self, stream: Stream) -> None:
         await self._stop_task(stream)
@@ -287,28 +313,26 @@ class Bond:
             stream.task.cancel()
             await asyncio.gather(stream.task, return_exceptions=True)
 
-    async def complete(self, stream: Stream) -> None:
-        """Bring a stream to its end: what is open is published, as partial, and no more."""
-        if stream.is_complete:
-            return
-        stream.is_complete = True
-        await self._stop_task(stream)
-        await stream.pipeline.flush()
-        await stream.tail.load()
-        stream.tail.end()
-
     async def _reap(self) -> None:
         """End streams whose time is over, and those that nobody keeps and nobody reads."""
         while True:
             await self.clock.sleep(1.0)
-            now_ns = self.clock.now_ns()
             for stream in tuple(self._streams.values()):
-                if stream.ends_ns is not None and now_ns >= stream.ends_ns:
-                    await self.complete(stream)
-                idle_ns = now_ns - (stream.idle_since_ns or now_ns)
-                goes = stream.is_ephemeral or stream.is_complete
-                if goes and idle_ns >= EPHEMERAL_S * 1e9:
-                    await self.delete(stream.stream_id)
+                try:
+                    await self._reap_if_over(stream)
+                except Exception:
+                    self._logger.exception("stream %s can't be ended", stream.stream_id)
+
+    async def _reap_if_over(self, stream: Stream) -> None:
+        if stream.ends_ns is not None and self.clock.now_ns() >= stream.ends_ns:
+            await self.complete(stream)
+        async with self._changing:  # as long as we look, nobody asks for it again
+            is_left = stream.idle_since_ns is not None and (
+                self.clock.now_ns() - stream.idle_since_ns >= EPHEMERAL_S * NS
+            )
+            goes = stream.is_ephemeral or stream.is_complete
+            if goes and is_left and self.find(stream.stream_id) is stream:
+                await self._delete(stream)
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ import attrs
 from bond_core.clock import Clock
 from bond_core.model.record import Status
 from bond_core.plugin.specs import ConnectorSpec
-from bond_core.runtime.cause import first_cause
+from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feed import Feed, Listener
 from bond_core.runtime.simulators import Simulators
 from bond_core.runtime.supervisor import Supervisor
@@ -184,6 +184,6 @@ async def _guarded(supervisor: Supervisor) -> None:
     except Exception as error:
         supervisor.log.exception("%s: bug in the supervisor", supervisor.name)
         supervisor.is_over = True
-        cause = first_cause(error)
+        cause = cause_of(error)
         for feed in tuple(supervisor.feeds.values()):
             feed.turn("failed", supervisor.clock.now_ns(), f"{type(cause).__name__}: {cause}")

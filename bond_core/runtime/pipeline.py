@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -31,6 +31,12 @@ from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 TICK_NS = NS // 20
 """The grid on which the engine sees the clock: 50 ms."""
+
+STOOD_STILL_NS = NS // 4
+"""A tick that comes so late says that the process didn't get to run."""
+
+CATCH_UP_S = 0.5
+"""How long, after it stood still, it reads what waited before the clock counts again."""
 
 
 class Pipeline:
@@ -62,6 +68,7 @@ class Pipeline:
         self._failover = Failover(bound, self)
         self._closed = asyncio.Event()
         self._changed = asyncio.Event()
+        self._bug: Exception | None = None
         self._log = logging.getLogger("bond.stream")
 
     async def start(self) -> None:
@@ -79,7 +86,11 @@ class Pipeline:
             raise
 
     async def run(self) -> None:
-        """Run until cancelled, then let go of all feeds. Call after `start`."""
+        """Run until cancelled, then let go of all feeds. Call after `start`.
+
+        Raises:
+            ExceptionGroup: Of a bug in the windows, or because somebody else writes the stream.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tick(), name=f"tick {self.stream_id}")
@@ -130,9 +141,11 @@ class Pipeline:
         self._closed.set()
 
     def fail(self, error: Exception) -> None:
-        """Note that the engine broke. That is a bug; the stream says so rather than go quiet."""
-        self.failure = f"{type(error).__name__}: {error}"
-        self._log.error("stream %s: bug in the window engine", self.stream_id, exc_info=error)
+        """End the stream: its engine broke, so what it would say from here on may be wrong."""
+        if self._bug is None:
+            self._bug = error
+            self.failure = f"{type(error).__name__}: {error}"
+            self.wake()
 
     def changed(self, source: BoundSource) -> None:
         """A source's state changed: see whether another must stand in, or need no longer."""
@@ -143,7 +156,10 @@ class Pipeline:
         while True:
             grid_ns = (self.clock.now_ns() // TICK_NS + 1) * TICK_NS
             await self.clock.sleep_until(grid_ns)
-            # After a stall of the event loop one tick is enough: the newest on the grid.
+            if self.clock.now_ns() - grid_ns > STOOD_STILL_NS:
+                # What waits in the sockets is no silence: it must not come out late.
+                await self.clock.sleep(CATCH_UP_S)
+            # One tick is enough however many were missed: the newest on the grid.
             self.engine.on_tick(self.clock.now_ns() // TICK_NS * TICK_NS)
             self._closed.set()
 
@@ -151,6 +167,8 @@ class Pipeline:
         while True:
             await self._closed.wait()
             self._closed.clear()
+            if self._bug is not None:
+                raise self._bug
             windows = self.engine.take()
             if windows:
                 self._note_closed(windows)
@@ -187,13 +205,18 @@ class Pipeline:
 
 
 class SourceEar:
-    """What one source tells one stream, handed to the engine under the source's name."""
+    """What one source tells one stream, handed to the engine under the source's name.
+
+    It is a Listener, and so never raises: a bug in this stream's engine ends this stream, and
+    neither the connector nor others who hear the same feed.
+    """
 
     def __init__(self, source: BoundSource, pipeline: Pipeline) -> None:
         self.source = source
         self.feeds: dict[str, Feed] = {}
         self.status: dict[str, tuple[Status, str | None]] = {}
         self._name = source.plan.name
+        self._since_ns = pipeline.clock.now_ns()
         self._pipeline = pipeline
         self._engine = pipeline.engine
 
@@ -203,39 +226,45 @@ class SourceEar:
         pipeline.events_in += len(events)
         newest = events[-1]
         pipeline.stages.source.saw(newest.recv_ts - newest.ts)
-        try:
-            self._engine.on_events(self._name, events)
-        except Exception as error:  # noqa: BLE001 -- a listener may not raise into its feed
-            pipeline.fail(error)
+        self._have(self._engine.on_events, self._name, events)
         pipeline.wake()
 
     def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
         """See Listener."""
         before = self.status.get(symbol, ("starting", None))[0]
         self.status[symbol] = (status, reason)
-        self._engine.on_status(self._name, symbol, status, at_ns, reason)
+        # The feed may be older than this stream, which has heard nothing before it began.
+        since_ns = max(at_ns, self._since_ns)
+        self._have(self._engine.on_status, self._name, symbol, status, since_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
-            self._engine.notify(
-                Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
-            )
+            stale = Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
+            self._have(self._engine.notify, stale, symbol)
         self._pipeline.changed(self.source)
 
     def on_heartbeat(self, ts: int) -> None:
         """See Listener."""
-        self._engine.on_heartbeat(self._name, ts)
+        self._have(self._engine.on_heartbeat, self._name, ts)
         self._pipeline.wake()
 
     def on_duplicates(self, symbol: str, n: int) -> None:
         """See Listener."""
-        self._engine.on_duplicates(self._name, symbol, n)
+        self._have(self._engine.on_duplicates, self._name, symbol, n)
 
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
-        self._engine.on_rejected(self._name, symbol, n)
+        self._have(self._engine.on_rejected, self._name, symbol, n)
         detail = f"{n} events of {symbol or self._name} were refused: {why}"
-        self._engine.notify(Notice(code="rejected", source=self._name, detail=detail))
+        refused = Notice(code="rejected", source=self._name, detail=detail)
+        self._have(self._engine.notify, refused, symbol)
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
-        self._engine.on_gap(self._name, symbol, attrs.evolve(notice, source=self._name))
+        gap = attrs.evolve(notice, source=self._name)
+        self._have(self._engine.on_gap, self._name, symbol, gap)
+
+    def _have(self, told: Callable[..., None], *what: object) -> None:
+        try:
+            told(*what)
+        except Exception as error:  # noqa: BLE001 -- see the class
+            self._pipeline.fail(error)

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import attrs
 
 from bond_core.clock import NS, Clock
-from bond_core.log.cursor import Batch, Cursor, Hole, StreamEnded
+from bond_core.log.cursor import Cursor, Hole, StreamEnded
 from bond_core.log.event_log import Entry
 from bond_core.log.offset import Offset
 from bond_server.delivery.counters import Delivered
@@ -42,9 +42,9 @@ INTERNAL = Ending(1011, "internal")
 
 def ending_of(stream: Stream) -> Ending:
     """Return why a stream brings nothing more: it came to its end, broke, or was deleted."""
-    if stream.is_complete:
-        return COMPLETE
-    return INTERNAL if stream.pipeline.failure is not None else DELETED
+    if stream.pipeline.failure is not None:
+        return INTERNAL
+    return COMPLETE if stream.is_complete else DELETED
 
 
 class Outlet(Protocol):
@@ -143,8 +143,8 @@ async def _deliver(
         except StreamEnded:
             return how_it_ended()
         entries: Sequence[Entry] = batch.entries
-        if conflate_from is not None and cursor.position > conflate_from:
-            entries = _newest_window(batch)
+        if conflate_from is not None:
+            entries = _newest_window(batch.entries, conflate_from)
             counters.conflated += len(batch.entries) - len(entries)
         elif batch.hole is not None and batch.hole.reason == "slow":
             return SLOW
@@ -164,9 +164,10 @@ async def _deliver(
         stages.wrote(entries[-1].offset.ms, clock.monotonic_ns())
 
 
-def _newest_window(batch: Batch) -> Sequence[Entry]:
-    newest_ms = batch.entries[-1].offset.ms
-    return [entry for entry in batch.entries if entry.offset.ms == newest_ms]
+def _newest_window(entries: Sequence[Entry], live_from: Offset) -> Sequence[Entry]:
+    """Return the newest window, behind what was asked to be replayed."""
+    newest_ms = entries[-1].offset.ms
+    return [e for e in entries if e.offset <= live_from or e.offset.ms == newest_ms]
 
 
 class _Over(Exception):  # noqa: N818 -- ends a task group, and nobody sees it

@@ -92,6 +92,7 @@ def test_plain_data_becomes_an_instance():
         ("side", "byu", "must be one of buy, sell, 1, was 'byu'"),
         ("side", True, "must be one of buy, sell, 1, was true or false"),
         ("limit", 1.5, "must be a whole number, was a number"),
+        ("limit", True, "must be a whole number, was true or false"),
         ("endpoints", [], "must be an object, was a list"),
         ("api_key", None, "a secret is written"),
         ("mode", "\ud800", "is not valid Unicode"),

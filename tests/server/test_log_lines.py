@@ -93,7 +93,8 @@ def test_a_wrong_format_is_shown_and_stops_nobody():
     """
     Neither an exception at whoever logs, nor a token in what is said about it.
     """
-    said = line(TextLines(), lambda logger: logger.info("%d of %s", f"token={TOKEN}"))
+    wrong = "%d of %s"
+    said = line(TextLines(), lambda logger: logger.info(wrong, f"token={TOKEN}"))
 
     assert "%d of %s ('token=***" in said
 

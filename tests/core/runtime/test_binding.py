@@ -36,7 +36,8 @@ QUOTES = Channel(name="quotes", kind="quote", fields=("bid_avg", "ask_avg"))
 MARKET = ConnectorSpec(
     name="market", factory="m:C", summary="s", config=VenueConfig, aliases=("m.alias",),
     channels=(TRADES, QUOTES), venues=("binance", "okx", "bybit", "kraken"),
-    venue_aliases={"okex": "okx"}, simulator="m:S", simulated_venues=("binance", "okx"),
+    venue_aliases={"okex": "okx", "vision": "binance"}, simulator="m:S",
+    simulated_venues=("binance", "okx"),
 )  # fmt: skip
 POSTS = ConnectorSpec(
     name="posts", factory="m:C", summary="s", default_symbol="asset", needs={"X_KEY": "your key"},
@@ -112,6 +113,7 @@ def test_default_venues_serve_and_stand_in():
         ({"exchanges": ["okex", "OKX", "kraken"]}, ("kraken", "okx"), ()),
         ({"exchanges": ["okx"], "fallback": ["kraken", "okx", "binance"]}, ("okx",),
          ("kraken", "binance")),
+        ({"exchanges": ["okx", "vision"]}, ("binance", "okx"), ()),
         ({"fallback": ["kraken"]}, ("binance", "okx"), ("kraken",)),
         ({"exclude_exchanges": ["okex"]}, ("binance",), ("bybit",)),
         ({"exclude_exchanges": ["bybit"]}, ("binance", "okx"), ()),
