@@ -21,7 +21,7 @@ import msgspec
 from bond_core.clock import NS, Clock, SystemClock
 from bond_core.errors import LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
-from bond_core.log.event_log import EventLog, Retention
+from bond_core.log.event_log import Entry, EventLog, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
@@ -95,6 +95,10 @@ class Stream:
     def health(self) -> dict[str, Any]:
         """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
         return status_of_sources(self.pipeline)
+
+    def wrote(self, entry: Entry) -> None:
+        """Note that a client's connection has just taken a record, to tell how long that took."""
+        self.pipeline.stages.wrote(entry.offset.ms, self.pipeline.clock.monotonic_ns())
 
     def metrics(self) -> dict[str, Any]:
         """Return how it does: uptime, messages in and out, what was dropped, latency."""

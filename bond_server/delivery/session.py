@@ -71,11 +71,11 @@ async def run_session(
     outlet: Outlet,
     cursor: Cursor,
     *others: Awaitable[Ending],
-    stream: Stream,
     how_it_ended: Callable[[], Ending],
     counters: Delivered,
     slow: Literal["disconnect", "conflate"] = "disconnect",
     live_from: Offset,
+    wrote: Callable[[Entry], None] = lambda _: None,
 ) -> Ending:
     """Serve one client until its session is over, and return why.
 
@@ -83,22 +83,22 @@ async def run_session(
         outlet: Its connection.
         cursor: Its place in the stream.
         others: What else may end the session.
-        stream: The stream, where it is noted how long the way to its clients takes.
         how_it_ended: Says why the stream ended, once it has.
         counters: Where to count what is sent and left out.
         slow: What happens to a client that can't keep up: it is cut off, to resume; or it
             skips to the newest window.
         live_from: Where replay ends: nothing before is ever skipped.
+        wrote: Is told the newest record of each batch, once the connection has taken it.
     """
     return await first_ending(
         outlet.listen(),
         _deliver(
             outlet,
             cursor,
-            stream,
             how_it_ended,
             counters,
             live_from if slow == "conflate" else None,
+            wrote,
         ),
         *others,
     )
@@ -131,12 +131,11 @@ async def expiry(clock: Clock, end_s: int) -> Ending:
 async def _deliver(
     outlet: Outlet,
     cursor: Cursor,
-    stream: Stream,
     how_it_ended: Callable[[], Ending],
     counters: Delivered,
     conflate_from: Offset | None,
+    wrote: Callable[[Entry], None],
 ) -> Ending:
-    clock, stages = stream.pipeline.clock, stream.pipeline.stages
     while True:
         try:
             batch = await cursor.next()
@@ -161,7 +160,8 @@ async def _deliver(
             return SLOW
         except ConnectionError:
             return GONE
-        stages.wrote(entries[-1].offset.ms, clock.monotonic_ns())
+        if entries:
+            wrote(entries[-1])
 
 
 def _newest_window(entries: Sequence[Entry], live_from: Offset) -> Sequence[Entry]:

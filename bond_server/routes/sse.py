@@ -116,10 +116,10 @@ class Listening:
                 expiry(clock, self.end_s),
                 self.drain.ending(),
                 client.heartbeat(clock),
-                stream=self.stream,
                 how_it_ended=self._how_it_ended,
                 counters=counts,
                 live_from=self.start.top,
+                wrote=self.stream.wrote,
             )
         finally:
             cursor.close()

@@ -96,11 +96,11 @@ async def _serve(
                 cursor,
                 expiry(bond.clock, end_s),
                 drain.ending(),
-                stream=stream,
                 how_it_ended=lambda: ending_of(stream),
                 counters=counts,
                 slow="conflate" if slow == "conflate" else "disconnect",
                 live_from=start.top,
+                wrote=stream.wrote,
             )
             counts.slow += ending == SLOW
     finally:
