@@ -100,8 +100,8 @@ class Pipeline:
             self.let_go()
 
     async def settled(self) -> None:
-        """Return when no source is starting any more: each is heard, or can't be. After `start`."""
-        while any(
+        """Return when no source is starting any more, or the stream broke. After `start`."""
+        while self.failure is None and any(
             status == "starting" for ear in self.ears.values() for status, _ in ear.status.values()
         ):
             self._changed.clear()
@@ -145,6 +145,7 @@ class Pipeline:
         if self._bug is None:
             self._bug = error
             self.failure = f"{type(error).__name__}: {error}"
+            self._changed.set()
             self.wake()
 
     def changed(self, source: BoundSource) -> None:

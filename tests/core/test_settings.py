@@ -26,7 +26,7 @@ class Endpoint:
 
 @attrs.frozen
 class Config:
-    api_key: Secret = setting(doc="Key")  # noqa: RUF009 -- it is an attrs.field
+    api_key: Secret = setting(doc="Key")
     every_s: float = setting(default=5.0, ge=0.5, le=60, doc="Seconds between polls")
     symbols: tuple[str, ...] = setting(default=(), doc="What to poll")
     mode: str = setting(default="fast", choices=("fast", "slow"), doc="How")
@@ -35,7 +35,7 @@ class Config:
     endpoints: Mapping[str, Endpoint] = setting(default={}, doc="By name")
     limit: int | str = setting(default=0, doc="A number or a word")
     venues: frozenset[str] = setting(default=frozenset(), doc="Which venues")
-    extra: Any = setting(default=None, doc="Anything")  # noqa: RUF009 -- it is an attrs.field
+    extra: Any = setting(default=None, doc="Anything")
 
 
 @pytest.fixture(autouse=True)

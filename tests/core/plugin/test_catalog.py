@@ -17,7 +17,7 @@ from bond_core.plugin.discovery import PluginRow
 class Config:
     """Settings of a connector under test."""
 
-    api_key: Secret = setting(doc="Key")  # noqa: RUF009 -- it is an attrs.field
+    api_key: Secret = setting(doc="Key")
 
 
 def a_connector(name="acme", **changes):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bond_core.clock import NS, settle
@@ -55,6 +57,27 @@ def test_a_fallback_that_another_stream_hears_covers_only_what_it_served():
             last = (await world.records())[-1]
         assert last["sources"]["beta"]["coverage"] == 0.8
         assert last["sources"]["alpha"]["coverage"] == 0.2
+
+    play(story)
+
+
+def test_nobody_waits_for_the_sources_of_a_stream_that_broke(monkeypatch):
+    """
+    Who waits until all are heard is let go when a bug has ended the stream.
+    """
+
+    async def story(world):
+        async with world.stream(SPEC) as stream:
+            waits = SPEC["symbols"][0]
+            stream.ears["alpha"].status[waits] = ("starting", None)
+            settled = asyncio.create_task(stream.settled())
+            await settle()
+            assert not settled.done()
+            monkeypatch.setattr(stream.engine, "on_events", lambda *_: 1 // 0)
+            world.emit("alpha", "trades", _trade(world.clock.now_ns()))
+            await settle()
+            assert settled.done()
+            settled.cancel()
 
     play(story)
 

@@ -19,6 +19,7 @@ _durations = st.one_of(
     st.integers(1, 10**9), st.integers(1, 10**12).map(lambda ms: f"{ms}ms"),
     st.sampled_from(["1m30s", "1.5s", "2w"]),
 )  # fmt: skip
+_lateness = st.one_of(st.integers(0, 3600), st.sampled_from(["1m30s", "1.5s", "60m"]))
 _json = st.dictionaries(
     st.text(max_size=4),
     st.recursive(
@@ -35,7 +36,7 @@ _source = st.fixed_dictionaries(
         "name": _words, "symbols": _symbols, "exchanges": _lists, "fallback": _lists,
         "exclude_exchanges": _lists, "chain": _words, "event_types": _lists, "accounts": _lists,
         "query": st.text(max_size=5), "url": _words, "mapping": _json, "interval_sec": _durations,
-        "lateness_sec": _durations, "stale_sec": _durations, "simulate": st.booleans(),
+        "lateness_sec": _lateness, "stale_sec": _durations, "simulate": st.booleans(),
     },
 )  # fmt: skip
 _spec = st.fixed_dictionaries(
