@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
 import attrs
 from litestar.openapi.spec import OpenAPIType, Schema
@@ -74,6 +74,8 @@ def _of(hint: Any) -> Schema:
 def _kinds(hint: Any) -> tuple[Schema, ...]:
     if hint in _PLAIN:
         return _PLAIN[hint]
+    if isinstance(hint, NewType):
+        return _kinds(hint.__supertype__)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return tuple(schema for argument in arguments for schema in _kinds(argument))
