@@ -6,6 +6,7 @@ that a stream's id names what really runs. What can't be had is refused here, ne
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from bond_core.runtime.feeds import Origin
 from bond_core.runtime.fields import channels_of, field_plans, fields_of
 from bond_core.runtime.refusals import refuse_what_is_missing
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
-from bond_core.settings import SettingsError, structure
+from bond_core.settings import SettingsError, from_environment, structure
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
 from bond_core.windows.plan import SourcePlan, StreamPlan
@@ -107,6 +108,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
                 for venue in source.fallback
             )
     _require_a_listener(spec, sources)
+    _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
     if spec.fields is not None:
         spec = attrs.evolve(spec, fields=tuple(sorted(fields)))
     plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
@@ -232,6 +234,10 @@ def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: s
             detail = f"a source of type {connector.name} takes no {shown!r}"
             problem = Problem(detail=detail, pointer=f"{pointer}/{shown}")
             raise RequestError(detail, code="invalid_spec", problems=[problem])
+    given = {
+        **from_environment(connector.config, os.environ, simulated=bool(source.simulate)),
+        **given,
+    }
     try:
         return structure(connector.config, given)
     except SettingsError as error:
@@ -248,6 +254,20 @@ def _as_asked(problem: Problem) -> str:
     """Return a problem's pointer into settings as one into the source they were made from."""
     _, key, *further = (problem.pointer or "/").split("/")
     return "/" + "/".join((_KEYS.get(key, key), *further))
+
+
+def _refuse_what_counts_twice(sources: Iterable[BoundSource]) -> None:
+    """Refuse two sources of a spec that hear the same: its trades would be summed twice."""
+    heard: dict[tuple[Origin, str, str], int] = {}
+    for source in sources:
+        i = source.group[0]
+        for ask in source.asks:
+            first = heard.setdefault((source.origin, source.channel.name, ask), i)
+            if first != i:
+                what = f"{source.channel.name} of {ask}" if ask else source.channel.name
+                detail = f"{source.origin.name}: {what} are asked for by source {first} already"
+                problem = Problem(detail=detail, pointer=f"/spec/sources/{i}", text=ask)
+                raise RequestError(detail, code="invalid_spec", problems=[problem])
 
 
 def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> None:

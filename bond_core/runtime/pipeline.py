@@ -255,7 +255,8 @@ class SourceEar:
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
         self._have(self._engine.on_rejected, self._name, symbol, n)
-        detail = f"{n} events of {symbol or self._name} were refused: {why}"
+        were = "event was" if n == 1 else "events were"
+        detail = f"{symbol or self._name}: {n} {were} refused: {why}"
         refused = Notice(code="rejected", source=self._name, detail=detail)
         self._have(self._engine.notify, refused, symbol)
 

@@ -224,12 +224,21 @@ class Supervisor:
         for symbol, run in groupby(events, key=_symbol):
             heard = list(run)
             feed = self.feeds.get(Subscription(channel, symbol))
-            if feed is None:  # an unsubscription is on its way
-                self.unasked += len(heard)
+            if feed is None:  # an unsubscription is on its way, or the connector misnames it
+                self._count_unasked(channel, symbol, len(heard))
                 continue
             newest = feed.hear(heard, now_ns)
             if newest is not None and self._pulses[channel].has_moved(newest, now_ns):
                 self._progressed(channel, feed)
+
+    def _count_unasked(self, channel: str, symbol: str, n: int) -> None:
+        if not self.unasked:
+            self.log.warning(
+                "%s: it sent %s of %s, which nobody asked for; asked for: %s. Dropped and counted",
+                self.name, channel, symbol or "no symbol",
+                ", ".join(sorted(key.symbol for key in self.feeds)) or "nothing any more",
+            )  # fmt: skip
+        self.unasked += n
 
     def live(self, channel: str, symbol: str | None = None) -> None:
         """See Context."""

@@ -304,11 +304,32 @@ def test_a_key_that_the_connector_does_not_take_is_refused(source, pointer, deta
 
 def test_sources_have_names_of_their_own():
     """A given name goes before the venue's; a second source of one venue gets more."""
-    two = {"type": "market", "exchanges": ["okx"]}
-    it = bound({**two, "name": "mine"}, two, {**two, "interval_sec": None})
+    okx = {"type": "market", "exchanges": ["okx"]}
+    it = bound(
+        {**okx, "name": "mine", "symbols": ["BTC/USDT"]},
+        {**okx, "symbols": ["ETH/USDT"]},
+        {**okx, "symbols": ["SOL/USDT"]},
+        symbols=["BTC/USDT", "ETH/USDT", "SOL/USDT"],
+    )
 
     assert len(set(names(it.sources))) == 6
     assert names(it.sources)[:3] == ["mine.okx", "mine.okx.quotes", "okx"]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ({"type": "market"}, {"type": "market"}),
+        ({"type": "market", "exchanges": ["binance"]}, {"type": "m.alias", "exchanges": ["okx"],
+                                                        "fallback": ["binance"]}),
+    ],
+)  # fmt: skip
+def test_what_would_count_twice_is_refused(sources):
+    """Two sources that hear the same trades would sum each of them twice."""
+    with pytest.raises(RequestError, match="already") as caught:
+        bound(*sources)
+
+    assert caught.value.problems[0].pointer == "/spec/sources/1"
 
 
 # What is bound is bound
