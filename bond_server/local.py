@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from typing import Any, Self
 
 import attrs
@@ -20,7 +21,7 @@ import msgspec
 from bond_core.clock import NS, Clock, SystemClock
 from bond_core.errors import LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
-from bond_core.log.event_log import EventLog, Retention
+from bond_core.log.event_log import Entry, EventLog, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
@@ -36,6 +37,9 @@ from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
 from bond_server.stream_state import state_of, status_of_sources, stream_metrics
+from bond_server.telemetry.context import STREAM_ID
+from bond_server.telemetry.ledger import Ledger
+from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
 
 __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
@@ -93,6 +97,10 @@ class Stream:
         """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
         return status_of_sources(self.pipeline)
 
+    def wrote(self, entry: Entry) -> None:
+        """Note that a client's connection has just taken a record, to tell how long that took."""
+        self.pipeline.stages.wrote(entry.offset.ms, self.pipeline.clock.monotonic_ns())
+
     def metrics(self) -> dict[str, Any]:
         """Return how it does: uptime, messages in and out, what was dropped, latency."""
         return stream_metrics(self.stream_id, self.pipeline)
@@ -111,6 +119,7 @@ class Bond:
         simulator_options: By a simulator's `package.module:Class`, what to hand it.
         max_streams: How many streams one project may have.
         egress: Guards the URLs that specs bring; None lets them name any public host.
+        tracing: Where spans go; nowhere, unless said.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -118,11 +127,14 @@ class Bond:
         log: EventLog | None = None, defaults: Defaults | None = None,
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
-        max_streams: int = 5, egress: Egress | None = None,
+        max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.catalog = catalog or Catalog.installed()
+        self.tracing = tracing
         self.log: EventLog = log or MemoryLog()
+        if tracing is not NO_TRACING:
+            self.log = TracedLog(self.log, tracing)
         self.defaults = defaults or Defaults()
         self.retention = retention or Retention()
         self.max_streams = max_streams
@@ -137,6 +149,8 @@ class Bond:
         )
         self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
         self._streams: dict[str, Stream] = {}
+        self._leaving: set[Stream] = set()
+        self._gone = Ledger()
         self._changing = asyncio.Lock()  # one stream at a time begins or ends
         self._tasks = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
@@ -163,7 +177,8 @@ class Bond:
         Raises:
             RequestError: It makes no sense; SetupError: it can't be had here.
         """
-        return compile_request(request, self.catalog, self.vocabulary, self.defaults)
+        with self.tracing.span("compile"):
+            return compile_request(request, self.catalog, self.vocabulary, self.defaults)
 
     async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[Stream, bool]:
         """Start it, or find it running; return it and whether it is new.
@@ -172,6 +187,12 @@ class Bond:
             LimitError: The project has all the streams it may have.
         """
         stream_id = derive_stream_id(project, compiled.spec)
+        with self.tracing.span("create", **{"bond.stream_id": stream_id}):
+            return await self._create(stream_id, compiled, project)
+
+    async def _create(
+        self, stream_id: str, compiled: Compiled, project: str
+    ) -> tuple[Stream, bool]:
         async with self._changing:  # counting and adding is one step
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
@@ -197,6 +218,15 @@ class Bond:
     def streams(self, project: str) -> list[Stream]:
         """Return a project's streams, the oldest first."""
         return [s for s in self._streams.values() if s.project == project]
+
+    def all_streams(self) -> list[Stream]:
+        """Return everybody's streams: for sums over them, which name none."""
+        return list(self._streams.values())
+
+    def ledger(self) -> Ledger:
+        """Return what all streams did since the start, those that are gone included."""
+        still_here = (*self._streams.values(), *self._leaving)
+        return self._gone.with_those(stream.pipeline for stream in still_here)
 
     async def delete(self, stream_id: str) -> bool:
         """Stop it and forget its records; whether there was one."""
@@ -249,11 +279,15 @@ class Bond:
         stream = Stream(stream_id, project, compiled, pipeline, tail)
         await pipeline.start()
         self._streams[stream_id] = stream
-        stream.task = self._tasks.create_task(self._run(stream), name=f"stream {stream_id}")
+        # It outlives the request that asked for it, whose ids must not stand in its logs.
+        stream.task = self._tasks.create_task(
+            self._run(stream), name=f"stream {stream_id}", context=Context()
+        )
         return stream
 
     async def _run(self, stream: Stream) -> None:
         """Run a stream's parts; a bug in one fails this stream and no other."""
+        STREAM_ID.set(stream.stream_id)
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
@@ -269,7 +303,12 @@ class Bond:
 
     async def _delete(self, stream: Stream) -> None:
         del self._streams[stream.stream_id]
-        await self._stop(stream)
+        self._leaving.add(stream)
+        try:
+            await self._stop(stream)
+        finally:  # from one sum into the other in one step: it must not be missing from both
+            self._leaving.remove(stream)
+            self._gone.add(stream.pipeline)
         await self.log.delete(stream.stream_id)
 
     async def _stop(self, stream: Stream) -> None:

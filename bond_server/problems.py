@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +30,7 @@ from bond_core.errors import (
     SourceError,
 )
 from bond_server.mending import EXAMPLE
+from bond_server.telemetry.context import REQUEST_ID, new_request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -42,6 +42,7 @@ _STATUS_OF_CODE = {
     "bad_request": 400,
     "token_invalid": 401,
     "token_expired": 401,
+    "metrics_refused": 403,
     "not_found": 404,
     "unknown_stream": 404,
     "method_not_allowed": 405,
@@ -142,7 +143,7 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer with what nobody foresaw: told to the log, not to the client."""
-    request_id = _new_request_id()
+    request_id = REQUEST_ID.get() or new_request_id()
     _log.error("%s %s %s failed", request_id, request.method, request.scope["path"], exc_info=error)
     ours = BondError(
         "Something went wrong in the server; its log says what, under the request_id",
@@ -156,7 +157,7 @@ def _response(
     error: BondError, status: int, headers: Mapping[str, str], request_id: str | None = None
 ) -> Response[Any]:
     return Response(
-        problem_body(error, status, request_id or _new_request_id()),
+        problem_body(error, status, request_id or REQUEST_ID.get() or new_request_id()),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers),
@@ -182,7 +183,3 @@ def _problem(problem: Problem) -> dict[str, Any]:
     }
     said = {key: value for key, value in known.items() if value is not None}
     return said | {"did_you_mean": list(problem.did_you_mean)}
-
-
-def _new_request_id() -> str:
-    return f"req_{secrets.token_hex(8)}"

@@ -160,6 +160,7 @@ def _source(
             config=_config(source, connector, venue, pointer),
             name=f"{connector.name} {venue}".strip(),
             simulated=simulated,
+            venue=venue,
         ),
         channel=channel,
         asks=asks,

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from contextvars import Context
 from typing import Any, Self
 
 import attrs
 
 from bond_core.clock import Clock
+from bond_core.model.record import Status
 from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.contained import cause_of
@@ -41,6 +44,15 @@ def _by_content(value: Any) -> Any:
 
 
 @attrs.frozen(kw_only=True)
+class OriginKind:
+    """An origin as metrics name it: with nothing in it that a user may make up."""
+
+    connector: str
+    venue: str
+    simulated: bool
+
+
+@attrs.frozen(kw_only=True)
 class Origin:
     """Where feeds come from: a connector with its settings, real or simulated."""
 
@@ -48,6 +60,14 @@ class Origin:
     config: Any = attrs.field(eq=_by_content)
     name: str
     simulated: bool = False
+    venue: str = attrs.field(default="", eq=False)  # its settings say the same
+
+    @property
+    def kind(self) -> OriginKind:
+        """Return what metrics tell it apart by; a source without venues is its own."""
+        return OriginKind(
+            connector=self.spec.name, venue=self.venue or self.spec.name, simulated=self.simulated
+        )
 
 
 class Feeds:
@@ -71,6 +91,7 @@ class Feeds:
         self._supervisors: dict[Origin, Supervisor] = {}
         self._tasks: dict[Origin, asyncio.Task[None]] = {}
         self._closing: dict[Origin, asyncio.Task[None]] = {}
+        self._gone: Counter[tuple[OriginKind, str]] = Counter()
         self._group = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
         self._is_closing = False
@@ -111,8 +132,9 @@ class Feeds:
         feed = supervisor.feed(channel, symbol)
         if origin not in self._tasks or supervisor.is_over:
             supervisor.reset()
+            # Many streams may share it, so what was said of the one that asked stays behind.
             self._tasks[origin] = self._group.create_task(
-                _guarded(supervisor), name=f"supervise {origin.name}"
+                _guarded(supervisor), name=f"supervise {origin.name}", context=Context()
             )
         feed.attach(listener, stale_s)
         return feed
@@ -133,13 +155,38 @@ class Feeds:
         """Return all that run."""
         return list(self._supervisors.values())
 
+    def open(self) -> Counter[tuple[OriginKind, Status]]:
+        """Return how many feeds are open, by where they come from and status."""
+        return Counter(
+            (origin.kind, feed.status)
+            for origin, supervisor in self._supervisors.items()
+            for feed in supervisor.feeds.values()
+        )
+
+    def counts(self) -> Counter[tuple[OriginKind, str]]:
+        """Return `reconnects`, `stales` and `unasked` of all connections since the start."""
+        found = Counter(self._gone)
+        for origin, supervisor in self._supervisors.items():
+            found.update(_counts(origin, supervisor))
+        return found
+
     async def _linger(self, origin: Origin) -> None:
         await self._clock.sleep(LINGER_S)
         del self._closing[origin]
         supervisor = self._supervisors.get(origin)
         if supervisor is not None and not supervisor.feeds:
             del self._supervisors[origin]
+            self._gone.update(_counts(origin, supervisor))
             self._tasks.pop(origin).cancel()
+
+
+def _counts(origin: Origin, supervisor: Supervisor) -> dict[tuple[OriginKind, str], int]:
+    kind = origin.kind
+    return {
+        (kind, "reconnects"): supervisor.reconnects,
+        (kind, "stales"): supervisor.stales,
+        (kind, "unasked"): supervisor.unasked,
+    }
 
 
 async def _guarded(supervisor: Supervisor) -> None:

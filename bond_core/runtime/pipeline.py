@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -27,6 +26,7 @@ from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 TICK_NS = NS // 20
@@ -38,15 +38,14 @@ STOOD_STILL_NS = NS // 4
 CATCH_UP_S = 0.5
 """How long, after it stood still, it reads what waited before the clock counts again."""
 
-_LAG_SAMPLES = 1024
-
 
 class Pipeline:
     """One running stream.
 
     Attributes:
         events_in: Events that reached the engine.
-        lags_ms: Receive time less event time of the newest batches, in ms.
+        windows_closed: Windows that the engine closed; each has a record per symbol.
+        stages: How long its events, windows and records took.
         failure: Why it can't go on, or None.
     """
 
@@ -62,7 +61,8 @@ class Pipeline:
         self.publisher = Publisher(log, stream_id, retention, fence=fence)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
-        self.lags_ms: deque[float] = deque(maxlen=_LAG_SAMPLES)
+        self.windows_closed = 0
+        self.stages = Stages()
         self.failure: str | None = None
         self._feeds = feeds
         self._failover = Failover(bound, self)
@@ -115,7 +115,9 @@ class Pipeline:
     async def flush(self) -> None:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.engine.finish(self.clock.now_ns())
-        await self.publisher.publish(self.engine.take())
+        windows = self.engine.take()
+        self.windows_closed += len(windows)
+        await self.publisher.publish(windows)
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -170,9 +172,27 @@ class Pipeline:
                 raise self._bug
             windows = self.engine.take()
             if windows:
+                self._note_closed(windows)
                 await self._append(windows)
 
+    def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
+        now_ns = self.clock.now_ns()
+        self.windows_closed += len(windows)
+        for window in windows:
+            self.stages.window.saw(now_ns - window.window_end_ns)
+
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
+        since_ns = self.clock.monotonic_ns()
+        ends_ms = [window.window_end_ns // 1_000_000 for window in windows]
+        for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
+            self.stages.mark(end_ms, since_ns)
+        await self._append_until_done(windows)
+        now_ns = self.clock.monotonic_ns()
+        self.stages.append.saw(now_ns - since_ns)
+        for end_ms in ends_ms:
+            self.stages.mark(end_ms, now_ns)
+
+    async def _append_until_done(self, windows: Sequence[ClosedWindow]) -> None:
         while True:
             try:
                 return await self.publisher.publish(windows)
@@ -206,7 +226,7 @@ class SourceEar:
         pipeline = self._pipeline
         pipeline.events_in += len(events)
         newest = events[-1]
-        pipeline.lags_ms.append((newest.recv_ts - newest.ts) / 1e6)
+        pipeline.stages.source.saw(newest.recv_ts - newest.ts)
         self._have(self._engine.on_events, self._name, events)
         pipeline.wake()
 

@@ -53,6 +53,8 @@ class Supervisor:
         egress: The guard of what it reaches by URL.
 
     Attributes:
+        reconnects: How often it was started anew after it had broken off or stalled.
+        stales: How often a feed of it was called stale.
         unasked: Events of symbols that nobody listens to (any more), dropped here.
     """
 
@@ -69,6 +71,8 @@ class Supervisor:
         self.wanted = Wanted()
         self.feeds: dict[Subscription, Feed] = {}
         self.attempts = 0
+        self.reconnects = 0
+        self.stales = 0
         self.unasked = 0
         self.is_over = False
         self._config = config
@@ -133,6 +137,7 @@ class Supervisor:
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
                 await self.clock.sleep(pause_s)
+                self.reconnects += 1
             else:
                 self._turn_all("failed", "the source is at its end")
                 return
@@ -206,6 +211,7 @@ class Supervisor:
                 if feed.status in ("live", "starting"):
                     reason = f"nothing new on {channel} for {silent_s:.1f} s"
                     self._pulses[channel].is_stale = True
+                    self.stales += 1
                     feed.turn("stale", self.clock.now_ns(), reason)
                 self._stalled.set()
 

@@ -75,6 +75,7 @@ async def run_session(
     counters: Delivered,
     slow: Literal["disconnect", "conflate"] = "disconnect",
     live_from: Offset,
+    wrote: Callable[[Entry], None] = lambda _: None,
 ) -> Ending:
     """Serve one client until its session is over, and return why.
 
@@ -87,10 +88,18 @@ async def run_session(
         slow: What happens to a client that can't keep up: it is cut off, to resume; or it
             skips to the newest window.
         live_from: Where replay ends: nothing before is ever skipped.
+        wrote: Is told the newest record of each batch, once the connection has taken it.
     """
     return await first_ending(
         outlet.listen(),
-        _deliver(outlet, cursor, how_it_ended, counters, live_from if slow == "conflate" else None),
+        _deliver(
+            outlet,
+            cursor,
+            how_it_ended,
+            counters,
+            live_from if slow == "conflate" else None,
+            wrote,
+        ),
         *others,
     )
 
@@ -125,6 +134,7 @@ async def _deliver(
     how_it_ended: Callable[[], Ending],
     counters: Delivered,
     conflate_from: Offset | None,
+    wrote: Callable[[Entry], None],
 ) -> Ending:
     while True:
         try:
@@ -144,11 +154,14 @@ async def _deliver(
                 for entry in entries:
                     await outlet.send(entry)
                     counters.sent += 1
+                    counters.sent_bytes += len(entry.data)
                     deadline.reschedule(asyncio.get_running_loop().time() + SEND_WITHIN_S)
         except TimeoutError:
             return SLOW
         except ConnectionError:
             return GONE
+        if entries:
+            wrote(entries[-1])
 
 
 def _newest_window(entries: Sequence[Entry], live_from: Offset) -> Sequence[Entry]:

@@ -10,7 +10,7 @@ from bond_server.local import Bond
 from bond_server.routes.answers import explanation
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given
-from bond_server.routes.operations import AsksForAStream, problem_answers
+from bond_server.routes.operations import BODY, AsksForAStream, problem_answers
 
 
 @post(
@@ -18,7 +18,7 @@ from bond_server.routes.operations import AsksForAStream, problem_answers
     status_code=200,
     summary="Explain a sentence or a spec",
     operation_class=AsksForAStream,
-    responses=problem_answers(400, 413, 422),
+    responses=problem_answers(*BODY),
 )
 async def explain(
     request: Request[Any, Any, Any], bond: Given[Bond], project: Given[str]

@@ -43,7 +43,7 @@ from bond_server.delivery.start import Start, find_start
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
-from bond_server.routes.operations import problem_answers
+from bond_server.routes.operations import Listens, problem_answers
 from bond_server.routes.websocket import presented_token
 
 HEARTBEAT_S = 15.0
@@ -56,7 +56,8 @@ _log = logging.getLogger("bond.server")
     "/v1/streams/{stream_id:str}/events",
     media_type="text/event-stream",
     summary="Listen to a stream",
-    responses=problem_answers(401, 404, 422),
+    operation_class=Listens,
+    responses=problem_answers(400, 401, 404, 422, 503),
 )
 async def stream_events(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
@@ -94,7 +95,7 @@ class Listening:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
         client = EventClient(send, receive)
-        with self.drain.session(), self.counters.client(self.stream) as counts:
+        with self.drain.session(), self.counters.client(self.stream, "sse") as counts:
             try:
                 ending = await self._run(client, counts)
             except Exception:  # noqa: BLE001 -- whatever it is, the client is told
@@ -118,6 +119,7 @@ class Listening:
                 how_it_ended=self._how_it_ended,
                 counters=counts,
                 live_from=self.start.top,
+                wrote=self.stream.wrote,
             )
         finally:
             cursor.close()

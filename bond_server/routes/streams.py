@@ -17,7 +17,7 @@ from bond_server.routes.answers import CreatedStream, FreshToken, details, summa
 from bond_server.routes.body import read_object, read_optional_object
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.links import sse_url, ws_url
-from bond_server.routes.operations import AsksForAStream
+from bond_server.routes.operations import BODY, AsksForAStream, AsksForAToken
 from bond_server.routes.operations import problem_answers as problems
 from bond_server.settings import ServerSettings
 
@@ -30,7 +30,7 @@ _NOT_STORED = {"Cache-Control": "no-store"}
     operation_class=AsksForAStream,
     responses={
         200: ResponseSpec(CreatedStream, description="It was there already"),
-        **problems(400, 413, 422, 429),
+        **problems(*BODY, 429, 503),
     },
 )
 async def create_stream(
@@ -64,7 +64,7 @@ async def list_streams(bond: Given[Bond], project: Given[str]) -> list[dict[str,
     return [summary(stream) for stream in bond.streams(project)]
 
 
-@get("/v1/streams/{stream_id:str}", summary="Show a stream", responses=problems(404))
+@get("/v1/streams/{stream_id:str}", summary="Show a stream", responses=problems(400, 404))
 async def show_stream(
     stream_id: StreamId, bond: Given[Bond], project: Given[str]
 ) -> dict[str, Any]:
@@ -72,7 +72,7 @@ async def show_stream(
     return details(_own(bond, project, stream_id))
 
 
-@delete("/v1/streams/{stream_id:str}", summary="Delete a stream", responses=problems(404))
+@delete("/v1/streams/{stream_id:str}", summary="Delete a stream", responses=problems(400, 404))
 async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[str]) -> None:
     """Stop a stream and forget its records; its clients are told and closed."""
     await bond.delete(_own(bond, project, stream_id).stream_id)
@@ -82,7 +82,8 @@ async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[s
     "/v1/streams/{stream_id:str}/token",
     status_code=200,
     summary="Get a fresh token",
-    responses=problems(404, 422),
+    operation_class=AsksForAToken,
+    responses=problems(*BODY, 404),
 )
 async def refresh_token(
     request: Request[Any, Any, Any],
@@ -108,7 +109,9 @@ async def refresh_token(
     return Response(answer, headers=_NOT_STORED)
 
 
-@get("/v1/streams/{stream_id:str}/metrics", summary="How a stream does", responses=problems(404))
+@get(
+    "/v1/streams/{stream_id:str}/metrics", summary="How a stream does", responses=problems(400, 404)
+)
 async def stream_metrics(
     stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]
 ) -> dict[str, Any]:

@@ -90,7 +90,7 @@ async def _serve(
     cursor = bond.cursor(stream_id, start.after)
     try:
         await socket.accept(headers=start.headers())
-        with counters.client(stream) as counts:
+        with counters.client(stream, "websocket") as counts:
             ending = await run_session(
                 Socket(socket, bond.clock),
                 cursor,
@@ -100,6 +100,7 @@ async def _serve(
                 counters=counts,
                 slow="conflate" if slow == "conflate" else "disconnect",
                 live_from=start.top,
+                wrote=stream.wrote,
             )
             counts.slow += ending == SLOW
     finally:
