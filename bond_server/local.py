@@ -172,7 +172,7 @@ class Bond:
                 found.asked_again(compiled.options)
                 return found, False
             if found is not None:
-                await self.delete(stream_id)
+                await self._delete(stream_id)
             used = len(self.streams(project))
             if used >= self.max_streams:
                 raise LimitError(
@@ -194,6 +194,10 @@ class Bond:
 
     async def delete(self, stream_id: str) -> bool:
         """Stop it and forget its records; whether there was one."""
+        async with self._creating:  # else the same stream, made anew meanwhile, loses its log
+            return await self._delete(stream_id)
+
+    async def _delete(self, stream_id: str) -> bool:
         stream = self._streams.pop(stream_id, None)
         if stream is None:
             return False

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 
 from bond_core.log.event_log import Retention
-from bond_server.app import create_app
+from bond_server.app import create_guarded_app
+from bond_server.auth.access import Access
 from bond_server.cli import render_error
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.transport import (
@@ -95,15 +96,18 @@ async def serve_bond(
         ready: Called once connections are taken.
     """
     drain = Drain()
-    config = uvicorn_config(create_app(bond, settings, drain), log_level=log_level)
+    access = Access(settings, bond.clock)
+    app = create_guarded_app(bond, settings, access, drain)
+    config = uvicorn_config(app, log_level=log_level)
     server = BondServer(config, drain, ready=ready)
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        server.should_exit = True
-        await serving
-        raise
+    async with access.running():
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
 
 
 async def _serve(settings: ServerSettings, bound: socket.socket, log_level: str) -> None:

@@ -50,11 +50,13 @@ class ProblemDocument:
 
 _SAYS = {
     400: "The body is not JSON",
-    401: "The token does not open the stream",
+    401: "The key is missing or none; or the token does not open the stream",
+    403: "The key, or token, may not do this; or a page of another site asks",
     404: "There is no such stream",
     413: "The body is larger than 64 KiB",
     422: "It makes no sense, or can't be had here; `fix` is a complete input that works",
-    429: "All streams are in use; `limit` and `used` say how many",
+    429: "More than is allowed; `limit` and `used` say how much",
+    503: "Not now; Retry-After says when",
 }
 
 
@@ -69,6 +71,11 @@ def problem_answers(*statuses: int) -> dict[int, ResponseSpec]:
         )
         for status in statuses
     }
+
+
+def guarded_answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the documentation of these errors, and of those that every call with a key has."""
+    return problem_answers(401, 403, *statuses, 429)
 
 
 @dataclass
