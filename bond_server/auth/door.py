@@ -15,6 +15,7 @@ from litestar.types import ASGIApp, Message, Receive, Send
 from bond_core.errors import BondError
 from bond_server.auth.access import Access
 from bond_server.auth.limits import Limiter, address_of
+from bond_server.auth.origins import host_of
 from bond_server.auth.refusals import AccessError, TooManyError
 from bond_server.problems import plain_answer
 
@@ -76,6 +77,10 @@ class Door:
 
     def _wrong_host(self, scope: Any) -> BondError | None:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if any(host_of(host) is None for host in hosts):
+            return AccessError(
+                "The Host header names no host", code="bad_request", fix="Host: localhost:8000"
+            )
         is_open = not self._access.keys.are_asked_for
         if self._access.origins.accepts_host(hosts, is_open=is_open):
             return None

@@ -29,7 +29,7 @@ EXAMPLES = """\
 examples:
   bond serve
   bond serve --port 9000
-  BOND_SECRET=$(bond secret new) BOND_OPEN=1 bond serve --host 0.0.0.0
+  bond keys new && BOND_SECRET=$(bond secret new) bond serve --host 0.0.0.0
 
 then:
   curl -X POST http://localhost:8000/v1/streams -H 'Content-Type: application/json' \\

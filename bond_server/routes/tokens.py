@@ -32,12 +32,21 @@ _NS = 1_000_000_000
 
 @attrs.frozen(kw_only=True)
 class FreshToken:
-    """A new token for a stream that is there; `token_id` where it is registered."""
+    """A new token for a stream that is there."""
 
     token: str
     ws_url: str
     expires_in_sec: int
-    token_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RegisteredToken:
+    """A new token that is registered, as every one is that lasts longer than 24 hours."""
+
+    token: str
+    ws_url: str
+    expires_in_sec: int
+    token_id: str
 
 
 @attrs.frozen(kw_only=True)
@@ -70,17 +79,19 @@ class KnownToken:
 async def refresh_token(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond],
     settings: Given[ServerSettings], access: Given[Access], project: Given[str],
-) -> Response[FreshToken]:  # fmt: skip
+) -> Response[FreshToken | RegisteredToken]:  # fmt: skip
     """Return a fresh token; `{"persistent": true, "label": "bot"}` a long-lived, registered one."""
     asked = _read_request(await read_optional_object(request))
     own(bond, project, stream_id)
     token, entry = await access.issue(stream_id, project, asked)
-    answer = FreshToken(
-        token=token.text,
-        ws_url=ws_url(request, settings, stream_id, token.text),
-        expires_in_sec=token.expires_in_s,
-        token_id=entry.token_id if entry else None,
-    )
+    url, lasts_s = ws_url(request, settings, stream_id, token.text), token.expires_in_s
+    answer: FreshToken | RegisteredToken
+    if entry is None:
+        answer = FreshToken(token=token.text, ws_url=url, expires_in_sec=lasts_s)
+    else:
+        answer = RegisteredToken(
+            token=token.text, ws_url=url, expires_in_sec=lasts_s, token_id=entry.token_id
+        )
     return Response(answer, headers=NOT_STORED)
 
 
@@ -191,7 +202,11 @@ def _read_request(body: Mapping[str, Any]) -> TokenRequest:
         return TokenRequest(version=version, persistent=persistent, label=label)
     if version == 1:
         raise _wrong("scopes", "a token of version 1 has none; ask for version 2")
-    if not isinstance(scopes, list) or not scopes or not all(s in TOKEN_SCOPES for s in scopes):
+    if (
+        not isinstance(scopes, list)
+        or not scopes
+        or any(s not in sorted(TOKEN_SCOPES) for s in scopes)
+    ):
         raise _wrong("scopes", f"must be a list of {' and '.join(sorted(TOKEN_SCOPES))}")
     return TokenRequest(
         version=version, persistent=persistent, label=label, scopes=frozenset(scopes)

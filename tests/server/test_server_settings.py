@@ -25,6 +25,7 @@ def test_the_environment_becomes_settings(tmp_path):
     """
     settings = read(
         tmp_path, BOND_SECRET=GOOD, BOND_SECRET_PREVIOUS="old", BOND_TOKEN_TTL="300",
+        BOND_SECRET_PREVIOUS_VALID_UNTIL="2026-01-31T00:00:00Z",
         BOND_MAX_STREAMS="7", BOND_RING_SECONDS="90.5", WS_HOST="localhost:8080",
         PUBLIC_WS_BASE="wss://s.example.com/ws", BOND_DEFAULT_EXCHANGES="Kraken, okx,",
         BOND_SIMULATE="1",
@@ -32,6 +33,7 @@ def test_the_environment_becomes_settings(tmp_path):
 
     assert settings.secret.reveal() == GOOD
     assert settings.secret_previous.reveal() == "old"
+    assert settings.secret_previous_until_s == 1_769_817_600
     assert (settings.token_ttl_s, settings.max_streams, settings.ring_seconds) == (300, 7, 90.5)
     assert settings.ws_host == "localhost:8080"
     assert settings.public_ws_base == "wss://s.example.com/ws"
