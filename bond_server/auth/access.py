@@ -125,17 +125,24 @@ class Access:
         asked = asked or TokenRequest()
         ttl_s = PERSISTENT_S if asked.persistent else None
         later_than_s = self.registry.later_than_s(stream_id)
-        if asked.version == 1:
-            token = self.tokens.issue(stream_id, ttl_s=ttl_s, later_than_s=later_than_s)
-        else:
-            token = self.tokens.issue_second(
-                stream_id, project, scopes=asked.scopes, ttl_s=ttl_s, later_than_s=later_than_s
-            )
-        if not self.registry.must_register(token):
-            self.registry.gave(stream_id, token)
-            return token, None
-        entry = await asyncio.to_thread(self.registry.register, stream_id, token, asked.label)
-        return token, entry
+        while True:
+            if asked.version == 1:
+                token = self.tokens.issue(stream_id, ttl_s=ttl_s, later_than_s=later_than_s)
+            else:
+                token = self.tokens.issue_second(
+                    stream_id, project, scopes=asked.scopes, ttl_s=ttl_s, later_than_s=later_than_s
+                )
+            # Two of version 1 that expire in the same second are the same: a revoked one must
+            # not be given again, nor one entry stand for two.
+            later_than_s = token.expiry_s
+            if self.registry.is_denied(token):
+                continue
+            if not self.registry.must_register(token):
+                self.registry.gave(stream_id, token)
+                return token, None
+            entry = await asyncio.to_thread(self.registry.register, stream_id, token, asked.label)
+            if entry is not None:
+                return token, entry
 
     def ticket(self, stream_id: str) -> tuple[str, int]:
         """Return a ticket, and for how many seconds it is good; its connection lasts as usual."""

@@ -144,8 +144,12 @@ class Registry:
         """Return whether a token is too long-lived to be given without a trace."""
         return token.expiry_s - self._now_s() > DAY_S
 
-    def register(self, stream_id: str, token: Token, label: str | None) -> Registered:
-        """Register a token.
+    def is_denied(self, token: Token) -> bool:
+        """Return whether a token was revoked."""
+        return digest_of(token.text) in self._records.denied
+
+    def register(self, stream_id: str, token: Token, label: str | None) -> Registered | None:
+        """Register a token and return its entry; None if it is known already.
 
         Raises:
             TooManyError: The stream has all the registered tokens it may have.
@@ -157,6 +161,8 @@ class Registry:
             expiry_s=token.expiry_s, created_s=self._now_s(), label=label,
         )  # fmt: skip
         with self._change() as records:
+            if entry.token_id in records.registered or digest in records.denied:
+                return None
             used = sum(t.stream_id == stream_id for t in records.registered.values())
             if used >= self._most:
                 raise TooManyError(
