@@ -46,6 +46,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         extensions[ABORT] = {"abort": self.transport.abort}
         await super().run_asgi()
 
+    async def send(self, message: Any) -> None:
+        """Send; a handshake answered over HTTP is complete, which uvicorn logs as an error."""
+        await super().send(message)
+        is_refusal = message["type"] == "websocket.http.response.body"
+        if is_refusal and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def keepalive_timeout(self) -> None:
         """Give up a peer that doesn't answer."""
         super().keepalive_timeout()
