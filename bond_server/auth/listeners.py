@@ -58,6 +58,8 @@ class Admission:
             call()
 
     def __enter__(self) -> Self:
+        """Be counted. Raises as `Listeners.check`: others may have come since it was asked."""
+        self._listeners.check(self.grant, self.address)
         self._listeners.enter(self)
         return self
 

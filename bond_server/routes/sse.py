@@ -25,8 +25,9 @@ from bond_core.clock import Clock
 from bond_core.log.cursor import Cursor, Hole
 from bond_core.log.event_log import Entry
 from bond_server.auth.access import Access
-from bond_server.auth.listeners import Admission
+from bond_server.auth.listeners import Admission, ServerFullError
 from bond_server.auth.project import OPEN, needs
+from bond_server.auth.refusals import TooManyError
 from bond_server.delivery.counters import Counters, Delivered
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.session import (
@@ -99,9 +100,12 @@ class Listening:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
         client = EventClient(send, receive)
-        with self.drain.session(), self.admission, self.counters.client(self.stream) as counts:
+        with self.drain.session(), self.counters.client(self.stream) as counts:
             try:
-                ending = await self._run(client, counts)
+                with self.admission:
+                    ending = await self._run(client, counts)
+            except (TooManyError, ServerFullError):  # others came since it was asked
+                ending = Ending(4429, "connections")
             except Exception:  # noqa: BLE001 -- whatever it is, the client is told
                 _log.exception("the session of a client of stream %s failed", stream_id)
                 ending = INTERNAL

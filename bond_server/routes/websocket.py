@@ -63,6 +63,11 @@ async def stream_socket(
     try:
         with drain.session():
             ending = await _serve(socket, stream_id, bond, access, counters, drain)
+    except (TooManyError, ServerFullError) as error:
+        ending = _TOO_MANY_CONNECTIONS
+        if error.code != "connections":
+            await refuse_handshake(socket.send, error)
+            ending = GONE
     except Exception:  # noqa: BLE001 -- whatever it is, the client is told
         _log.exception("the session of a client of stream %s failed", stream_id[:40])
         ending = INTERNAL
@@ -84,11 +89,8 @@ async def _serve(
             )  # fmt: skip
     except TokenError as error:
         ending = Ending(1008, error.code)
-    except (TooManyError, ServerFullError) as error:
-        if error.code != "connections":
-            await refuse_handshake(socket.send, error)
-            return GONE
-        ending = _TOO_MANY_CONNECTIONS
+    except TooManyError:
+        raise
     except LogUnavailableError:
         ending = _UNAVAILABLE
     except RequestError:
@@ -103,8 +105,8 @@ async def _serve(
         return ending or INTERNAL
     cursor = bond.cursor(stream_id, start.after)
     try:
-        await socket.accept(chosen_subprotocol(socket), headers=start.headers())
         with admission, counters.client(stream) as counts:
+            await socket.accept(chosen_subprotocol(socket), headers=start.headers())
             ending = await run_session(
                 Socket(socket, bond.clock),
                 cursor,
