@@ -94,6 +94,23 @@ class AsksForAStream(Operation):
         )
 
 
+@dataclass
+class AsksForAToken(Operation):
+    """An operation whose body, if there is one, says what kind of token is wanted."""
+
+    def __post_init__(self) -> None:
+        """Describe the body, which the handler reads itself."""
+        properties = {
+            "persistent": Schema(type=OpenAPIType.BOOLEAN),
+            "label": Schema(type=OpenAPIType.STRING, max_length=100),
+            "version": Schema(type=OpenAPIType.INTEGER, enum=[1, 2]),
+            "scopes": _TEXTS,
+        }
+        schema = Schema(type=OpenAPIType.OBJECT, properties=properties)
+        content = {"application/json": OpenAPIMediaType(schema=schema)}
+        self.request_body = RequestBody(required=False, content=content)
+
+
 def _stream_request() -> Schema:
     return Schema(
         type=OpenAPIType.OBJECT,

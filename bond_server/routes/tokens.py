@@ -19,6 +19,7 @@ from bond_server.local import Bond
 from bond_server.routes.body import read_optional_object
 from bond_server.routes.given import Given, StreamId, TokenId
 from bond_server.routes.links import ws_url
+from bond_server.routes.operations import AsksForAToken
 from bond_server.routes.operations import guarded_answers as problems
 from bond_server.routes.owned import own
 from bond_server.settings import ServerSettings
@@ -73,6 +74,7 @@ class KnownToken:
     "/v1/streams/{stream_id:str}/token",
     status_code=200,
     summary="Get a fresh token",
+    operation_class=AsksForAToken,
     opt=needs("tokens:mint"),
     responses=problems(400, 404, 413, 422),
 )
