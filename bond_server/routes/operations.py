@@ -12,6 +12,7 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIType,
     Operation,
+    Reference,
     RequestBody,
     Schema,
 )
@@ -100,15 +101,16 @@ class AsksForAToken(Operation):
 
     def __post_init__(self) -> None:
         """Describe the body, which the handler reads itself."""
-        properties = {
+        properties: dict[str, Reference | Schema] = {
             "persistent": Schema(type=OpenAPIType.BOOLEAN),
             "label": Schema(type=OpenAPIType.STRING, max_length=100),
             "version": Schema(type=OpenAPIType.INTEGER, enum=[1, 2]),
             "scopes": _TEXTS,
         }
         schema = Schema(type=OpenAPIType.OBJECT, properties=properties)
-        content = {"application/json": OpenAPIMediaType(schema=schema)}
-        self.request_body = RequestBody(required=False, content=content)
+        self.request_body = RequestBody(
+            required=False, content={"application/json": OpenAPIMediaType(schema=schema)}
+        )
 
 
 def _stream_request() -> Schema:
