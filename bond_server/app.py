@@ -12,8 +12,10 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from bond_core.errors import BondError
+from bond_core.runtime.stages import Latency
 from bond_server.auth.access import Access
 from bond_server.auth.door import Door
 from bond_server.auth.project import OPEN, check_scope, needs, project
@@ -22,8 +24,20 @@ from bond_server.delivery.drain import Drain
 from bond_server.local import Bond
 from bond_server.logs import install_redaction
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
-from bond_server.routes import catalog, explain, health, sse, streams, tokens, websocket
+from bond_server.routes import (
+    catalog,
+    explain,
+    health,
+    metrics,
+    sse,
+    streams,
+    tokens,
+    websocket,
+)
+from bond_server.routes.options import options_handlers
 from bond_server.settings import ServerSettings
+from bond_server.telemetry.collector import BondCollector
+from bond_server.telemetry.requests import Observed, Requests
 
 HANDLERS = (
     health.about,
@@ -44,6 +58,7 @@ HANDLERS = (
     explain.explain,
     catalog.list_plugins,
     catalog.list_sources,
+    metrics.metrics,
     websocket.stream_socket,
     websocket.no_socket,
 )
@@ -54,35 +69,38 @@ _API_KEY = SecurityScheme(
 )
 
 
-def create_guarded_app(
-    bond: Bond, settings: ServerSettings, access: Access, drain: Drain | None = None
-) -> Door:
-    """Return the web application of a Bond as it is served: behind the door that asks first."""
-    return Door(create_app(bond, settings, drain, access=access), access)
-
-
 def create_app(
-    bond: Bond, settings: ServerSettings, drain: Drain | None = None, *,
+    bond: Bond,
+    settings: ServerSettings,
+    drain: Drain | None = None,
+    *,
     access: Access | None = None,
-) -> Litestar:  # fmt: skip
-    """Return the web application of a Bond, without the door: it limits no rates.
+    loop_lag: Latency | None = None,
+) -> Litestar:
+    """Return the web application of a Bond.
 
     Args:
         bond: Entered already, and left only after the server has stopped.
         settings: What the environment says.
         drain: Ends the sessions when the server leaves; without one they end with it.
         access: Who may do what; None makes it from the settings.
+        loop_lag: How late the event loop was, where somebody measures it.
     """
     install_redaction()
     access = access or Access(settings, bond.clock)
-    return Litestar(
-        route_handlers=HANDLERS,
+    counters, requests = Counters(), Requests()
+    registry = CollectorRegistry()
+    registry.register(BondCollector(bond, counters, requests, loop_lag or Latency()))
+    ProcessCollector(registry=registry)
+    app = Litestar(
+        route_handlers=(*options_handlers(HANDLERS), *HANDLERS),
         dependencies={
             "project": Provide(project, sync_to_thread=False),
             "bond": _always(bond),
             "settings": _always(settings),
             "access": _always(access),
-            "counters": _always(Counters()),
+            "counters": _always(counters),
+            "registry": _always(registry),
             "drain": _always(drain or Drain()),
         },
         guards=[check_scope],
@@ -95,7 +113,9 @@ def create_app(
             title="Bond",
             version=metadata.version("bond-streams"),
             description="A sentence in, a live and time-aligned stream of market data out.",
-            openapi_router=Router("/schema", route_handlers=[], opt=needs(OPEN)),
+            openapi_router=Router(
+                "/schema", route_handlers=[], opt=needs(OPEN), include_in_schema=False
+            ),
             security=[{"ApiKey": []}, {}],
             components=Components(security_schemes={"ApiKey": _API_KEY}),
             render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
@@ -106,6 +126,10 @@ def create_app(
         logging_config=None,  # the process's own: logs.py
         debug=False,  # else LITESTAR_DEBUG decides whether errors show the source
     )
+    # Around the router too, where the framework's middleware isn't: a 404 is an answer as well.
+    guarded = Door(app.asgi_handler, access)
+    app.asgi_handler = Observed(guarded, clock=bond.clock, requests=requests, tracing=bond.tracing)
+    return app
 
 
 def _always(value: Any) -> Provide:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import math
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,6 +32,7 @@ from bond_core.errors import (
     SourceError,
 )
 from bond_server.mending import EXAMPLE
+from bond_server.telemetry.context import REQUEST_ID, new_request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -49,6 +49,7 @@ _STATUS_OF_CODE = {
     "key_invalid": 401,
     "scope": 403,
     "origin": 403,
+    "metrics_refused": 403,
     "not_found": 404,
     "unknown_stream": 404,
     "unknown_token": 404,
@@ -58,6 +59,7 @@ _STATUS_OF_CODE = {
     "host": 421,
     "upgrade_required": 426,
     "full": 503,
+    "storage": 503,
 }
 _STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
     (LimitError, 429),
@@ -123,7 +125,7 @@ def answer_bond_error(request: Request[Any, Any, Any], error: BondError) -> Resp
 def plain_answer(error: BondError) -> tuple[int, dict[str, str], bytes]:
     """Return the same answer as status, headers and body, for who refuses before routing."""
     status = status_of(error)
-    body = msgspec.json.encode(problem_body(error, status, _new_request_id()))
+    body = msgspec.json.encode(problem_body(error, status, REQUEST_ID.get() or new_request_id()))
     return status, {"Content-Type": MEDIA_TYPE} | _headers_of(error, status), body
 
 
@@ -163,7 +165,7 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer with what nobody foresaw: told to the log, not to the client."""
-    request_id = _new_request_id()
+    request_id = REQUEST_ID.get() or new_request_id()
     _log.error("%s %s %s failed", request_id, request.method, request.scope["path"], exc_info=error)
     ours = BondError(
         "Something went wrong in the server; its log says what, under the request_id",
@@ -177,7 +179,7 @@ def _response(
     error: BondError, status: int, headers: Mapping[str, str], request_id: str | None = None
 ) -> Response[Any]:
     return Response(
-        problem_body(error, status, request_id or _new_request_id()),
+        problem_body(error, status, request_id or REQUEST_ID.get() or new_request_id()),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers),
@@ -203,7 +205,3 @@ def _problem(problem: Problem) -> dict[str, Any]:
     }
     said = {key: value for key, value in known.items() if value is not None}
     return said | {"did_you_mean": list(problem.did_you_mean)}
-
-
-def _new_request_id() -> str:
-    return f"req_{secrets.token_hex(8)}"

@@ -9,13 +9,14 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from bond_core.errors import Problem, SetupError
+from bond_core.plugin.egress import EgressPolicy
 from bond_core.runtime.binding import Defaults
 from bond_core.settings import Secret, SettingsError
 from bond_core.wire.times import parse_iso
@@ -23,6 +24,7 @@ from bond_server.auth.keys import ApiKey, key_file, parse_keys
 from bond_server.auth.limits import ON_LOOPBACK, PUBLIC, Limits, Rate, parse_rate
 from bond_server.auth.origins import Origins, host_of, parse_origins
 from bond_server.auth.secret import is_weak, keep_secret
+from bond_server.egress_settings import egress_policy
 
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
@@ -57,6 +59,7 @@ class ServerSettings:
         allowed_origins: Sites whose pages may use the server, beside its own.
         allowed_hosts: Names under which the server may be reached.
         limits: How many requests and listeners a caller may have.
+        egress: What a URL may reach that stands in somebody's spec.
         warnings: What whoever starts the server should know, a sentence each.
     """
 
@@ -77,6 +80,7 @@ class ServerSettings:
     allowed_origins: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
     limits: Limits = ON_LOOPBACK
+    egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     warnings: tuple[str, ...] = ()
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
@@ -136,6 +140,8 @@ def read_settings(
         "allowed_hosts": frozenset(read.words("BOND_ALLOWED_HOSTS")),
         "limits": _limits(read, ON_LOOPBACK if is_loopback(host) else PUBLIC),
     }  # fmt: skip
+    values["egress"], odd = egress_policy(environ, is_loopback=is_loopback(host))
+    read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")
     read.finish()
@@ -278,6 +284,9 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._problems: list[Problem] = []
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        self._problems += problems
 
     def finish(self) -> None:
         if self._problems:

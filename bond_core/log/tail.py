@@ -38,6 +38,16 @@ class Tail:
         return self._ring.top
 
     @property
+    def entries(self) -> int:
+        """How many entries are kept."""
+        return self._ring.entries
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of records are kept."""
+        return self._ring.size_bytes
+
+    @property
     def readers(self) -> int:
         """How many cursors stand on it."""
         return len(self._waiting)

@@ -39,6 +39,7 @@ from bond_server.cli.show import (
 from bond_server.compiling import Compiled
 from bond_server.delivery.transport import listening_socket
 from bond_server.local import Bond, Stream
+from bond_server.logs import LogStyle
 from bond_server.mending import EXAMPLE
 from bond_server.settings import ServerSettings
 
@@ -115,7 +116,9 @@ async def _demo(script: Script, show: Show, for_s: float | None, *, is_table: bo
             compiled = bond.compile(script.request)
             require_played(compiled, script)
             ready = asyncio.Event()
-            serving = serve_bond(bond, settings, bound, log_level="error", ready=ready.set)
+            serving = serve_bond(
+                bond, settings, bound, logs=LogStyle(level="error"), ready=ready.set
+            )
             client = _Client(bond, script, show, compiled, is_table=is_table)
             await first_of(client.run(f"http://127.0.0.1:{port}", ready, for_s), serving)
 

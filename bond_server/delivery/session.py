@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import attrs
 
 from bond_core.clock import NS, Clock
-from bond_core.log.cursor import Batch, Cursor, Hole, StreamEnded
+from bond_core.log.cursor import Cursor, Hole, StreamEnded
 from bond_core.log.event_log import Entry
 from bond_core.log.offset import Offset
 from bond_server.auth.listeners import Admission
@@ -44,9 +44,9 @@ INTERNAL = Ending(1011, "internal")
 
 def ending_of(stream: Stream) -> Ending:
     """Return why a stream brings nothing more: it came to its end, broke, or was deleted."""
-    if stream.is_complete:
-        return COMPLETE
-    return INTERNAL if stream.pipeline.failure is not None else DELETED
+    if stream.pipeline.failure is not None:
+        return INTERNAL
+    return COMPLETE if stream.is_complete else DELETED
 
 
 class Outlet(Protocol):
@@ -77,6 +77,7 @@ async def run_session(
     counters: Delivered,
     slow: Literal["disconnect", "conflate"] = "disconnect",
     live_from: Offset,
+    wrote: Callable[[Entry], None] = lambda _: None,
 ) -> Ending:
     """Serve one client until its session is over, and return why.
 
@@ -89,10 +90,18 @@ async def run_session(
         slow: What happens to a client that can't keep up: it is cut off, to resume; or it
             skips to the newest window.
         live_from: Where replay ends: nothing before is ever skipped.
+        wrote: Is told the newest record of each batch, once the connection has taken it.
     """
     return await first_ending(
         outlet.listen(),
-        _deliver(outlet, cursor, how_it_ended, counters, live_from if slow == "conflate" else None),
+        _deliver(
+            outlet,
+            cursor,
+            how_it_ended,
+            counters,
+            live_from if slow == "conflate" else None,
+            wrote,
+        ),
         *others,
     )
 
@@ -133,6 +142,7 @@ async def _deliver(
     how_it_ended: Callable[[], Ending],
     counters: Delivered,
     conflate_from: Offset | None,
+    wrote: Callable[[Entry], None],
 ) -> Ending:
     while True:
         try:
@@ -140,8 +150,8 @@ async def _deliver(
         except StreamEnded:
             return how_it_ended()
         entries: Sequence[Entry] = batch.entries
-        if conflate_from is not None and cursor.position > conflate_from:
-            entries = _newest_window(batch)
+        if conflate_from is not None:
+            entries = _newest_window(batch.entries, conflate_from)
             counters.conflated += len(batch.entries) - len(entries)
         elif batch.hole is not None and batch.hole.reason == "slow":
             return SLOW
@@ -152,16 +162,20 @@ async def _deliver(
                 for entry in entries:
                     await outlet.send(entry)
                     counters.sent += 1
+                    counters.sent_bytes += len(entry.data)
                     deadline.reschedule(asyncio.get_running_loop().time() + SEND_WITHIN_S)
         except TimeoutError:
             return SLOW
         except ConnectionError:
             return GONE
+        if entries:
+            wrote(entries[-1])
 
 
-def _newest_window(batch: Batch) -> Sequence[Entry]:
-    newest_ms = batch.entries[-1].offset.ms
-    return [entry for entry in batch.entries if entry.offset.ms == newest_ms]
+def _newest_window(entries: Sequence[Entry], live_from: Offset) -> Sequence[Entry]:
+    """Return the newest window, behind what was asked to be replayed."""
+    newest_ms = entries[-1].offset.ms
+    return [e for e in entries if e.offset <= live_from or e.offset.ms == newest_ms]
 
 
 class _Over(Exception):  # noqa: N818 -- ends a task group, and nobody sees it

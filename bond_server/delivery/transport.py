@@ -26,7 +26,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from bond_core.errors import SetupError
 from bond_server.delivery.drain import Drain
-from bond_server.logs import log_config
+from bond_server.logs import LogStyle, log_config
 
 ABORT = "bond.abort"
 PING_EVERY_S = 15.0
@@ -106,7 +106,7 @@ class BondServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def uvicorn_config(app: Any, *, log_level: str | None) -> uvicorn.Config:
+def uvicorn_config(app: Any, *, logs: LogStyle | None) -> uvicorn.Config:
     """Return how uvicorn serves a Bond application; None leaves logging as it is."""
     return uvicorn.Config(
         app,
@@ -116,7 +116,7 @@ def uvicorn_config(app: Any, *, log_level: str | None) -> uvicorn.Config:
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN_S - round(DRAIN_WITHIN_S),
-        log_config=None if log_level is None else log_config(log_level),
+        log_config=None if logs is None else log_config(logs),
         server_header=False,
         lifespan="off",  # what lives as long as the server is around it, not in it
     )

@@ -11,7 +11,7 @@ from bond_server.local import Bond
 from bond_server.routes.answers import explanation
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given
-from bond_server.routes.operations import AsksForAStream, guarded_answers
+from bond_server.routes.operations import BODY, AsksForAStream, guarded_answers
 
 
 @post(
@@ -20,7 +20,7 @@ from bond_server.routes.operations import AsksForAStream, guarded_answers
     summary="Explain a sentence or a spec",
     operation_class=AsksForAStream,
     opt=needs("streams:read"),
-    responses=guarded_answers(400, 413, 422),
+    responses=guarded_answers(*BODY),
 )
 async def explain(
     request: Request[Any, Any, Any], bond: Given[Bond], project: Given[str]

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 
 from bond_core.clock import NS
 from bond_core.errors import LogUnavailableError
@@ -34,6 +35,7 @@ async def about() -> dict[str, Any]:
         "websocket": "/ws/{stream_id}?token=…",
         "events": "/v1/streams/{stream_id}/events?token=…",
         "health": "/health",
+        "metrics": "/metrics",
         "openapi": "/schema",
     }
 
@@ -55,7 +57,12 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/health/ready", summary="Can it serve?", opt=needs(OPEN))
+@get(
+    "/health/ready",
+    summary="Can it serve?",
+    opt=needs(OPEN),
+    responses={503: ResponseSpec(dict[str, str], description="Not now; `reason` says why")},
+)
 async def ready(bond: Given[Bond], drain: Given[Drain]) -> Response[dict[str, str]]:
     """Say whether it takes new clients: its log answers, and it isn't leaving."""
     reason = "leaving" if drain.is_draining else await _what_ails_the_log(bond)

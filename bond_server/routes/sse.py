@@ -47,7 +47,7 @@ from bond_server.delivery.start import Start, find_start
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
-from bond_server.routes.operations import problem_answers
+from bond_server.routes.operations import Listens, problem_answers
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
@@ -59,8 +59,9 @@ _log = logging.getLogger("bond.server")
     "/v1/streams/{stream_id:str}/events",
     media_type="text/event-stream",
     summary="Listen to a stream",
+    operation_class=Listens,
     opt=needs(OPEN),
-    responses=problem_answers(401, 403, 404, 422, 429, 503),
+    responses=problem_answers(400, 401, 403, 404, 422, 429, 503),
 )
 async def stream_events(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
@@ -100,7 +101,7 @@ class Listening:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
         client = EventClient(send, receive)
-        with self.drain.session(), self.counters.client(self.stream) as counts:
+        with self.drain.session(), self.counters.client(self.stream, "sse") as counts:
             try:
                 with self.admission:
                     ending = await self._run(client, counts)
@@ -128,6 +129,7 @@ class Listening:
                 how_it_ended=self._how_it_ended,
                 counters=counts,
                 live_from=self.start.top,
+                wrote=self.stream.wrote,
             )
         finally:
             cursor.close()

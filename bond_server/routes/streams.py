@@ -16,7 +16,7 @@ from bond_server.routes.answers import CreatedStream, details, summary, understo
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.links import sse_url, ws_url
-from bond_server.routes.operations import AsksForAStream
+from bond_server.routes.operations import BODY, AsksForAStream
 from bond_server.routes.operations import guarded_answers as problems
 from bond_server.routes.owned import own
 from bond_server.routes.tokens import NOT_STORED
@@ -30,7 +30,7 @@ from bond_server.settings import ServerSettings
     opt=needs("streams:write"),
     responses={
         200: ResponseSpec(CreatedStream, description="It was there already"),
-        **problems(400, 413, 422),
+        **problems(*BODY, 503),
     },
 )
 async def create_stream(
@@ -68,7 +68,7 @@ async def list_streams(bond: Given[Bond], project: Given[str]) -> list[dict[str,
     "/v1/streams/{stream_id:str}",
     summary="Show a stream",
     opt=needs("streams:read"),
-    responses=problems(404),
+    responses=problems(400, 404),
 )
 async def show_stream(
     stream_id: StreamId, bond: Given[Bond], project: Given[str]
@@ -81,7 +81,7 @@ async def show_stream(
     "/v1/streams/{stream_id:str}",
     summary="Delete a stream",
     opt=needs("streams:delete"),
-    responses=problems(404),
+    responses=problems(400, 404),
 )
 async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[str]) -> None:
     """Stop a stream and forget its records; its clients are told and closed."""
@@ -92,7 +92,7 @@ async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[s
     "/v1/streams/{stream_id:str}/metrics",
     summary="How a stream does",
     opt=needs("metrics:read"),
-    responses=problems(404),
+    responses=problems(400, 404),
 )
 async def stream_metrics(
     stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]

@@ -19,7 +19,7 @@ from bond_server.local import Bond
 from bond_server.routes.body import read_optional_object
 from bond_server.routes.given import Given, StreamId, TokenId
 from bond_server.routes.links import ws_url
-from bond_server.routes.operations import AsksForAToken
+from bond_server.routes.operations import BODY, AsksForAToken
 from bond_server.routes.operations import guarded_answers as problems
 from bond_server.routes.owned import own
 from bond_server.settings import ServerSettings
@@ -76,7 +76,7 @@ class KnownToken:
     summary="Get a fresh token",
     operation_class=AsksForAToken,
     opt=needs("tokens:mint"),
-    responses=problems(400, 404, 413, 422),
+    responses=problems(*BODY, 404, 503),
 )
 async def refresh_token(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond],
@@ -102,7 +102,7 @@ async def refresh_token(
     status_code=200,
     summary="Get a ticket for one connection",
     opt=needs("tokens:mint"),
-    responses=problems(404),
+    responses=problems(400, 404, 503),
 )
 async def get_ticket(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond],
@@ -123,7 +123,7 @@ async def get_ticket(
     "/v1/streams/{stream_id:str}/tokens",
     summary="List the registered tokens",
     opt=needs("tokens:mint"),
-    responses=problems(404),
+    responses=problems(400, 404, 503),
 )
 async def list_tokens(
     stream_id: StreamId, bond: Given[Bond], access: Given[Access], project: Given[str]
@@ -137,7 +137,7 @@ async def list_tokens(
     "/v1/streams/{stream_id:str}/tokens",
     summary="Revoke all tokens",
     opt=needs("tokens:mint"),
-    responses=problems(404),
+    responses=problems(400, 404, 503),
 )
 async def revoke_tokens(
     stream_id: StreamId, bond: Given[Bond], access: Given[Access], project: Given[str]
@@ -151,7 +151,7 @@ async def revoke_tokens(
     "/v1/streams/{stream_id:str}/tokens/{token_id:str}",
     summary="Revoke a token",
     opt=needs("tokens:mint"),
-    responses=problems(404),
+    responses=problems(400, 404, 503),
 )
 async def revoke_token(
     stream_id: StreamId, token_id: TokenId, bond: Given[Bond], access: Given[Access],
@@ -192,16 +192,17 @@ def _read_request(body: Mapping[str, Any]) -> TokenRequest:
         if key not in _KEYS:
             near = tuple(difflib.get_close_matches(key, _KEYS, n=1))
             raise _wrong(key[:40], "unknown key", near)
-    persistent, label = body.get("persistent", False), body.get("label")
-    version, scopes = body.get("version", 1), body.get("scopes")
+    persistent, label = body.get("persistent", False), body.get("label", "")
+    version, scopes = body.get("version", 1), body.get("scopes", [])
     if not isinstance(persistent, bool):
         raise _wrong("persistent", "must be true or false")
-    if label is not None and not (isinstance(label, str) and len(label) <= _LONGEST_LABEL):
+    if not isinstance(label, str) or len(label) > _LONGEST_LABEL:
         raise _wrong("label", f"must be a text of up to {_LONGEST_LABEL} characters")
     if isinstance(version, bool) or version not in (1, 2):
         raise _wrong("version", "must be 1 or 2")
-    if scopes is None:
-        return TokenRequest(version=version, persistent=persistent, label=label)
+    asked = TokenRequest(version=version, persistent=persistent, label=label or None)
+    if "scopes" not in body:
+        return asked
     if version == 1:
         raise _wrong("scopes", "a token of version 1 has none; ask for version 2")
     if (
@@ -210,9 +211,7 @@ def _read_request(body: Mapping[str, Any]) -> TokenRequest:
         or any(s not in sorted(TOKEN_SCOPES) for s in scopes)
     ):
         raise _wrong("scopes", f"must be a list of {' and '.join(sorted(TOKEN_SCOPES))}")
-    return TokenRequest(
-        version=version, persistent=persistent, label=label, scopes=frozenset(scopes)
-    )
+    return attrs.evolve(asked, scopes=frozenset(scopes))
 
 
 def _wrong(key: str, detail: str, near: tuple[str, ...] = ()) -> RequestError:

@@ -105,7 +105,7 @@ async def _serve(
         return ending or INTERNAL
     cursor = bond.cursor(stream_id, start.after)
     try:
-        with admission, counters.client(stream) as counts:
+        with admission, counters.client(stream, "websocket") as counts:
             await socket.accept(chosen_subprotocol(socket), headers=start.headers())
             ending = await run_session(
                 Socket(socket, bond.clock),
@@ -117,6 +117,7 @@ async def _serve(
                 counters=counts,
                 slow="conflate" if slow == "conflate" else "disconnect",
                 live_from=start.top,
+                wrote=stream.wrote,
             )
             counts.slow += ending == SLOW
     finally:

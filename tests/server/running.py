@@ -29,11 +29,13 @@ from bond_core.log.offset import Offset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, load_plugins
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.stages import Stages
 from bond_core.settings import Secret
 from bond_server import local
 from bond_server.cli.serve import serve_bond
 from bond_server.delivery.transport import listening_socket
 from bond_server.settings import ServerSettings
+from bond_server.telemetry.tracing import NO_TRACING, Tracing
 
 SECRET = "0123456789abcdef" * 4
 SPEC = {
@@ -78,8 +80,10 @@ class SilentPipeline:
         self.started_ns = clock.now_ns()
         self.ears: dict[str, Any] = {}
         self.failure: str | None = None
+        self.bound = bound
         self.events_in = 0
-        self.lags_ms: list[float] = []
+        self.windows_closed = 0
+        self.stages = Stages()
         self.engine = SimpleNamespace(totals={})
         self.publisher = SimpleNamespace(published=0)
 
@@ -163,6 +167,7 @@ async def serving(
     clock: Clock | None = None,
     retention: Retention | None = None,
     max_streams: int = 5,
+    tracing: Tracing = NO_TRACING,
     **changes: Any,
 ) -> AsyncIterator[Server]:
     """Run a server for as long as the context lasts."""
@@ -171,7 +176,7 @@ async def serving(
     settings = some_settings(max_streams=max_streams, **({"data_dir": Path(folder.name)} | changes))
     bond = local.Bond(
         clock=clock or SystemClock(), catalog=a_catalog(), max_streams=max_streams,
-        retention=retention,
+        retention=retention, tracing=tracing,
     )  # fmt: skip
     async with AsyncExitStack() as stack:
         stack.enter_context(folder)

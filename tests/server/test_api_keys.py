@@ -357,6 +357,25 @@ def test_without_any_key_everything_is_open(monkeypatch, tmp_path):
     on_a_server(monkeypatch, tmp_path, scenario)
 
 
+def test_metrics_are_for_who_may_read_them(monkeypatch, tmp_path):
+    """
+    From this machine without a key; passed on by a proxy with one of the scope, and no other.
+    """
+    reader, writer = (a_key(tmp_path, scopes=[s]) for s in ("metrics:read", "streams:write"))
+
+    async def scenario(server):
+        async def status(key=None, **headers):
+            headers |= as_holder_of(key) if key else {}
+            return (await server.http.get("/metrics", headers=headers)).status_code
+
+        passed_on = {"X-Forwarded-For": "192.0.2.1"}
+        assert await status() == 200
+        assert await status(reader, **passed_on) == 200
+        assert [await status(key, **passed_on) for key in (None, writer, "x")] == [403] * 3
+
+    on_a_server(monkeypatch, tmp_path, scenario)
+
+
 def test_openapi_tells_of_the_key(monkeypatch, tmp_path):
     """
     The document names the scheme, and the answers that a call without a key gets.
