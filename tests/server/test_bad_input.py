@@ -273,7 +273,8 @@ def test_a_wrong_method_is_told_the_right_ones(ask):
 @pytest.mark.parametrize(
     "body",
     [
-        {"persistant": True}, {"persistent": 1}, {"label": 7}, {"label": None}, {"scopes": None}, {"label": "x" * 101},
+        {"persistant": True}, {"persistent": 1}, {"label": 7}, {"label": None}, {"scopes": None},
+        {"label": "x" * 101},
         {"version": 3}, {"version": True}, {"scopes": ["sub"]}, {"version": 2, "scopes": []},
         {"version": 2, "scopes": ["sub", "all"]}, {"version": 2, "scopes": [["sub"]]},
         {"version": 2, "scopes": "sub"}, [], "x",

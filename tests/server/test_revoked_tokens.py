@@ -375,3 +375,25 @@ def test_many_registered_tokens_are_refused_over_http(monkeypatch):
         assert (answer.json()["limit"], answer.json()["used"]) == (1, 1)
 
     on_a_server(monkeypatch, scenario, limits=Limits(tokens=1))
+
+
+def test_what_cannot_be_kept_is_not_given(monkeypatch, tmp_path, caplog):
+    """
+    Where the disk fails a persistent token is 503, without a path in the answer; others work.
+    """
+    folder = tmp_path / "data"
+
+    async def scenario(server, created):
+        folder.write_text("a file where the folder should be")
+        where = f"/v1/streams/{created['stream_id']}"
+        for method, path, body in (
+            ("POST", "/token", {"persistent": True}), ("DELETE", "/tokens", None),
+            ("DELETE", f"/tokens/{'0' * 64}", None),
+        ):  # fmt: skip
+            answer = await server.http.request(method, f"{where}{path}", json=body)
+            assert (answer.status_code, answer.json()["code"]) == (503, "storage")
+            assert str(folder) not in answer.text
+        assert str(folder) in caplog.text
+        assert (await get_token(server, created))["token"]
+
+    on_a_server(monkeypatch, scenario, data_dir=folder)
