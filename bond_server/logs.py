@@ -24,11 +24,15 @@ from bond_server.telemetry.context import bound
 LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "litestar", "bond", "")
 HIDDEN = "***"
 
-# Ours by their shape, wherever they stand; others' by what they are called.
+# By what they are called, to their end; then ours by their shape, wherever they stand.
 _TOKENS = re.compile(
-    r"(?:[0-9a-f]{16}\.)?(?<![0-9])[0-9]{10,12}\.[0-9a-f]{16}(?![0-9a-f])"
-    r"|(?<=token=)[^&\s\"'#]+"
-    r"|(?<=\bBearer\s)[^\s\"',]+",
+    r"(?<=token=)[^&\s\"'#]+"
+    r"|(?<=ticket=)[^&\s\"'#]+"
+    r"|(?<=bond\.token\.)[^\s\"',]+"
+    r"|(?<=\bBearer\s)[^\s\"',]+"
+    r"|(?:[0-9a-f]{16}\.)?(?<![0-9])[0-9]{10,12}\.[0-9a-f]{16}(?![0-9a-f])"
+    r"|b2\.[0-9a-f]{8}\.[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]+)?"
+    r"|b[kt]_(?:[a-z0-9]{4,16}_)?[A-Za-z0-9_-]{43}",
     re.IGNORECASE,
 )
 

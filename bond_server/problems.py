@@ -12,9 +12,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
@@ -42,13 +44,22 @@ _STATUS_OF_CODE = {
     "bad_request": 400,
     "token_invalid": 401,
     "token_expired": 401,
+    "token_revoked": 401,
+    "key_missing": 401,
+    "key_invalid": 401,
+    "scope": 403,
+    "origin": 403,
     "metrics_refused": 403,
     "not_found": 404,
     "unknown_stream": 404,
+    "unknown_token": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "body_too_large": 413,
+    "host": 421,
     "upgrade_required": 426,
+    "full": 503,
+    "storage": 503,
 }
 _STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
     (LimitError, 429),
@@ -108,17 +119,28 @@ def answer_bond_error(request: Request[Any, Any, Any], error: BondError) -> Resp
     status = status_of(error)
     if status == 500:
         return answer_unexpected(request, error)
+    return _response(error, status, _headers_of(error, status))
+
+
+def plain_answer(error: BondError) -> tuple[int, dict[str, str], bytes]:
+    """Return the same answer as status, headers and body, for who refuses before routing."""
+    status = status_of(error)
+    body = msgspec.json.encode(problem_body(error, status, REQUEST_ID.get() or new_request_id()))
+    return status, {"Content-Type": MEDIA_TYPE} | _headers_of(error, status), body
+
+
+def _headers_of(error: BondError, status: int) -> dict[str, str]:
     headers = {}
     if status in (429, 503):
-        asked = error.retry_after_s if isinstance(error, Retryable) else None
-        headers["Retry-After"] = str(max(1, round(asked or RETRY_AFTER_S)))
+        asked: float | None = getattr(error, "retry_after_s", None)
+        headers["Retry-After"] = str(max(1, math.ceil(asked or RETRY_AFTER_S)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 408:
         headers["Connection"] = "close"  # the rest of the body may still come
     if status == 426:
         headers["Upgrade"] = "websocket"
-    return _response(error, status, headers)
+    return headers
 
 
 def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

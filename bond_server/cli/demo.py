@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
+import tempfile
 from contextlib import aclosing, closing
 from pathlib import Path
 
@@ -99,10 +100,17 @@ def _read_script(args: argparse.Namespace, format_: Format) -> Script:
 
 async def _demo(script: Script, show: Show, for_s: float | None, *, is_table: bool) -> None:
     """Serve and listen, until either ends."""
-    with closing(listening_socket("127.0.0.1", 0)) as bound:
+    with (
+        tempfile.TemporaryDirectory(prefix="bond-demo-") as folder,  # not its user's keys
+        closing(listening_socket("127.0.0.1", 0)) as bound,
+    ):
         port = bound.getsockname()[1]
         settings = ServerSettings(
-            host="127.0.0.1", port=port, secret=Secret(secrets.token_hex(32)), simulate=True
+            host="127.0.0.1",
+            port=port,
+            secret=Secret(secrets.token_hex(32)),
+            simulate=True,
+            data_dir=Path(folder),
         )
         async with Bond(**script.bond) as bond:
             compiled = bond.compile(script.request)

@@ -13,6 +13,7 @@ from bond_core.log.event_log import Retention
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
+from bond_server.auth.access import Access
 from bond_server.cli import render_error
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.transport import (
@@ -33,7 +34,7 @@ EXAMPLES = """\
 examples:
   bond serve
   bond serve --port 9000
-  BOND_SECRET=$(bond secret new) BOND_OPEN=1 bond serve --host 0.0.0.0
+  bond keys new && BOND_SECRET=$(bond secret new) bond serve --host 0.0.0.0
 
 then:
   curl -X POST http://localhost:8000/v1/streams -H 'Content-Type: application/json' \\
@@ -109,18 +110,20 @@ async def serve_bond(
         ready: Called once connections are taken.
     """
     drain, loop_lag = Drain(), Latency()
-    config = uvicorn_config(create_app(bond, settings, drain, loop_lag=loop_lag), logs=logs)
-    server = BondServer(config, drain, ready=ready)
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    access = Access(settings, bond.clock)
+    app = create_app(bond, settings, drain, access=access, loop_lag=loop_lag)
+    server = BondServer(uvicorn_config(app, logs=logs), drain, ready=ready)
     watching = asyncio.create_task(watch_the_loop(bond.clock, loop_lag), name="event loop's lag")
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        server.should_exit = True
-        await serving
-        raise
-    finally:
-        watching.cancel()
+    async with access.running():
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
+        finally:
+            watching.cancel()
 
 
 async def _serve(

@@ -16,6 +16,7 @@ from bond_core.clock import NS, Clock
 from bond_core.log.cursor import Cursor, Hole, StreamEnded
 from bond_core.log.event_log import Entry
 from bond_core.log.offset import Offset
+from bond_server.auth.listeners import Admission
 from bond_server.delivery.counters import Delivered
 from bond_server.local import Stream
 
@@ -34,6 +35,7 @@ class Ending:
 GONE = Ending(1006, "gone")
 SLOW = Ending(4008, "slow")
 EXPIRED = Ending(1008, "token_expired")
+REVOKED = Ending(1008, "token_revoked")
 COMPLETE = Ending(1000, "complete")
 DELETED = Ending(4404, "stream_deleted")
 RESTART = Ending(1012, "restart")
@@ -126,6 +128,12 @@ async def expiry(clock: Clock, end_s: int) -> Ending:
     while (left_s := end_s - clock.now_ns() / NS) >= 0:
         await clock.sleep(left_s + 0.001)
     return EXPIRED
+
+
+async def revocation(admission: Admission) -> Ending:
+    """Return when the client's token has been revoked."""
+    await admission.until_revoked()
+    return REVOKED
 
 
 async def _deliver(

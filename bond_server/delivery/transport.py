@@ -46,6 +46,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         extensions[ABORT] = {"abort": self.transport.abort}
         await super().run_asgi()
 
+    def data_received(self, data: bytes) -> None:
+        """Take what came; an address too long for a handshake is answered, and not left open."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))  # 414, which uvicorn keeps
+            self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """Send; a handshake answered over HTTP is complete, which uvicorn logs as an error."""
+        await super().send(message)
+        is_refusal = message["type"] == "websocket.http.response.body"
+        if is_refusal and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def keepalive_timeout(self) -> None:
         """Give up a peer that doesn't answer."""
         super().keepalive_timeout()

@@ -9,6 +9,9 @@ from litestar import Request, Response, get
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 
 from bond_core.errors import RequestError
+from bond_server.auth.access import Access
+from bond_server.auth.presented import bearer
+from bond_server.auth.project import OPEN, needs
 from bond_server.routes.given import Given
 from bond_server.routes.operations import problem_answers
 from bond_server.settings import is_loopback
@@ -26,13 +29,14 @@ class MetricsRefusedError(RequestError):
     "/metrics",
     media_type="text/plain",
     summary="Metrics for Prometheus",
-    responses=problem_answers(403),
+    opt=needs(OPEN),
+    responses=problem_answers(403, 429),
 )
 async def metrics(
-    request: Request[Any, Any, Any], registry: Given[CollectorRegistry]
+    request: Request[Any, Any, Any], registry: Given[CollectorRegistry], access: Given[Access]
 ) -> Response[bytes]:
     """Return all metrics in Prometheus's text format; `docs/metrics.md` says what they mean."""
-    if not may_read_metrics(request):
+    if not (may_read_metrics(request) or _has_a_key(request, access)):
         raise MetricsRefusedError(
             "Metrics are for this machine, or for a key of scope metrics:read",
             fix="curl http://127.0.0.1:8000/metrics",
@@ -56,6 +60,12 @@ def may_read_metrics(request: Request[Any, Any, Any]) -> bool:
     except ValueError:
         return False
     return is_here and is_loopback(_host_of(request.headers.get("host", "")))
+
+
+def _has_a_key(request: Request[Any, Any, Any], access: Access) -> bool:
+    text = bearer(request)
+    key = access.keys.find(text) if text else None
+    return key is not None and key.may("metrics:read")
 
 
 def _host_of(host: str) -> str:

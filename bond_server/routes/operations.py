@@ -13,6 +13,7 @@ from litestar.openapi.spec import (
     OpenAPIType,
     Operation,
     Parameter,
+    Reference,
     RequestBody,
     Schema,
 )
@@ -50,13 +51,13 @@ class ProblemDocument:
 
 _SAYS = {
     400: "The request is not what it says it is, such as a body that is no JSON",
-    401: "The token does not open the stream",
-    403: "Whoever asks may not",
+    401: "The key is missing or none; or the token does not open the stream",
+    403: "Whoever asks may not: the key or token lacks a scope, or a page of another site asks",
     404: "There is no such stream",
     408: "The body did not arrive in time",
     413: "The body is larger than 64 KiB",
     422: "It makes no sense, or can't be had here; `fix` is a complete input that works",
-    429: "All streams are in use; `limit` and `used` say how many",
+    429: "More than is allowed; `limit` and `used` say how much",
     503: "It can't be had now, and can be later; Retry-After says when to try",
 }
 BODY = (400, 408, 413, 422)
@@ -74,6 +75,11 @@ def problem_answers(*statuses: int) -> dict[int, ResponseSpec]:
         )
         for status in statuses
     }
+
+
+def guarded_answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the documentation of these errors, and of those that every call with a key has."""
+    return problem_answers(401, 403, *statuses, 429)
 
 
 @dataclass
@@ -94,12 +100,19 @@ class AsksForAStream(Operation):
 
 @dataclass
 class AsksForAToken(Operation):
-    """An operation whose body, if there is one, is an empty object."""
+    """An operation whose body, if there is one, says what kind of token is wanted."""
 
     def __post_init__(self) -> None:
         """Describe the body, which the handler reads itself."""
-        nothing = Schema(type=OpenAPIType.OBJECT, additional_properties=False)
-        self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(nothing)})
+        text = Schema(type=OpenAPIType.STRING)
+        kinds: dict[str, Reference | Schema] = {
+            "persistent": Schema(type=OpenAPIType.BOOLEAN),
+            "label": Schema(type=OpenAPIType.STRING, max_length=100),
+            "version": Schema(type=OpenAPIType.INTEGER, enum=[1, 2]),
+            "scopes": Schema(type=OpenAPIType.ARRAY, items=text, min_items=1),
+        }
+        wanted = Schema(type=OpenAPIType.OBJECT, properties=kinds, additional_properties=False)
+        self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(wanted)})
 
 
 @dataclass
@@ -110,6 +123,7 @@ class Listens(Operation):
         """Describe the query and headers, which the handler reads itself."""
         said = (
             ("token", "query", "Opens the stream; `Authorization: Bearer` does as well"),
+            ("ticket", "query", "Opens it once, instead of a token"),
             ("after", "query", "An id or a time; what comes behind it is sent"),
             ("from", "query", "A time such as now-60s; what is not before it is sent"),
             ("Last-Event-ID", "header", "As `after`, and wins over it"),

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from litestar import HttpMethod, Response, route
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
+from bond_server.auth.project import OPEN, needs
+
 
 def options_handlers(handlers: Iterable[BaseRouteHandler]) -> list[HTTPRouteHandler]:
     """Return a handler of OPTIONS for every address; they must be registered before the others."""
@@ -24,7 +26,13 @@ def options_handlers(handlers: Iterable[BaseRouteHandler]) -> list[HTTPRouteHand
 
 
 def _options(path: str, allow: str) -> HTTPRouteHandler:
-    @route(path, http_method=HttpMethod.OPTIONS, include_in_schema=False, status_code=204)
+    @route(
+        path,
+        http_method=HttpMethod.OPTIONS,
+        include_in_schema=False,
+        status_code=204,
+        opt=needs(OPEN),
+    )
     async def options() -> Response[None]:
         """Say what is allowed here."""
         return Response(None, status_code=204, headers={"Allow": allow})

@@ -24,7 +24,10 @@ from litestar.types import Receive, Send
 from bond_core.clock import Clock
 from bond_core.log.cursor import Cursor, Hole
 from bond_core.log.event_log import Entry
-from bond_server.auth.tokens import Tokens
+from bond_server.auth.access import Access
+from bond_server.auth.listeners import Admission, ServerFullError
+from bond_server.auth.project import OPEN, needs
+from bond_server.auth.refusals import TooManyError
 from bond_server.delivery.counters import Counters, Delivered
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.session import (
@@ -37,6 +40,7 @@ from bond_server.delivery.session import (
     Ending,
     ending_of,
     expiry,
+    revocation,
     run_session,
 )
 from bond_server.delivery.start import Start, find_start
@@ -44,7 +48,6 @@ from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.operations import Listens, problem_answers
-from bond_server.routes.websocket import presented_token
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
@@ -57,27 +60,30 @@ _log = logging.getLogger("bond.server")
     media_type="text/event-stream",
     summary="Listen to a stream",
     operation_class=Listens,
-    responses=problem_answers(400, 401, 404, 422, 503),
+    opt=needs(OPEN),
+    responses=problem_answers(400, 401, 403, 404, 422, 429, 503),
 )
 async def stream_events(
-    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
+    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
     counters: Given[Counters], drain: Given[Drain],
 ) -> Response[bytes]:  # fmt: skip
     """Send records from where the client was: Last-Event-ID, else `after`, else `from`."""
-    end_s = tokens.verify(stream_id, presented_token(request))
+    admission = access.admit(request, stream_id)
     stream = bond.find(stream_id)
     if stream is None:
         raise UnknownStreamError(stream_id)
     query = request.query_params
     after = request.headers.get("last-event-id") or query.get("after")
-    start = await find_start(
-        bond.log, stream_id, from_=query.get("from"), after=after, now_ns=bond.clock.now_ns()
-    )
+    async with access.replays:
+        start = await find_start(
+            bond.log, stream_id, from_=query.get("from"), after=after, now_ns=bond.clock.now_ns()
+        )
     return EventStream(
         Listening(
-            bond=bond, stream=stream, start=start, end_s=end_s, counters=counters, drain=drain
+            bond=bond, stream=stream, start=start, admission=admission, counters=counters,
+            drain=drain,
         )
-    )
+    )  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +93,7 @@ class Listening:
     bond: Bond
     stream: Stream
     start: Start
-    end_s: int
+    admission: Admission
     counters: Counters
     drain: Drain
 
@@ -97,7 +103,10 @@ class Listening:
         client = EventClient(send, receive)
         with self.drain.session(), self.counters.client(self.stream, "sse") as counts:
             try:
-                ending = await self._run(client, counts)
+                with self.admission:
+                    ending = await self._run(client, counts)
+            except (TooManyError, ServerFullError):  # others came since it was asked
+                ending = Ending(4429, "connections")
             except Exception:  # noqa: BLE001 -- whatever it is, the client is told
                 _log.exception("the session of a client of stream %s failed", stream_id)
                 ending = INTERNAL
@@ -113,7 +122,8 @@ class Listening:
             return await run_session(
                 client,
                 cursor,
-                expiry(clock, self.end_s),
+                expiry(clock, self.admission.grant.end_s),
+                revocation(self.admission),
                 self.drain.ending(),
                 client.heartbeat(clock),
                 how_it_ended=self._how_it_ended,

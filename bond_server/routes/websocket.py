@@ -18,7 +18,13 @@ from bond_core.clock import NS, Clock
 from bond_core.errors import LogUnavailableError, RequestError
 from bond_core.log.cursor import Hole
 from bond_core.log.event_log import Entry
-from bond_server.auth.tokens import TokenError, Tokens
+from bond_server.auth.access import Access
+from bond_server.auth.door import refuse_handshake
+from bond_server.auth.listeners import ServerFullError
+from bond_server.auth.presented import chosen_subprotocol
+from bond_server.auth.project import OPEN, needs
+from bond_server.auth.refusals import TooManyError
+from bond_server.auth.tokens import TokenError
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.session import (
@@ -29,6 +35,7 @@ from bond_server.delivery.session import (
     Ending,
     ending_of,
     expiry,
+    revocation,
     run_session,
 )
 from bond_server.delivery.start import find_start
@@ -40,21 +47,27 @@ _UNAVAILABLE = Ending(1013, "unavailable")
 _BAD_FROM = Ending(1008, "bad_from")
 _BAD_SLOW = Ending(1008, "bad_slow")
 _TOO_MANY_MESSAGES = Ending(1008, "too_many_messages")
+_TOO_MANY_CONNECTIONS = Ending(4429, "connections")
 _MESSAGES_PER_S = 20
 _CLOSE_WITHIN_S = 1.0
 
 _log = logging.getLogger("bond.server")
 
 
-@websocket("/ws/{stream_id:str}")
+@websocket("/ws/{stream_id:str}", opt=needs(OPEN))
 async def stream_socket(
-    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
+    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
     counters: Given[Counters], drain: Given[Drain],
 ) -> None:  # fmt: skip
     """Serve one client until its session is over, and tell it why."""
     try:
         with drain.session():
-            ending = await _serve(socket, stream_id, bond, tokens, counters, drain)
+            ending = await _serve(socket, stream_id, bond, access, counters, drain)
+    except (TooManyError, ServerFullError) as error:
+        ending = _TOO_MANY_CONNECTIONS
+        if error.code != "connections":
+            await refuse_handshake(socket.send, error)
+            ending = GONE
     except Exception:  # noqa: BLE001 -- whatever it is, the client is told
         _log.exception("the session of a client of stream %s failed", stream_id[:40])
         ending = INTERNAL
@@ -62,19 +75,22 @@ async def stream_socket(
 
 
 async def _serve(
-    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, tokens: Tokens,
+    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, access: Access,
     counters: Counters, drain: Drain,
 ) -> Ending:  # fmt: skip
     query = socket.query_params
-    ending, start, end_s = None, None, 0
+    ending, start, admission = None, None, None
     try:
-        end_s = tokens.verify(stream_id, presented_token(socket))
-        start = await find_start(
-            bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
-            now_ns=bond.clock.now_ns(),
-        )  # fmt: skip
+        admission = access.admit(socket, stream_id)
+        async with access.replays:
+            start = await find_start(
+                bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
+                now_ns=bond.clock.now_ns(),
+            )  # fmt: skip
     except TokenError as error:
         ending = Ending(1008, error.code)
+    except TooManyError:
+        raise
     except LogUnavailableError:
         ending = _UNAVAILABLE
     except RequestError:
@@ -85,16 +101,17 @@ async def _serve(
         ending = ending or _BAD_SLOW
     if ending is None and stream is None:
         ending = DELETED
-    if ending is not None or start is None or stream is None:
+    if ending is not None or start is None or stream is None or admission is None:
         return ending or INTERNAL
     cursor = bond.cursor(stream_id, start.after)
     try:
-        await socket.accept(headers=start.headers())
-        with counters.client(stream, "websocket") as counts:
+        with admission, counters.client(stream, "websocket") as counts:
+            await socket.accept(chosen_subprotocol(socket), headers=start.headers())
             ending = await run_session(
                 Socket(socket, bond.clock),
                 cursor,
-                expiry(bond.clock, end_s),
+                expiry(bond.clock, admission.grant.end_s),
+                revocation(admission),
                 drain.ending(),
                 how_it_ended=lambda: ending_of(stream),
                 counters=counts,
@@ -139,15 +156,6 @@ class Socket:
                 return _TOO_MANY_MESSAGES
 
 
-def presented_token(connection: Any) -> str | None:
-    """Return the token that a client presents: as a bearer's, else in its query."""
-    kind, _, credentials = connection.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer" and credentials:
-        return str(credentials).strip()
-    token = connection.query_params.get("token")
-    return None if token is None else str(token)
-
-
 async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
     """Close with the ending's code; abort where even that can't be said."""
     if ending == GONE or socket.connection_state == "disconnect":
@@ -164,7 +172,7 @@ async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
         pass
 
 
-@get("/ws/{stream_id:str}", include_in_schema=False)
+@get("/ws/{stream_id:str}", include_in_schema=False, opt=needs(OPEN))
 async def no_socket(stream_id: StreamId) -> None:  # noqa: ARG001 -- part of the address
     """Tell whoever comes with plain HTTP what to come with."""
     raise RequestError(

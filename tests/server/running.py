@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
@@ -170,12 +172,15 @@ async def serving(
 ) -> AsyncIterator[Server]:
     """Run a server for as long as the context lasts."""
     monkeypatch.setattr(local, "Pipeline", SilentPipeline)
-    settings = some_settings(max_streams=max_streams, **changes)
+    folder = tempfile.TemporaryDirectory()  # never that of whoever runs the tests
+    settings = some_settings(max_streams=max_streams, **({"data_dir": Path(folder.name)} | changes))
     bond = local.Bond(
         clock=clock or SystemClock(), catalog=a_catalog(), max_streams=max_streams,
         retention=retention, tracing=tracing,
     )  # fmt: skip
-    async with bond:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(folder)
+        await stack.enter_async_context(bond)
         bound = listening_socket("127.0.0.1", 0)
         address = f"127.0.0.1:{bound.getsockname()[1]}"
         is_up = asyncio.Event()
