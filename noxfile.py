@@ -46,7 +46,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types and imports. `ruff check --fix` and `ruff format` mend the first."""
-    install_editable(session, ".[server,lint]")
+    install_editable(session, ".[server,otel,lint]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")

@@ -98,6 +98,12 @@ class ManualClock:
         """Move on by so many seconds."""
         await self.advance_to(self._now_ns + round(seconds * NS))
 
+    async def jump(self, seconds: float) -> None:
+        """Move on as if the process stood still meanwhile: all who slept wake late, at the end."""
+        await settle()
+        self._now_ns += round(seconds * NS)
+        await self.advance_to(self._now_ns)
+
     async def advance_to(self, at_ns: int) -> None:
         """Move on to `at_ns`, stopping at each sleeper's deadline on the way.
 

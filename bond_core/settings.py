@@ -77,6 +77,7 @@ def setting(
     choices: Sequence[str] = (),
     example: object = None,
     advanced: bool = False,
+    env: str | None = None,
 ) -> Any:
     """Declare one field of a settings class.
 
@@ -88,14 +89,39 @@ def setting(
         choices: The only texts allowed.
         example: A value that works, for the documentation.
         advanced: Whether most users never need it.
+        env: An environment variable of the server that fills it where a request doesn't: a
+            key, an endpoint. Only for `Secret` and `str`.
     """
     metadata = {
         "doc": doc, "ge": ge, "le": le, "choices": tuple(choices),
-        "example": example, "advanced": advanced,
+        "example": example, "advanced": advanced, "env": env,
     }  # fmt: skip
     if isinstance(default, (list, dict, set)):
         return attrs.field(factory=lambda: type(default)(default), metadata=metadata)
     return attrs.field(default=default, metadata=metadata)
+
+
+def from_environment(
+    cls: type, environ: Mapping[str, str], *, simulated: bool = False
+) -> dict[str, object]:
+    """Return the settings of a class that environment variables fill, by name.
+
+    Simulated, a secret is a stand-in: no key is asked for, and none leaves.
+    """
+    hints = typing.get_type_hints(cls)
+    filled: dict[str, object] = {}
+    for field in attrs.fields(cls):
+        variable = field.metadata.get("env")
+        is_secret = variable is not None and Secret in (
+            hints[field.name],
+            *typing.get_args(hints[field.name]),
+        )
+        if is_secret and simulated:
+            filled[field.name] = Secret("simulated")
+        elif variable is not None and environ.get(variable):
+            value = environ[variable]
+            filled[field.name] = Secret(value) if is_secret else value
+    return filled
 
 
 def structure(cls: type[T], data: object, *, pointer: str = "") -> T:

@@ -120,5 +120,7 @@ def _check_keys(request: Mapping[str, Any]) -> None:
 
 def _wrong(pointer: str, detail: str, fix: str) -> RequestError:
     return RequestError(
-        f"{pointer or '/'}: {detail}", problems=[Problem(detail=detail, pointer=pointer)], fix=fix
+        f"{pointer}: {detail}".removeprefix(": "),
+        problems=[Problem(detail=detail, pointer=pointer)],
+        fix=fix,
     )

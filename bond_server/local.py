@@ -12,21 +12,23 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import Context
 from typing import Any, Self
 
 import attrs
 import msgspec
 
-from bond_core.clock import Clock, SystemClock
+from bond_core.clock import NS, Clock, SystemClock
 from bond_core.errors import LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
-from bond_core.log.event_log import EventLog, Retention
+from bond_core.log.event_log import Entry, EventLog, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults
-from bond_core.runtime.cause import first_cause
+from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
@@ -35,6 +37,9 @@ from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
 from bond_server.stream_state import state_of, status_of_sources, stream_metrics
+from bond_server.telemetry.context import STREAM_ID
+from bond_server.telemetry.ledger import Ledger
+from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
 
 __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
@@ -75,10 +80,13 @@ class Stream:
 
     def state(self) -> str:
         """`starting`, `running`, `complete` or `failed`."""
-        return "complete" if self.is_complete else state_of(self.pipeline)
+        state = state_of(self.pipeline)
+        return "complete" if self.is_complete and state != "failed" else state
 
-    def asked_again(self, options: StreamOptions) -> None:
+    def asked_again(self, options: StreamOptions, now_ns: int) -> None:
         """Stay, and stay as long, as the most lasting of its requests says."""
+        if self.idle_since_ns is not None:  # who asked has yet to come
+            self.idle_since_ns = now_ns
         self.is_ephemeral = self.is_ephemeral and options.ephemeral
         if self.ends_ns is None or options.duration_ms is None:
             self.ends_ns = None
@@ -88,6 +96,10 @@ class Stream:
     def health(self) -> dict[str, Any]:
         """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
         return status_of_sources(self.pipeline)
+
+    def wrote(self, entry: Entry) -> None:
+        """Note that a client's connection has just taken a record, to tell how long that took."""
+        self.pipeline.stages.wrote(entry.offset.ms, self.pipeline.clock.monotonic_ns())
 
     def metrics(self) -> dict[str, Any]:
         """Return how it does: uptime, messages in and out, what was dropped, latency."""
@@ -106,18 +118,23 @@ class Bond:
         seed: Seeds jitter and simulated markets; None draws one.
         simulator_options: By a simulator's `package.module:Class`, what to hand it.
         max_streams: How many streams one project may have.
+        egress: Guards the URLs that specs bring; None lets them name any public host.
+        tracing: Where spans go; nowhere, unless said.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
         self, *, clock: Clock | None = None, catalog: Catalog | None = None,
         log: EventLog | None = None, defaults: Defaults | None = None,
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
-        max_streams: int = 5,
+        max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.catalog = catalog or Catalog.installed()
+        self.tracing = tracing
         self.log: EventLog = log or MemoryLog()
+        if tracing is not NO_TRACING:
+            self.log = TracedLog(self.log, tracing)
         self.defaults = defaults or Defaults()
         self.retention = retention or Retention()
         self.max_streams = max_streams
@@ -128,10 +145,13 @@ class Bond:
             clock=self.clock,
             chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
             simulators=self.simulators,
+            egress=egress,
         )
         self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
         self._streams: dict[str, Stream] = {}
-        self._creating = asyncio.Lock()
+        self._leaving: set[Stream] = set()
+        self._gone = Ledger()
+        self._changing = asyncio.Lock()  # one stream at a time begins or ends
         self._tasks = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
         self._logger = logging.getLogger("bond.local")
@@ -157,7 +177,8 @@ class Bond:
         Raises:
             RequestError: It makes no sense; SetupError: it can't be had here.
         """
-        return compile_request(request, self.catalog, self.vocabulary, self.defaults)
+        with self.tracing.span("compile"):
+            return compile_request(request, self.catalog, self.vocabulary, self.defaults)
 
     async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[Stream, bool]:
         """Start it, or find it running; return it and whether it is new.
@@ -166,13 +187,19 @@ class Bond:
             LimitError: The project has all the streams it may have.
         """
         stream_id = derive_stream_id(project, compiled.spec)
-        async with self._creating:  # counting and adding is one step
+        with self.tracing.span("create", **{"bond.stream_id": stream_id}):
+            return await self._create(stream_id, compiled, project)
+
+    async def _create(
+        self, stream_id: str, compiled: Compiled, project: str
+    ) -> tuple[Stream, bool]:
+        async with self._changing:  # counting and adding is one step
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
-                found.asked_again(compiled.options)
+                found.asked_again(compiled.options, self.clock.now_ns())
                 return found, False
             if found is not None:
-                await self.delete(stream_id)
+                await self._delete(found)
             used = len(self.streams(project))
             if used >= self.max_streams:
                 raise LimitError(
@@ -192,14 +219,36 @@ class Bond:
         """Return a project's streams, the oldest first."""
         return [s for s in self._streams.values() if s.project == project]
 
+    def all_streams(self) -> list[Stream]:
+        """Return everybody's streams: for sums over them, which name none."""
+        return list(self._streams.values())
+
+    def ledger(self) -> Ledger:
+        """Return what all streams did since the start, those that are gone included."""
+        still_here = (*self._streams.values(), *self._leaving)
+        return self._gone.with_those(stream.pipeline for stream in still_here)
+
     async def delete(self, stream_id: str) -> bool:
         """Stop it and forget its records; whether there was one."""
-        stream = self._streams.pop(stream_id, None)
-        if stream is None:
-            return False
-        await self._stop(stream)
-        await self.log.delete(stream_id)
-        return True
+        async with self._changing:
+            stream = self._streams.get(stream_id)
+            if stream is not None:
+                await self._delete(stream)
+            return stream is not None
+
+    async def complete(self, stream: Stream) -> None:
+        """Bring a stream to its end: what is open is published, as partial, and no more."""
+        async with self._changing:
+            if stream.is_complete or self.find(stream.stream_id) is not stream:
+                return
+            stream.is_complete = True
+            await self._stop_task(stream)
+            try:
+                await stream.pipeline.flush()
+                await stream.tail.load()
+            except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
+                self._failed(stream, error)
+            stream.tail.end()
 
     def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
         """Stand somewhere in a stream's log: after an offset, or (None) at its top.
@@ -230,20 +279,37 @@ class Bond:
         stream = Stream(stream_id, project, compiled, pipeline, tail)
         await pipeline.start()
         self._streams[stream_id] = stream
-        stream.task = self._tasks.create_task(self._run(stream), name=f"stream {stream_id}")
+        # It outlives the request that asked for it, whose ids must not stand in its logs.
+        stream.task = self._tasks.create_task(
+            self._run(stream), name=f"stream {stream_id}", context=Context()
+        )
         return stream
 
     async def _run(self, stream: Stream) -> None:
         """Run a stream's parts; a bug in one fails this stream and no other."""
+        STREAM_ID.set(stream.stream_id)
         try:
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
                 parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
-        except (Exception, BaseExceptionGroup) as error:
-            cause = first_cause(error)
-            stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
-            self._logger.exception("stream %s stopped by a bug", stream.stream_id)
+        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- as in `complete`
+            self._failed(stream, error)
             stream.tail.end()  # nothing more will come: no reader may wait for it
+
+    def _failed(self, stream: Stream, error: BaseException) -> None:
+        cause = cause_of(error)
+        stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
+        self._logger.error("stream %s stopped by a bug", stream.stream_id, exc_info=error)
+
+    async def _delete(self, stream: Stream) -> None:
+        del self._streams[stream.stream_id]
+        self._leaving.add(stream)
+        try:
+            await self._stop(stream)
+        finally:  # from one sum into the other in one step: it must not be missing from both
+            self._leaving.remove(stream)
+            self._gone.add(stream.pipeline)
+        await self.log.delete(stream.stream_id)
 
     async def _stop(self, stream: Stream) -> None:
         await self._stop_task(stream)
@@ -254,28 +320,26 @@ class Bond:
             stream.task.cancel()
             await asyncio.gather(stream.task, return_exceptions=True)
 
-    async def complete(self, stream: Stream) -> None:
-        """Bring a stream to its end: what is open is published, as partial, and no more."""
-        if stream.is_complete:
-            return
-        stream.is_complete = True
-        await self._stop_task(stream)
-        await stream.pipeline.flush()
-        await stream.tail.load()
-        stream.tail.end()
-
     async def _reap(self) -> None:
         """End streams whose time is over, and those that nobody keeps and nobody reads."""
         while True:
             await self.clock.sleep(1.0)
-            now_ns = self.clock.now_ns()
             for stream in tuple(self._streams.values()):
-                if stream.ends_ns is not None and now_ns >= stream.ends_ns:
-                    await self.complete(stream)
-                idle_ns = now_ns - (stream.idle_since_ns or now_ns)
-                goes = stream.is_ephemeral or stream.is_complete
-                if goes and idle_ns >= EPHEMERAL_S * 1e9:
-                    await self.delete(stream.stream_id)
+                try:
+                    await self._reap_if_over(stream)
+                except Exception:
+                    self._logger.exception("stream %s can't be ended", stream.stream_id)
+
+    async def _reap_if_over(self, stream: Stream) -> None:
+        if stream.ends_ns is not None and self.clock.now_ns() >= stream.ends_ns:
+            await self.complete(stream)
+        async with self._changing:  # as long as we look, nobody asks for it again
+            is_left = stream.idle_since_ns is not None and (
+                self.clock.now_ns() - stream.idle_since_ns >= EPHEMERAL_S * NS
+            )
+            goes = stream.is_ephemeral or stream.is_complete
+            if goes and is_left and self.find(stream.stream_id) is stream:
+                await self._delete(stream)
 
 
 @asynccontextmanager

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from bond_core.errors import BondError
+from bond_core.spec.mend import EXAMPLE as EXAMPLE_SPEC
 
 EXAMPLE = "BTC price + volume every 1s"
 """A sentence that works wherever bond-ccxt is installed."""
 
-_EXAMPLE_SPEC = {"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"], "interval_sec": 5}
 _log = logging.getLogger("bond.server")
 
 
@@ -28,7 +28,7 @@ def working_fix(
         tries: Compiles a request; raises BondError if it can't be had.
         is_spec: Whether a spec was asked for: then the answer is one too, if it can be.
     """
-    examples = [_as_text({"spec": _EXAMPLE_SPEC}), EXAMPLE]
+    examples = [_as_text({"spec": EXAMPLE_SPEC}), EXAMPLE]
     for candidate in (fix, *(examples if is_spec else reversed(examples))):
         if candidate:
             request = _as_request(candidate)

@@ -12,10 +12,11 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
@@ -31,6 +32,7 @@ from bond_core.errors import (
     SourceError,
 )
 from bond_server.mending import EXAMPLE
+from bond_server.telemetry.context import REQUEST_ID, new_request_id
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -42,12 +44,22 @@ _STATUS_OF_CODE = {
     "bad_request": 400,
     "token_invalid": 401,
     "token_expired": 401,
+    "token_revoked": 401,
+    "key_missing": 401,
+    "key_invalid": 401,
+    "scope": 403,
+    "origin": 403,
+    "metrics_refused": 403,
     "not_found": 404,
     "unknown_stream": 404,
+    "unknown_token": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "body_too_large": 413,
+    "host": 421,
     "upgrade_required": 426,
+    "full": 503,
+    "storage": 503,
 }
 _STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
     (LimitError, 429),
@@ -107,17 +119,28 @@ def answer_bond_error(request: Request[Any, Any, Any], error: BondError) -> Resp
     status = status_of(error)
     if status == 500:
         return answer_unexpected(request, error)
+    return _response(error, status, _headers_of(error, status))
+
+
+def plain_answer(error: BondError) -> tuple[int, dict[str, str], bytes]:
+    """Return the same answer as status, headers and body, for who refuses before routing."""
+    status = status_of(error)
+    body = msgspec.json.encode(problem_body(error, status, REQUEST_ID.get() or new_request_id()))
+    return status, {"Content-Type": MEDIA_TYPE} | _headers_of(error, status), body
+
+
+def _headers_of(error: BondError, status: int) -> dict[str, str]:
     headers = {}
     if status in (429, 503):
-        asked = error.retry_after_s if isinstance(error, Retryable) else None
-        headers["Retry-After"] = str(max(1, round(asked or RETRY_AFTER_S)))
+        asked: float | None = getattr(error, "retry_after_s", None)
+        headers["Retry-After"] = str(max(1, math.ceil(asked or RETRY_AFTER_S)))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if status == 408:
         headers["Connection"] = "close"  # the rest of the body may still come
     if status == 426:
         headers["Upgrade"] = "websocket"
-    return _response(error, status, headers)
+    return headers
 
 
 def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -142,7 +165,7 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
 
 def answer_unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer with what nobody foresaw: told to the log, not to the client."""
-    request_id = _new_request_id()
+    request_id = REQUEST_ID.get() or new_request_id()
     _log.error("%s %s %s failed", request_id, request.method, request.scope["path"], exc_info=error)
     ours = BondError(
         "Something went wrong in the server; its log says what, under the request_id",
@@ -156,7 +179,7 @@ def _response(
     error: BondError, status: int, headers: Mapping[str, str], request_id: str | None = None
 ) -> Response[Any]:
     return Response(
-        problem_body(error, status, request_id or _new_request_id()),
+        problem_body(error, status, request_id or REQUEST_ID.get() or new_request_id()),
         status_code=status,
         media_type=MEDIA_TYPE,
         headers=dict(headers),
@@ -182,7 +205,3 @@ def _problem(problem: Problem) -> dict[str, Any]:
     }
     said = {key: value for key, value in known.items() if value is not None}
     return said | {"did_you_mean": list(problem.did_you_mean)}
-
-
-def _new_request_id() -> str:
-    return f"req_{secrets.token_hex(8)}"

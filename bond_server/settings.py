@@ -9,16 +9,22 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from bond_core.errors import Problem, SetupError
+from bond_core.plugin.egress import EgressPolicy
 from bond_core.runtime.binding import Defaults
 from bond_core.settings import Secret, SettingsError
+from bond_core.wire.times import parse_iso
+from bond_server.auth.keys import ApiKey, key_file, parse_keys
+from bond_server.auth.limits import ON_LOOPBACK, PUBLIC, Limits, Rate, parse_rate
+from bond_server.auth.origins import Origins, host_of, parse_origins
 from bond_server.auth.secret import is_weak, keep_secret
+from bond_server.egress_settings import egress_policy
 
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
@@ -39,6 +45,7 @@ class ServerSettings:
         port: Port it binds to; 0 takes a free one.
         secret: Signs stream tokens.
         secret_previous: Signed them before; still accepted.
+        secret_previous_until_s: Until then, in Unix seconds; None for as long as it is set.
         token_ttl_s: How long a token is good for, in seconds.
         max_streams: Streams a project may have at once.
         ring_seconds: How much of a stream is kept for replay, in seconds.
@@ -50,6 +57,11 @@ class ServerSettings:
         data_dir: Where it keeps what must outlive it.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
+        api_keys: Keys of the environment, beside those of the data directory.
+        allowed_origins: Sites whose pages may use the server, beside its own.
+        allowed_hosts: Names under which the server may be reached.
+        limits: How many requests and listeners a caller may have.
+        egress: What a URL may reach that stands in somebody's spec.
         warnings: What whoever starts the server should know, a sentence each.
     """
 
@@ -57,6 +69,7 @@ class ServerSettings:
     host: str = "127.0.0.1"
     port: int = 8000
     secret_previous: Secret | None = None
+    secret_previous_until_s: int | None = None
     token_ttl_s: int = 3600
     max_streams: int = 5
     ring_seconds: float = 60.0
@@ -66,6 +79,11 @@ class ServerSettings:
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
+    api_keys: tuple[ApiKey, ...] = ()
+    allowed_origins: frozenset[str] = frozenset()
+    allowed_hosts: frozenset[str] = frozenset()
+    limits: Limits = ON_LOOPBACK
+    egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     warnings: tuple[str, ...] = ()
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
@@ -75,6 +93,20 @@ class ServerSettings:
             return plain
         behind = tuple(v for v in plain.fallback if v not in self.default_exchanges)
         return attrs.evolve(plain, exchanges=self.default_exchanges, fallback=behind)
+
+    def origins(self) -> Origins:
+        """Return which pages may come, and under which names; the given URLs are such names."""
+        origins, hosts = set(self.allowed_origins), set(self.allowed_hosts)
+        if self.public_ws_base:
+            base = self.public_ws_base.partition("://")[2].partition("/")[0].lower()
+            is_secure = self.public_ws_base.startswith("wss")
+            origins.add(f"{'https' if is_secure else 'http'}://{base}")
+        known = [*self.allowed_origins, self.public_ws_base, self.ws_host]
+        hosts.update(filter(None, (host_of(one) for one in known if one)))
+        return Origins(
+            allowed=frozenset(origins), hosts=frozenset(hosts),
+            is_loopback=is_loopback(self.host),
+        )  # fmt: skip
 
 
 def read_settings(
@@ -106,13 +138,26 @@ def read_settings(
         ),
         "default_exchanges": read.words("BOND_DEFAULT_EXCHANGES"),
         "simulate": read.flag("BOND_SIMULATE"),
+        "secret_previous_until_s": read.moment("BOND_SECRET_PREVIOUS_VALID_UNTIL"),
+        "api_keys": read.keys("BOND_API_KEYS"),
+        "allowed_origins": read.origins("BOND_ALLOWED_ORIGINS"),
+        "allowed_hosts": frozenset(read.words("BOND_ALLOWED_HOSTS")),
+        "limits": _limits(read, ON_LOOPBACK if is_loopback(host) else PUBLIC),
     }  # fmt: skip
+    values["egress"], odd = egress_policy(environ, is_loopback=is_loopback(host))
+    read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")
     read.finish()
     if not is_loopback(host):
-        _refuse_unsafe(environ, host, is_open_on_purpose=is_open_on_purpose)
+        has_key = bool(values["api_keys"] or key_file(data_dir).read().keys)
+        _refuse_unsafe(environ, host, is_asking_or_open=has_key or is_open_on_purpose)
     secret, warnings = _secret(environ.get("BOND_SECRET"), data_dir)
+    if previous and values["secret_previous_until_s"] is None:
+        warnings.append(
+            "BOND_SECRET_PREVIOUS counts for as long as it is set: "
+            "BOND_SECRET_PREVIOUS_VALID_UNTIL gives it an end"
+        )
     if environ.get("REDIS_URL"):
         warnings.append("REDIS_URL is set, and not used: this version keeps its log in memory")
     return ServerSettings(
@@ -180,7 +225,7 @@ def _unquote(value: str) -> str:
     return re.split(r"\s#|^#", value, maxsplit=1)[0].rstrip()
 
 
-def _refuse_unsafe(environ: Mapping[str, str], host: str, *, is_open_on_purpose: bool) -> None:
+def _refuse_unsafe(environ: Mapping[str, str], host: str, *, is_asking_or_open: bool) -> None:
     wrong = []
     if is_weak(environ.get("BOND_SECRET")):
         wrong.append(
@@ -190,12 +235,20 @@ def _refuse_unsafe(environ: Mapping[str, str], host: str, *, is_open_on_purpose:
                 "`bond secret new` prints a good one",
             )
         )
-    if not is_open_on_purpose:
+    previous = environ.get("BOND_SECRET_PREVIOUS")
+    if previous and is_weak(previous):
+        wrong.append(
+            Problem(
+                pointer="BOND_SECRET_PREVIOUS",
+                detail="is short or the published default: anybody could sign tokens with it",
+            )
+        )
+    if not is_asking_or_open:
         wrong.append(
             Problem(
                 pointer="BOND_OPEN",
-                detail="nobody is asked for an API key. Set BOND_OPEN=1 if something in front "
-                "decides who gets in",
+                detail="nobody is asked for an API key. `bond keys new` makes one; or set "
+                "BOND_OPEN=1 if something in front decides who gets in",
             )
         )
     if wrong:
@@ -204,6 +257,21 @@ def _refuse_unsafe(environ: Mapping[str, str], host: str, *, is_open_on_purpose:
             problems=wrong,
             fix="bond serve --host 127.0.0.1",
         )
+
+
+def _limits(read: _Reader, usual: Limits) -> Limits:
+    most = {"at_least": 1, "at_most": 1_000_000}
+    return Limits(
+        reads=read.rate("BOND_RATE_READS", usual.reads),
+        writes=read.rate("BOND_RATE_WRITES", usual.writes),
+        connects=read.rate("BOND_RATE_CONNECTS", usual.connects),
+        bad_tokens=read.rate("BOND_RATE_BAD_TOKENS", usual.bad_tokens),
+        connections=read.whole("BOND_MAX_CONNECTIONS", usual.connections, **most),
+        per_address=read.whole("BOND_MAX_CONNECTIONS_PER_ADDRESS", usual.per_address, **most),
+        per_token=read.whole("BOND_MAX_CONNECTIONS_PER_TOKEN", usual.per_token, **most),
+        replays=read.whole("BOND_MAX_REPLAYS", usual.replays, **most),
+        tokens=read.whole("BOND_MAX_TOKENS", usual.tokens, **most),
+    )
 
 
 def _secret(given: str | None, data_dir: Path) -> tuple[Secret, list[str]]:
@@ -220,6 +288,9 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._problems: list[Problem] = []
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        self._problems += problems
 
     def finish(self) -> None:
         if self._problems:
@@ -259,6 +330,42 @@ class _Reader:
         if text not in (*_YES, *_NO):
             self._wrong(name, "must be 1 or 0", text)
         return text in _YES
+
+    def moment(self, name: str) -> int | None:
+        """Unix seconds, or ISO 8601."""
+        text = self.text(name)
+        if text is None or re.fullmatch(r"[0-9]{10}", text):
+            return int(text) if text else None
+        ns = parse_iso(text)
+        if ns is None:
+            self._wrong(name, "must be a time such as 2026-01-31T00:00:00Z, or Unix seconds", text)
+        return None if ns is None else ns // 1_000_000_000
+
+    def rate(self, name: str, default: Rate | None) -> Rate | None:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            return parse_rate(text)
+        except ValueError:
+            self._wrong(name, "must be a rate such as 20/s, 5/s:100 or 60/m, or off", text)
+            return default
+
+    def origins(self, name: str) -> frozenset[str]:
+        try:
+            return parse_origins(self.words(name))
+        except ValueError as error:
+            what = "must be origins such as https://app.example.com, with commas between, or *"
+            self._wrong(name, what, str(error))
+            return frozenset()
+
+    def keys(self, name: str) -> tuple[ApiKey, ...]:
+        """Take keys; what is wrong with one is said without showing it."""
+        try:
+            return parse_keys(self.text(name) or "")
+        except SettingsError as error:
+            self._problems += error.problems
+            return ()
 
     def matching(self, name: str, pattern: str, what: str) -> str | None:
         text = self.text(name)

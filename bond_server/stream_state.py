@@ -42,14 +42,19 @@ def status_of_sources(pipeline: Pipeline) -> dict[str, Any]:
 def stream_metrics(stream_id: str, pipeline: Pipeline) -> dict[str, Any]:
     """Return the metrics of a stream.
 
-    `latency_*` is the receive time less the event time, in ms, over the newest samples; null
-    while there are none. `dropped` is everything that was heard but is in no window.
+    `dropped` is everything that was heard but is in no window. `latency_*` is the receive time
+    less the event time over the newest samples, null while there are none; `stages` says it of
+    each stage of the way (`bond_core.runtime.stages`). All in ms.
     """
-    totals = pipeline.engine.totals
-    late = sum(t.late for t in totals.values())
-    duplicates = sum(t.duplicates for t in totals.values())
-    rejected = sum(t.rejected for t in totals.values())
-    lags = sorted(pipeline.lags_ms)
+    totals = pipeline.engine.totals.values()
+    late = sum(t.late for t in totals)
+    duplicates = sum(t.duplicates for t in totals)
+    rejected = sum(t.rejected for t in totals)
+    stages = {
+        name: dict(zip(("p50_ms", "p95_ms"), seen.quantiles_ms(0.50, 0.95), strict=True))
+        | {"samples": seen.samples}
+        for name, seen in pipeline.stages.by_name().items()
+    }
     return {
         "stream_id": stream_id,
         "uptime_sec": round((pipeline.clock.now_ns() - pipeline.started_ns) / 1e9, 3),
@@ -57,15 +62,13 @@ def stream_metrics(stream_id: str, pipeline: Pipeline) -> dict[str, Any]:
         "msgs_in": pipeline.events_in,
         "msgs_out": pipeline.publisher.published,
         "dropped": late + duplicates + rejected,
-        "latency_p50_ms": _quantile(lags, 0.50),
-        "latency_p95_ms": _quantile(lags, 0.95),
-        "latency_samples": len(lags),
+        "latency_p50_ms": stages["source"]["p50_ms"],
+        "latency_p95_ms": stages["source"]["p95_ms"],
+        "latency_samples": stages["source"]["samples"],
+        "stages": stages,
+        "windows_closed": pipeline.windows_closed,
         "late": late,
         "duplicates": duplicates,
         "rejected": rejected,
         "failure": pipeline.failure,
     }
-
-
-def _quantile(ordered: list[float], q: float) -> float | None:
-    return round(ordered[round(q * (len(ordered) - 1))], 3) if ordered else None

@@ -64,14 +64,19 @@ class Cursor:
         if self._on_close is not None:
             self._on_close()
 
-    def ready(self, limit: int = 256, max_bytes: int | None = None) -> Batch:
+    def ready(
+        self, limit: int = 256, max_bytes: int | None = None, until: Offset | None = None
+    ) -> Batch:
         """Return what is there already, possibly nothing.
 
         Args:
             limit: Entries at most.
             max_bytes: And so many bytes of records; but the first entry always comes.
+            until: None behind this position.
         """
         entries = _unbroken(self.tail.after(self.position, limit))
+        if until is not None:
+            entries = tuple(entry for entry in entries if entry.offset <= until)
         if max_bytes is not None:
             entries = _no_larger(entries, max_bytes)
         if not entries:

@@ -38,6 +38,16 @@ class Ring:
         """The newest entry."""
         return self._entries[-1] if self._first < len(self._entries) else None
 
+    @property
+    def entries(self) -> int:
+        """How many entries are kept."""
+        return len(self._entries) - self._first
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of records are kept."""
+        return self._bytes
+
     def extend(self, entries: Iterable[Entry]) -> None:
         """Add entries that are newer than `top`, in order, and let the oldest go."""
         for entry in entries:

@@ -44,6 +44,16 @@ class Tail:
         """The newest position; `START` before the first."""
         return self._ring.top
 
+    @property
+    def entries(self) -> int:
+        """How many entries are kept."""
+        return self._ring.entries
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of records are kept."""
+        return self._ring.size_bytes
+
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
         return self._ring.after(position, limit)

@@ -28,7 +28,7 @@ from bond_core.model.event import (
 )
 from bond_core.plugin.aggregator import Aggregator
 from bond_core.plugin.connector import Connector, PollingConnector
-from bond_core.plugin.context import Context, Subscription, Subscriptions
+from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
 from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
 from bond_core.plugin.sink import Sink
 from bond_core.plugin.specs import (
@@ -39,6 +39,7 @@ from bond_core.plugin.specs import (
     NoConfig,
     SinkSpec,
 )
+from bond_core.plugin.websocket import WebSocketConnector
 from bond_core.settings import Secret, setting, structure
 from bond_core.windows.plan import Count, First, Fold, Last, Max, Metric, Min, Reduce, Sum
 
@@ -84,6 +85,8 @@ __all__ = [
     "Sum",
     "Trade",
     "Trend",
+    "WebSocket",
+    "WebSocketConnector",
     "hookimpl",
     "setting",
     "structure",

@@ -141,6 +141,7 @@ def describe(spec: Spec) -> dict[str, Any]:
             "venues": list(spec.venues),
             "simulator": spec.simulator is not None,
             "needs": dict(spec.needs),
+            "hosts": list(spec.hosts),
             "polls_every_s": spec.polls_every_s,
         }
     elif isinstance(spec, AggregatorSpec):

@@ -39,10 +39,11 @@ class PollingConnector(ABC):
     """
 
     every_s: float = 5.0
-    """Seconds between the starts of two polls."""
+    """Seconds between the starts of two polls; a setting of this name says otherwise."""
 
     def __init__(self, config: Any) -> None:
         self.config = config
+        self.every_s = getattr(config, "every_s", self.every_s)
 
     @abstractmethod
     async def poll(self, ctx: Context, channel: str, symbols: Sequence[str]) -> Sequence[Event]:

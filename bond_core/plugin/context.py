@@ -7,7 +7,8 @@ recorded tests, fault injection, virtual time and redaction without patching any
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import attrs
@@ -36,8 +37,38 @@ class Subscriptions(Protocol):
         ...
 
 
+class WebSocket(Protocol):
+    """An open WebSocket. `async for frame in ws` gives its messages; it ends by raising only.
+
+    Everything here raises Retryable once the connection is over, whoever ended it and
+    however politely: a source that closes is a source to connect to again.
+    """
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message: text, or bytes as binary."""
+        ...
+
+    async def send_json(self, value: Any) -> None:
+        """Send a value as JSON text."""
+        ...
+
+    async def recv(self) -> str | bytes:
+        """Wait for the next message: text, or bytes if it is binary."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """Give one message after the other."""
+        ...
+
+
 class Context(Protocol):
-    """A connector's view of the runtime."""
+    """A connector's view of the runtime.
+
+    `get_json` and `ws` take URLs as they come, whoever wrote them. Those of the hosts that
+    the connector's own spec names (`ConnectorSpec.hosts`) are fetched over TLS and no further
+    asked about; every other is taken for a user's and must pass the server's egress policy
+    (`bond_core.plugin.egress`).
+    """
 
     @property
     def clock(self) -> Clock:
@@ -90,6 +121,15 @@ class Context(Protocol):
         """Say that one symbol can't be had (unlisted there); the others go on."""
         ...
 
+    def reject(self, why: str, *, n: int = 1) -> None:
+        """Count messages that could not be read, and tell everybody who listens.
+
+        Args:
+            why: The fault, without the values that had it: equal faults are told as one.
+            n: How many.
+        """
+        ...
+
     def gap(
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
     ) -> None:
@@ -104,10 +144,29 @@ class Context(Protocol):
         self, url: str, *, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
     ) -> Any:  # fmt: skip
-        """Fetch JSON over HTTP.
+        """Fetch JSON over HTTP. Redirects are not followed.
 
         Raises:
             Retryable: No connection, a time-out, 408, 429 (with its Retry-After) or 5xx.
-            Fatal: Any other status that isn't 2xx, or a body that isn't JSON.
+            Fatal: Any other status that isn't 2xx, a body that isn't JSON or is larger than
+                16 MiB, or a URL that may not be reached.
+        """
+        ...
+
+    def ws(
+        self, url: str, *, headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (), max_size: int = 1 << 20,
+    ) -> AbstractAsyncContextManager[WebSocket]:  # fmt: skip
+        """Open a WebSocket: `async with ctx.ws(url) as ws`. Redirects are not followed.
+
+        Args:
+            url: `wss://...`; what a simulator gives may be `ws://`.
+            headers: Added to the opening request.
+            subprotocols: Offered, the preferred first.
+            max_size: The largest message taken, in bytes; a larger one ends the connection.
+
+        Raises:
+            Retryable: No connection within 10 s, or an answer that may pass.
+            Fatal: It was refused, or the URL may not be reached.
         """
         ...

@@ -18,6 +18,7 @@ import attrs
 import pluggy
 
 from bond_core.errors import PluginError
+from bond_core.plugin.egress import is_host_pattern
 from bond_core.plugin.hookspecs import (
     GROUP,
     AggregatorHooks,
@@ -223,6 +224,8 @@ def _fault_of(spec: Spec) -> str | None:
             return f"channels must be Channel, was {type(wrong[0]).__name__}"
         if len({c.name for c in spec.channels}) < len(spec.channels):
             return "two of its channels have one name"
+        if odd := [host for host in spec.hosts if not is_host_pattern(host)]:
+            return f"hosts are written `api.acme.example` or `*.acme.example`, was {odd[0]!r}"
     fields = () if isinstance(spec, SinkSpec) else spec.fields
     if taken := sorted(_RESERVED.intersection(fields)):
         return f"the field {taken[0]!r} is the record's own; put a name of your own before it"

@@ -92,6 +92,9 @@ class ConnectorSpec:
         default_symbol: What a bare asset becomes: `market` (`BTC` → `BTC/USDT`), `stock`
             (`AAPL`) or `asset` (`BTC`).
         needs: Environment variables without which it refuses, with a line on each.
+        hosts: The hosts that its own code talks to, such as `stream.acme.example` or
+            `*.acme.example`. It reaches them over TLS wherever it runs; a URL to any other is
+            taken for one that a user gave (`bond_core.plugin.egress`).
         polls_every_s: Seconds between polls unless a source says otherwise; None if pushed.
         stability: How much its behaviour may still change.
     """
@@ -108,6 +111,7 @@ class ConnectorSpec:
     simulated_venues: tuple[str, ...] = ()
     default_symbol: Literal["market", "stock", "asset"] = "market"
     needs: Mapping[str, str] = attrs.field(factory=dict)
+    hosts: tuple[str, ...] = ()
     polls_every_s: float | None = None
     capabilities: Capabilities = Capabilities()
     stability: Stability = "beta"

@@ -6,24 +6,25 @@ that a stream's id names what really runs. What can't be had is refused here, ne
 
 from __future__ import annotations
 
-import difflib
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from bond_core.clock import NS
-from bond_core.errors import PluginError, Problem, RequestError
+from bond_core.errors import Problem, RequestError
 from bond_core.model.instrument import base_asset
-from bond_core.plugin.catalog import Catalog, load_class
-from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec, NoConfig
+from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.runtime.feeds import Origin
+from bond_core.runtime.fields import channels_of, field_plans, fields_of
 from bond_core.runtime.refusals import refuse_what_is_missing
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
-from bond_core.settings import SettingsError, structure
+from bond_core.settings import SettingsError, from_environment, structure
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
-from bond_core.windows.plan import FieldPlan, Metric, SourcePlan, StreamPlan
+from bond_core.windows.plan import SourcePlan, StreamPlan
 
 __all__ = ["BoundSource", "BoundStream", "Defaults", "bind"]
 
@@ -90,12 +91,12 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         resolved.append(source)
         assumed += said
     spec = attrs.evolve(spec, sources=tuple(resolved), simulate=defaults.simulate)
-    fields = _fields(spec, connectors)
+    fields = fields_of(spec, connectors)
     taken: set[str] = set()
     sources: list[BoundSource] = []
     fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
     for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
-        for channel in _channels(connector, spec, fields):
+        for channel in channels_of(connector, spec, fields):
             group = (i, channel.name)
             bound = [
                 _source(spec, source, connector, channel, venue, group, taken)
@@ -107,54 +108,23 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
                 for venue in source.fallback
             )
     _require_a_listener(spec, sources)
+    _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
     if spec.fields is not None:
         spec = attrs.evolve(spec, fields=tuple(sorted(fields)))
+    plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
     return BoundStream(
         spec=spec,
         plan=StreamPlan(
             symbols=spec.symbols,
             timeframes_ns=tuple(_duration_ns(text) for text in spec.timeframes),
-            fields=_field_plans(fields, sources, catalog),
+            fields=plans,
+            instead=instead,
             sources=tuple(source.plan for source in sources),
         ),
         sources=tuple(sources),
         fallbacks=fallbacks,
         assumed=tuple(dict.fromkeys(assumed)),
     )
-
-
-def _fields(spec: StreamSpec, connectors: Iterable[ConnectorSpec]) -> tuple[str, ...]:
-    """Return the record fields the stream has, in the order of its feeds."""
-    offered = list(dict.fromkeys(f for c in connectors for f in c.fields))
-    if spec.fields is None:
-        # A connector whose channels are none of them default is asked for by name: all of it.
-        return tuple(
-            dict.fromkeys(
-                f for c in connectors for channel in _default_channels(c) for f in channel.fields
-            )
-        )
-    for field in spec.fields:
-        if field not in offered:
-            near = tuple(difflib.get_close_matches(field, offered, n=3))
-            detail = f"no source of this stream brings {field!r}; they bring {', '.join(offered)}"
-            raise RequestError(
-                detail, code="unknown_field",
-                problems=[Problem(detail=detail, pointer="/spec/fields", text=field,
-                                  did_you_mean=near)],
-            )  # fmt: skip
-    return tuple(f for f in offered if f in spec.fields)
-
-
-def _default_channels(connector: ConnectorSpec) -> tuple[Channel, ...]:
-    return tuple(c for c in connector.channels if c.default) or connector.channels
-
-
-def _channels(
-    connector: ConnectorSpec, spec: StreamSpec, fields: tuple[str, ...]
-) -> tuple[Channel, ...]:
-    if spec.fields is None:
-        return _default_channels(connector)
-    return tuple(c for c in connector.channels if set(c.fields) & set(fields))
 
 
 def _source(
@@ -170,7 +140,8 @@ def _source(
             every_s = source.interval_ms / 1000
         idle_s = every_s
         stale_s = 3 * every_s + lateness_s if stale_s is None else stale_s
-    asks, routes = _routes(spec, source, connector, channel)
+    pointer = f"/spec/sources/{group[0]}"
+    asks, routes = _routes(spec, source, connector, channel, pointer)
     simulated = bool(source.simulate)
     return BoundSource(
         plan=SourcePlan(
@@ -186,9 +157,10 @@ def _source(
         ),
         origin=Origin(
             spec=connector,
-            config=_config(source, connector, venue, f"/spec/sources/{group[0]}"),
+            config=_config(source, connector, venue, pointer),
             name=f"{connector.name} {venue}".strip(),
             simulated=simulated,
+            venue=venue,
         ),
         channel=channel,
         asks=asks,
@@ -210,7 +182,7 @@ def _unique_name(
 
 
 def _routes(
-    spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel
+    spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel, pointer: str
 ) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Return what to ask for, and which of the stream's symbols each answer counts for."""
     if channel.scope == "stream":
@@ -231,7 +203,15 @@ def _routes(
                                   did_you_mean=(symbol,))],
             )  # fmt: skip
         routes[ask] = served
+    if not routes:
+        example = _EXAMPLES[connector.default_symbol]
+        detail = f"{connector.name} has nothing to listen to: it takes symbols such as {example}"
+        problem = Problem(detail=detail, pointer=f"{pointer}/symbols")
+        raise RequestError(detail, code="invalid_spec", problems=[problem])
     return tuple(routes), routes
+
+
+_EXAMPLES = {"market": "BTC/USDT", "stock": "AAPL", "asset": "BTC"}
 
 
 def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str) -> Any:
@@ -254,6 +234,10 @@ def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: s
             detail = f"a source of type {connector.name} takes no {shown!r}"
             problem = Problem(detail=detail, pointer=f"{pointer}/{shown}")
             raise RequestError(detail, code="invalid_spec", problems=[problem])
+    given = {
+        **from_environment(connector.config, os.environ, simulated=bool(source.simulate)),
+        **given,
+    }
     try:
         return structure(connector.config, given)
     except SettingsError as error:
@@ -272,6 +256,20 @@ def _as_asked(problem: Problem) -> str:
     return "/" + "/".join((_KEYS.get(key, key), *further))
 
 
+def _refuse_what_counts_twice(sources: Iterable[BoundSource]) -> None:
+    """Refuse two sources of a spec that hear the same: its trades would be summed twice."""
+    heard: dict[tuple[Origin, str, str], int] = {}
+    for source in sources:
+        i = source.group[0]
+        for ask in source.asks:
+            first = heard.setdefault((source.origin, source.channel.name, ask), i)
+            if first != i:
+                what = f"{source.channel.name} of {ask}" if ask else source.channel.name
+                detail = f"{source.origin.name}: {what} are asked for by source {first} already"
+                problem = Problem(detail=detail, pointer=f"/spec/sources/{i}", text=ask)
+                raise RequestError(detail, code="invalid_spec", problems=[problem])
+
+
 def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> None:
     heard = {s for source in sources for served in source.plan.routes.values() for s in served}
     for symbol in spec.symbols:
@@ -279,41 +277,6 @@ def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> Non
             detail = f"no source of this stream listens to {symbol}"
             problem = Problem(detail=detail, pointer="/spec/symbols", text=symbol)
             raise RequestError(detail, code="invalid_spec", problems=[problem])
-
-
-def _field_plans(
-    fields: Iterable[str], sources: Iterable[BoundSource], catalog: Catalog
-) -> dict[str, tuple[str, FieldPlan]]:
-    """Choose for each field the kind of event it is computed from: the smallest rank wins."""
-    kinds = tuple(dict.fromkeys(source.plan.kind for source in sources))
-    plans: dict[str, tuple[str, FieldPlan]] = {}
-    built: dict[str, Mapping[str, FieldPlan]] = {}
-    for field in fields:
-        found = [(kind, spec) for kind in kinds if (spec := catalog.aggregator(field, kind))]
-        if not found:
-            # A feed may bring a field it can't know: volume, where it samples prices only.
-            plans[field] = (kinds[0], Metric({}, finish=lambda: None))
-            continue
-        kind, spec = min(found, key=lambda pair: pair[1].rank)
-        if spec.name not in built:
-            built[spec.name] = _build(spec)
-        plans[field] = (kind, built[spec.name][field])
-    return plans
-
-
-def _build(spec: AggregatorSpec) -> Mapping[str, FieldPlan]:
-    """Return the plans of an aggregator's fields; what is wrong with them is its plugin's fault."""
-    make = load_class(spec.factory)
-    try:
-        aggregator = make() if spec.config is NoConfig else make(config=structure(spec.config, {}))
-        plans: Mapping[str, FieldPlan] = aggregator.plan()
-        missing = [field for field in spec.fields if field not in plans]
-    except Exception as error:
-        detail = f"aggregator {spec.name} can't be built: {type(error).__name__}: {error}"
-        raise PluginError(detail) from error
-    if missing:
-        raise PluginError(f"aggregator {spec.name} has no plan for its field {missing[0]!r}")
-    return plans
 
 
 def _duration_ns(text: str) -> int:

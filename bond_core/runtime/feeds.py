@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from contextvars import Context
 from typing import Any, Self
 
 import attrs
 
 from bond_core.clock import Clock
+from bond_core.model.record import Status
+from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
-from bond_core.runtime.cause import first_cause
+from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feed import Feed, Listener
 from bond_core.runtime.simulators import Simulators
 from bond_core.runtime.supervisor import Supervisor
@@ -40,6 +44,15 @@ def _by_content(value: Any) -> Any:
 
 
 @attrs.frozen(kw_only=True)
+class OriginKind:
+    """An origin as metrics name it: with nothing in it that a user may make up."""
+
+    connector: str
+    venue: str
+    simulated: bool
+
+
+@attrs.frozen(kw_only=True)
 class Origin:
     """Where feeds come from: a connector with its settings, real or simulated."""
 
@@ -47,18 +60,38 @@ class Origin:
     config: Any = attrs.field(eq=_by_content)
     name: str
     simulated: bool = False
+    venue: str = attrs.field(default="", eq=False)  # its settings say the same
+
+    @property
+    def kind(self) -> OriginKind:
+        """Return what metrics tell it apart by; a source without venues is its own."""
+        return OriginKind(
+            connector=self.spec.name, venue=self.venue or self.spec.name, simulated=self.simulated
+        )
 
 
 class Feeds:
-    """Keeps supervisors and hands out feeds. Use as an async context manager."""
+    """Keeps supervisors and hands out feeds. Use as an async context manager.
 
-    def __init__(self, *, clock: Clock, chance: random.Random, simulators: Simulators) -> None:
+    Args:
+        clock: The only clock.
+        chance: Draws the jitter of pauses.
+        simulators: Stand in where a source is to be simulated.
+        egress: Guards what connectors reach by URL; None is the plain policy.
+    """
+
+    def __init__(
+        self, *, clock: Clock, chance: random.Random, simulators: Simulators,
+        egress: Egress | None = None,
+    ) -> None:  # fmt: skip
         self._clock = clock
         self._chance = chance
         self._simulators = simulators
+        self._egress = egress or Egress()
         self._supervisors: dict[Origin, Supervisor] = {}
         self._tasks: dict[Origin, asyncio.Task[None]] = {}
         self._closing: dict[Origin, asyncio.Task[None]] = {}
+        self._gone: Counter[tuple[OriginKind, str]] = Counter()
         self._group = asyncio.TaskGroup()
         self._stack = AsyncExitStack()
         self._is_closing = False
@@ -91,7 +124,7 @@ class Feeds:
         if supervisor is None:
             supervisor = self._supervisors[origin] = Supervisor(
                 origin.spec, origin.config, name=origin.name, clock=self._clock,
-                chance=self._chance, simulated_at=simulated_at,
+                chance=self._chance, simulated_at=simulated_at, egress=self._egress,
             )  # fmt: skip
         lingering = self._closing.pop(origin, None)
         if lingering is not None:  # somebody is back; who leaves next gets the full time again
@@ -99,8 +132,9 @@ class Feeds:
         feed = supervisor.feed(channel, symbol)
         if origin not in self._tasks or supervisor.is_over:
             supervisor.reset()
+            # Many streams may share it, so what was said of the one that asked stays behind.
             self._tasks[origin] = self._group.create_task(
-                _guarded(supervisor), name=f"supervise {origin.name}"
+                _guarded(supervisor), name=f"supervise {origin.name}", context=Context()
             )
         feed.attach(listener, stale_s)
         return feed
@@ -121,13 +155,38 @@ class Feeds:
         """Return all that run."""
         return list(self._supervisors.values())
 
+    def open(self) -> Counter[tuple[OriginKind, Status]]:
+        """Return how many feeds are open, by where they come from and status."""
+        return Counter(
+            (origin.kind, feed.status)
+            for origin, supervisor in self._supervisors.items()
+            for feed in supervisor.feeds.values()
+        )
+
+    def counts(self) -> Counter[tuple[OriginKind, str]]:
+        """Return `reconnects`, `stales` and `unasked` of all connections since the start."""
+        found = Counter(self._gone)
+        for origin, supervisor in self._supervisors.items():
+            found.update(_counts(origin, supervisor))
+        return found
+
     async def _linger(self, origin: Origin) -> None:
         await self._clock.sleep(LINGER_S)
         del self._closing[origin]
         supervisor = self._supervisors.get(origin)
         if supervisor is not None and not supervisor.feeds:
             del self._supervisors[origin]
+            self._gone.update(_counts(origin, supervisor))
             self._tasks.pop(origin).cancel()
+
+
+def _counts(origin: Origin, supervisor: Supervisor) -> dict[tuple[OriginKind, str], int]:
+    kind = origin.kind
+    return {
+        (kind, "reconnects"): supervisor.reconnects,
+        (kind, "stales"): supervisor.stales,
+        (kind, "unasked"): supervisor.unasked,
+    }
 
 
 async def _guarded(supervisor: Supervisor) -> None:
@@ -137,6 +196,6 @@ async def _guarded(supervisor: Supervisor) -> None:
     except Exception as error:
         supervisor.log.exception("%s: bug in the supervisor", supervisor.name)
         supervisor.is_over = True
-        cause = first_cause(error)
+        cause = cause_of(error)
         for feed in tuple(supervisor.feeds.values()):
             feed.turn("failed", supervisor.clock.now_ns(), f"{type(cause).__name__}: {cause}")

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+import logging
+import re
+import ssl
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from bond_core.errors import Fatal, Retryable
+from bond_core.plugin.egress import Route
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BODY = 16 * 1024 * 1024
+"""The largest body that is read, in bytes."""
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_log = logging.getLogger("bond.http")
 
 
 async def fetch_json(
-    url: str, *, params: Mapping[str, str] | None = None,
+    route: Route, *, params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+    tls: ssl.SSLContext | None = None,
 ) -> Any:  # fmt: skip
     """Return the JSON body of a GET. Errors name the host, never the query or headers.
+
+    Args:
+        route: Where to; redirects are not followed.
+        params: Added to the query.
+        headers: Added to the request; not the Host header.
+        timeout_s: For all of it, in real seconds.
+        tls: What the certificate is checked with; None is httpx's default.
 
     Raises:
         Retryable: No connection, a time-out, or a status that may pass.
@@ -25,31 +47,121 @@ async def fetch_json(
     """
     import httpx  # noqa: PLC0415 -- an extra: only connectors that poll need it
 
-    host = _host(url)
+    for name in ("httpx", "httpcore"):  # they log whole URLs, and with them keys
+        logging.getLogger(name).setLevel(logging.WARNING)
+    sent = checked_headers(route, headers)
+    if route.is_guarded:
+        sent["accept-encoding"] = "identity"  # what unpacks to gigabytes isn't asked for
+    client = httpx.AsyncClient(
+        timeout=httpx.Timeout(timeout_s, connect=timeout_s / len(_hosts(route))),
+        trust_env=not route.is_guarded,
+        verify=tls or True,
+    )
     try:
-        async with httpx.AsyncClient(timeout=timeout_s) as client:
-            reply = await client.get(url, params=dict(params or {}), headers=dict(headers or {}))
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise Fatal(f"{host}: that is no URL to fetch from: {type(error).__name__}") from None
-    except httpx.HTTPError as error:
-        raise Retryable(f"{host} can't be reached: {type(error).__name__}") from None
-    if reply.status_code in _PASSING:
-        raise Retryable(
-            f"{host} answered {reply.status_code}", retry_after_s=_retry_after_s(reply.headers)
+        async with asyncio.timeout(timeout_s), client:
+            reply = await _first_answer(client, route, _with_query(route.target, params), sent)
+            try:
+                if not reply.is_success:
+                    raise refusal(route.host, reply.status_code, reply.headers)
+                body = await _body(reply, route)
+            finally:
+                await reply.aclose()
+    except (httpx.HTTPError, TimeoutError) as error:
+        raise unreachable(route, error) from None
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Fatal(f"{route.host} did not answer with JSON") from None
+
+
+async def _first_answer(
+    client: httpx.AsyncClient, route: Route, target: str, headers: Mapping[str, str]
+) -> httpx.Response:
+    """Return the answer of the first of the route's addresses that is there."""
+    import httpx  # noqa: PLC0415
+
+    connections: list[Any] = []
+
+    async def note(event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            connections.append(info["return_value"])
+
+    hosts = _hosts(route)
+    for host in hosts:
+        # The name stays in the Host header, in SNI and in what the certificate must show.
+        request = client.build_request(
+            "GET",
+            httpx.URL(scheme=route.scheme, host=host, port=route.port, raw_path=target.encode()),
+            headers={**headers, "Host": route.authority},
+            extensions={"sni_hostname": route.host, "trace": note},
         )
-    if not reply.is_success:
-        raise Fatal(f"{host} answered {reply.status_code}: the request is refused")
-    try:
-        return json.loads(reply.content)
-    except ValueError:
-        raise Fatal(f"{host} did not answer with JSON") from None
+        try:
+            return await client.send(request, stream=True, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if host is hosts[-1]:
+                raise
+        except asyncio.CancelledError:
+            # Cancelled while it agrees on TLS, httpcore leaves a connection open for good.
+            for connection in connections:
+                await connection.aclose()
+            raise
+    raise AssertionError("there is always one")
 
 
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or "?"
-    except ValueError:
-        return "?"
+def _hosts(route: Route) -> Sequence[str]:
+    return route.addresses[:3] or (route.host,)
+
+
+async def _body(reply: httpx.Response, route: Route) -> bytes:
+    if route.is_guarded and reply.headers.get("content-encoding", "identity") != "identity":
+        raise Fatal(f"{route.host} answered in an encoding that was not asked for")
+    body = bytearray()
+    async for part in reply.aiter_bytes():
+        body += part
+        if len(body) > MAX_BODY:
+            raise Fatal(f"{route.host} answered with more than {MAX_BODY >> 20} MiB")
+    return bytes(body)
+
+
+def checked_headers(route: Route, headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the headers, if they can be sent as they are.
+
+    Raises:
+        Fatal: One would end the header it stands in, or say another host than the route's.
+    """
+    for name, value in (headers or {}).items():
+        if not (_HEADER_NAME.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+            raise Fatal(f"a header for {route.host} has a character that headers can't have")
+        if name.lower() in ("host", "connection", "content-length", "transfer-encoding"):
+            raise Fatal(f"the header {name} can't be set")
+    return dict(headers or {})
+
+
+def refusal(host: str, status: int, headers: Mapping[str, str]) -> Retryable | Fatal:
+    """Return the error of an answer that isn't the one asked for. The body is not in it."""
+    if status in _PASSING:
+        return Retryable(f"{host} answered {status}", retry_after_s=_retry_after_s(headers))
+    if 300 <= status < 400:
+        return Fatal(f"{host} answered {status}: it has moved, and redirects are not followed")
+    return Fatal(f"{host} answered {status}: the request is refused")
+
+
+def unreachable(route: Route, error: Exception) -> Retryable:
+    """Return the error of a connection that was not made, or broke.
+
+    Where a user may have written the URL it is one for all: refused, silent and without TLS
+    are not told apart, or a stream would be a port scanner. The log knows more.
+    """
+    if not route.is_guarded:
+        return Retryable(f"{route.host} can't be reached: {type(error).__name__}")
+    _log.info("%s can't be reached: %s", route.authority, type(error).__name__)
+    return Retryable(f"{route.host} can't be reached")
+
+
+def _with_query(target: str, params: Mapping[str, str] | None) -> str:
+    if not params:
+        return target
+    return f"{target}{'&' if '?' in target else '?'}{urlencode(params)}"
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

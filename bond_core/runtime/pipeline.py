@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
@@ -27,12 +26,17 @@ from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 TICK_NS = NS // 20
 """The grid on which the engine sees the clock: 50 ms."""
 
-_LAG_SAMPLES = 1024
+STOOD_STILL_NS = NS // 4
+"""A tick that comes so late says that the process didn't get to run."""
+
+CATCH_UP_S = 0.5
+"""How long, after it stood still, it reads what waited before the clock counts again."""
 
 
 class Pipeline:
@@ -40,7 +44,8 @@ class Pipeline:
 
     Attributes:
         events_in: Events that reached the engine.
-        lags_ms: Receive time less event time of the newest batches, in ms.
+        windows_closed: Windows that the engine closed; each has a record per symbol.
+        stages: How long its events, windows and records took.
         failure: Why it can't go on, or None.
     """
 
@@ -56,12 +61,14 @@ class Pipeline:
         self.publisher = Publisher(log, stream_id, retention, fence=fence)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
-        self.lags_ms: deque[float] = deque(maxlen=_LAG_SAMPLES)
+        self.windows_closed = 0
+        self.stages = Stages()
         self.failure: str | None = None
         self._feeds = feeds
         self._failover = Failover(bound, self)
         self._closed = asyncio.Event()
         self._changed = asyncio.Event()
+        self._bug: Exception | None = None
         self._log = logging.getLogger("bond.stream")
 
     async def start(self) -> None:
@@ -79,7 +86,11 @@ class Pipeline:
             raise
 
     async def run(self) -> None:
-        """Run until cancelled, then let go of all feeds. Call after `start`."""
+        """Run until cancelled, then let go of all feeds. Call after `start`.
+
+        Raises:
+            ExceptionGroup: Of a bug in the windows, or because somebody else writes the stream.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tick(), name=f"tick {self.stream_id}")
@@ -89,8 +100,8 @@ class Pipeline:
             self.let_go()
 
     async def settled(self) -> None:
-        """Return when no source is starting any more: each is heard, or can't be. After `start`."""
-        while any(
+        """Return when no source is starting any more, or the stream broke. After `start`."""
+        while self.failure is None and any(
             status == "starting" for ear in self.ears.values() for status, _ in ear.status.values()
         ):
             self._changed.clear()
@@ -104,7 +115,9 @@ class Pipeline:
     async def flush(self) -> None:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.engine.finish(self.clock.now_ns())
-        await self.publisher.publish(self.engine.take())
+        windows = self.engine.take()
+        self.windows_closed += len(windows)
+        await self.publisher.publish(windows)
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -128,9 +141,12 @@ class Pipeline:
         self._closed.set()
 
     def fail(self, error: Exception) -> None:
-        """Note that the engine broke. That is a bug; the stream says so rather than go quiet."""
-        self.failure = f"{type(error).__name__}: {error}"
-        self._log.error("stream %s: bug in the window engine", self.stream_id, exc_info=error)
+        """End the stream: its engine broke, so what it would say from here on may be wrong."""
+        if self._bug is None:
+            self._bug = error
+            self.failure = f"{type(error).__name__}: {error}"
+            self._changed.set()
+            self.wake()
 
     def changed(self, source: BoundSource) -> None:
         """A source's state changed: see whether another must stand in, or need no longer."""
@@ -141,7 +157,10 @@ class Pipeline:
         while True:
             grid_ns = (self.clock.now_ns() // TICK_NS + 1) * TICK_NS
             await self.clock.sleep_until(grid_ns)
-            # After a stall of the event loop one tick is enough: the newest on the grid.
+            if self.clock.now_ns() - grid_ns > STOOD_STILL_NS:
+                # What waits in the sockets is no silence: it must not come out late.
+                await self.clock.sleep(CATCH_UP_S)
+            # One tick is enough however many were missed: the newest on the grid.
             self.engine.on_tick(self.clock.now_ns() // TICK_NS * TICK_NS)
             self._closed.set()
 
@@ -149,11 +168,31 @@ class Pipeline:
         while True:
             await self._closed.wait()
             self._closed.clear()
+            if self._bug is not None:
+                raise self._bug
             windows = self.engine.take()
             if windows:
+                self._note_closed(windows)
                 await self._append(windows)
 
+    def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
+        now_ns = self.clock.now_ns()
+        self.windows_closed += len(windows)
+        for window in windows:
+            self.stages.window.saw(now_ns - window.window_end_ns)
+
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
+        since_ns = self.clock.monotonic_ns()
+        ends_ms = [window.window_end_ns // 1_000_000 for window in windows]
+        for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
+            self.stages.mark(end_ms, since_ns)
+        await self._append_until_done(windows)
+        now_ns = self.clock.monotonic_ns()
+        self.stages.append.saw(now_ns - since_ns)
+        for end_ms in ends_ms:
+            self.stages.mark(end_ms, now_ns)
+
+    async def _append_until_done(self, windows: Sequence[ClosedWindow]) -> None:
         while True:
             try:
                 return await self.publisher.publish(windows)
@@ -167,13 +206,18 @@ class Pipeline:
 
 
 class SourceEar:
-    """What one source tells one stream, handed to the engine under the source's name."""
+    """What one source tells one stream, handed to the engine under the source's name.
+
+    It is a Listener, and so never raises: a bug in this stream's engine ends this stream, and
+    neither the connector nor others who hear the same feed.
+    """
 
     def __init__(self, source: BoundSource, pipeline: Pipeline) -> None:
         self.source = source
         self.feeds: dict[str, Feed] = {}
         self.status: dict[str, tuple[Status, str | None]] = {}
         self._name = source.plan.name
+        self._since_ns = pipeline.clock.now_ns()
         self._pipeline = pipeline
         self._engine = pipeline.engine
 
@@ -182,40 +226,47 @@ class SourceEar:
         pipeline = self._pipeline
         pipeline.events_in += len(events)
         newest = events[-1]
-        pipeline.lags_ms.append((newest.recv_ts - newest.ts) / 1e6)
-        try:
-            self._engine.on_events(self._name, events)
-        except Exception as error:  # noqa: BLE001 -- a listener may not raise into its feed
-            pipeline.fail(error)
+        pipeline.stages.source.saw(newest.recv_ts - newest.ts)
+        self._have(self._engine.on_events, self._name, events)
         pipeline.wake()
 
     def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
         """See Listener."""
         before = self.status.get(symbol, ("starting", None))[0]
         self.status[symbol] = (status, reason)
-        self._engine.on_status(self._name, symbol, status, at_ns, reason)
+        # The feed may be older than this stream, which has heard nothing before it began.
+        since_ns = max(at_ns, self._since_ns)
+        self._have(self._engine.on_status, self._name, symbol, status, since_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
-            self._engine.notify(
-                Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
-            )
+            stale = Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
+            self._have(self._engine.notify, stale, symbol)
         self._pipeline.changed(self.source)
 
     def on_heartbeat(self, ts: int) -> None:
         """See Listener."""
-        self._engine.on_heartbeat(self._name, ts)
+        self._have(self._engine.on_heartbeat, self._name, ts)
         self._pipeline.wake()
 
     def on_duplicates(self, symbol: str, n: int) -> None:
         """See Listener."""
-        self._engine.on_duplicates(self._name, symbol, n)
+        self._have(self._engine.on_duplicates, self._name, symbol, n)
 
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
-        self._engine.on_rejected(self._name, symbol, n)
-        detail = f"{n} events of {symbol or self._name} were refused: {why}"
-        self._engine.notify(Notice(code="rejected", source=self._name, detail=detail))
+        self._have(self._engine.on_rejected, self._name, symbol, n)
+        were = "event was" if n == 1 else "events were"
+        detail = f"{symbol or self._name}: {n} {were} refused: {why}"
+        refused = Notice(code="rejected", source=self._name, detail=detail)
+        self._have(self._engine.notify, refused, symbol)
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
-        self._engine.on_gap(self._name, symbol, attrs.evolve(notice, source=self._name))
+        gap = attrs.evolve(notice, source=self._name)
+        self._have(self._engine.on_gap, self._name, symbol, gap)
+
+    def _have(self, told: Callable[..., None], *what: object) -> None:
+        try:
+            told(*what)
+        except Exception as error:  # noqa: BLE001 -- see the class
+            self._pipeline.fail(error)

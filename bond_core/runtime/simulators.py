@@ -29,8 +29,7 @@ class Simulators:
         self._clock = clock
         self._seed = seed
         self._options = options or {}
-        self._running: dict[str, Any] = {}
-        self._starting = asyncio.Lock()
+        self._starts: dict[str, asyncio.Task[Any]] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -39,6 +38,7 @@ class Simulators:
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop them all."""
+        await asyncio.gather(*self._starts.values(), return_exceptions=True)
         await self._stack.aclose()
 
     async def running(self, spec: ConnectorSpec) -> Any:
@@ -49,16 +49,21 @@ class Simulators:
         """
         if spec.simulator is None:
             raise NotInstalledError(f"{spec.name} has no simulator: it can't be simulated")
-        async with self._starting:
-            if spec.simulator not in self._running:
-                try:
-                    make = load_class(spec.simulator)
-                except PluginError as error:
-                    package = spec.simulator.split(".")[0].replace("_", "-")
-                    raise NotInstalledError(
-                        f"simulating {spec.name} needs {package}, which isn't installed: {error}"
-                    ) from error
-                options = self._options.get(spec.simulator, {})
-                simulator = make(clock=self._clock, seed=self._seed, options=options)
-                self._running[spec.simulator] = await self._stack.enter_async_context(simulator)
-        return self._running[spec.simulator]
+        start = self._starts.get(spec.simulator)
+        if start is None or (start.done() and start.exception() is not None):
+            start = asyncio.create_task(self._start(spec.name, spec.simulator))
+            self._starts[spec.simulator] = start
+        # Whoever asks may be cancelled meanwhile; a server half started, nobody could close.
+        return await asyncio.shield(start)
+
+    async def _start(self, name: str, factory: str) -> Any:
+        try:
+            make = load_class(factory)
+        except PluginError as error:
+            package = factory.split(".", maxsplit=1)[0].replace("_", "-")
+            raise NotInstalledError(
+                f"simulating {name} needs {package}, which isn't installed: {error}"
+            ) from error
+        options = self._options.get(factory, {})
+        simulator = make(clock=self._clock, seed=self._seed, options=options)
+        return await self._stack.enter_async_context(simulator)

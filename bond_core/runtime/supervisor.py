@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -20,11 +20,12 @@ from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
 from bond_core.plugin.catalog import load_class
 from bond_core.plugin.context import Subscription
+from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.contained import cause_of, contained
 from bond_core.runtime.feed import Feed
-from bond_core.runtime.http import fetch_json
+from bond_core.runtime.outside import Outside
 from bond_core.runtime.pulse import Pulse
 from bond_core.runtime.wanted import Wanted
 
@@ -49,14 +50,18 @@ class Supervisor:
         config: Its settings; with the spec's name what makes it shared.
         name: For people: `ccxt binance`.
         simulated_at: Base URL of a simulator, or None for the real system.
+        egress: The guard of what it reaches by URL.
 
     Attributes:
+        reconnects: How often it was started anew after it had broken off or stalled.
+        stales: How often a feed of it was called stale.
         unasked: Events of symbols that nobody listens to (any more), dropped here.
     """
 
     def __init__(
         self, spec: ConnectorSpec, config: Any, *, name: str, clock: Clock,
         chance: random.Random, simulated_at: str | None, backoff: Backoff | None = None,
+        egress: Egress | None = None,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.name = name
@@ -66,6 +71,8 @@ class Supervisor:
         self.wanted = Wanted()
         self.feeds: dict[Subscription, Feed] = {}
         self.attempts = 0
+        self.reconnects = 0
+        self.stales = 0
         self.unasked = 0
         self.is_over = False
         self._config = config
@@ -75,6 +82,10 @@ class Supervisor:
         self._run_since_ns = 0  # monotonic
         self._stalled = asyncio.Event()
         self._connector: Any = None
+        outside = Outside(
+            egress or Egress(), own=spec.hosts, simulated_at=simulated_at, clock=clock
+        )
+        self.get_json, self.ws = outside.get_json, outside.ws  # see Context
 
     # What feeds.py does with it
 
@@ -126,6 +137,7 @@ class Supervisor:
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
                 await self.clock.sleep(pause_s)
+                self.reconnects += 1
             else:
                 self._turn_all("failed", "the source is at its end")
                 return
@@ -199,6 +211,7 @@ class Supervisor:
                 if feed.status in ("live", "starting"):
                     reason = f"nothing new on {channel} for {silent_s:.1f} s"
                     self._pulses[channel].is_stale = True
+                    self.stales += 1
                     feed.turn("stale", self.clock.now_ns(), reason)
                 self._stalled.set()
 
@@ -218,12 +231,21 @@ class Supervisor:
         for symbol, run in groupby(events, key=_symbol):
             heard = list(run)
             feed = self.feeds.get(Subscription(channel, symbol))
-            if feed is None:  # an unsubscription is on its way
-                self.unasked += len(heard)
+            if feed is None:  # an unsubscription is on its way, or the connector misnames it
+                self._count_unasked(channel, symbol, len(heard))
                 continue
             newest = feed.hear(heard, now_ns)
             if newest is not None and self._pulses[channel].has_moved(newest, now_ns):
                 self._progressed(channel, feed)
+
+    def _count_unasked(self, channel: str, symbol: str, n: int) -> None:
+        if not self.unasked:
+            self.log.warning(
+                "%s: it sent %s of %s, which nobody asked for; asked for: %s. Dropped and counted",
+                self.name, channel, symbol or "no symbol",
+                ", ".join(sorted(key.symbol for key in self.feeds)) or "nothing any more",
+            )  # fmt: skip
+        self.unasked += n
 
     def live(self, channel: str, symbol: str | None = None) -> None:
         """See Context."""
@@ -247,6 +269,13 @@ class Supervisor:
         for feed in self._feeds_of(channel, symbol):
             feed.turn("failed", self.clock.now_ns(), reason)
 
+    def reject(self, why: str, *, n: int = 1) -> None:
+        """See Context."""
+        # A stream hears several feeds with one ear; which of them it was, nobody knows.
+        ears = dict.fromkeys(ear for feed in self.feeds.values() for ear in feed.listeners)
+        for ear in ears:
+            ear.on_rejected("", n, why)
+
     def gap(
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
     ) -> None:
@@ -259,13 +288,6 @@ class Supervisor:
         """See Context."""
         feed = self.feeds.get(Subscription(channel, symbol))
         return feed.last_id if feed else None
-
-    async def get_json(
-        self, url: str, *, params: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
-    ) -> Any:  # fmt: skip
-        """See Context."""
-        return await fetch_json(url, params=params, headers=headers, timeout_s=timeout_s)
 
     def _feeds_of(self, channel: str, symbol: str | None) -> list[Feed]:
         return [

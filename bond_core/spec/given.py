@@ -20,12 +20,16 @@ from bond_core.spec.duration import parse_duration_ms
 from bond_core.structuring import MisfitError, must_be, shown, strict_converter, text_of
 
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 100, 86_400_000
+MAX_LATENESS_MS = 3_600_000
+MAX_NAME = 100
 
 Milliseconds = NewType("Milliseconds", int)
 Span = NewType("Span", int)  # milliseconds, and not 0
+Patience = NewType("Patience", int)  # milliseconds to wait, and not for ever
 Interval = NewType("Interval", int)
 Timeframe = NewType("Timeframe", int)
 Symbol = NewType("Symbol", str)
+Name = NewType("Name", str)
 Json = NewType("Json", dict[str, Any])
 Texts = tuple[str, ...] | None
 
@@ -40,7 +44,7 @@ class SourceInput:
     """One entry of `sources`."""
 
     type: str
-    name: str | None = None
+    name: Name | None = None
     symbols: tuple[Symbol, ...] | None = None
     exchanges: Texts = None
     fallback: Texts = None
@@ -52,7 +56,7 @@ class SourceInput:
     url: str | None = None
     mapping: Json | None = None
     interval_sec: Span | None = None
-    lateness_sec: Milliseconds | None = None
+    lateness_sec: Patience | None = None
     stale_sec: Span | None = None
     simulate: bool | None = None
 
@@ -80,7 +84,7 @@ class SpecInput:
     ephemeral: bool | None = None
     duration_sec: Span | None = None
     replay_sec: Milliseconds | None = None
-    label: str | None = None
+    label: Name | None = None
 
 
 def spec_converter() -> Converter:
@@ -89,9 +93,11 @@ def spec_converter() -> Converter:
     for kind, hook in (
         (Milliseconds, _milliseconds_of),
         (Span, _span_of),
+        (Patience, _patience_of),
         (Interval, _interval_of),
         (Timeframe, _timeframe_of),
         (Symbol, _symbol_of),
+        (Name, _name_of),
         (Json, _json_of),
     ):
         converter.register_structure_hook(kind, hook)
@@ -100,8 +106,20 @@ def spec_converter() -> Converter:
 
 def _milliseconds_of(value: object, _: object) -> int:
     ms = parse_duration_ms(value)
-    if ms is None or ms < 0:
+    if ms is None:
         raise _no_duration("a number of seconds or a duration such as 1m30s", value)
+    if ms < 0:
+        raise MisfitError(f"must not be negative, was {shown(value)}", text=shown(value))
+    return ms
+
+
+def _patience_of(value: object, hint: object) -> int:
+    ms = _milliseconds_of(value, hint)
+    if ms > MAX_LATENESS_MS:
+        # Windows wait so long for what may still come: a stream would never say anything.
+        raise MisfitError(
+            f"must be at most 1h, was {shown(value)}", text=shown(value), did_you_mean=("1h",)
+        )
     return ms
 
 
@@ -168,6 +186,13 @@ def _symbol_of(value: object, _: object) -> str:
             did_you_mean=(near,) if parse_symbol(near) else (),
         )
     return symbol
+
+
+def _name_of(value: object, _: object) -> str:
+    name = text_of(value)
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise MisfitError(f"must be at most {MAX_NAME} printable characters", text=shown(name))
+    return name
 
 
 def _json_of(value: object, _: object) -> Mapping[str, Any]:

@@ -27,12 +27,14 @@ class Script:
     Attributes:
         contexts: What each run was handed; as many as there were runs.
         live: How many runs have not ended.
+        connectors: How many connector objects were made to play it.
     """
 
     def __init__(self, *runs: Run) -> None:
         self._runs = runs
         self.contexts: list[Context] = []
         self.live = 0
+        self.connectors = 0
 
     @property
     def ctx(self) -> Context:
@@ -62,6 +64,7 @@ class ScriptedConnector:
 
     def __init__(self, config: ScriptConfig) -> None:
         self._script = config.script
+        self._script.connectors += 1
 
     async def run(self, ctx: Context) -> None:
         """See Connector."""

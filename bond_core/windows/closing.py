@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from bond_core.model.record import Notice, Record
-from bond_core.windows.books import Books, Windows
-from bond_core.windows.lane import Grid
+from bond_core.windows.source_state import Grid
+from bond_core.windows.stream_state import Closed, StreamState
 
 MAX_FILL = 100
 """How many silent windows one step of the watermark sends before it leaves the rest out."""
@@ -44,7 +44,7 @@ class Closer:
     """
 
     grid: Grid
-    books: Books
+    stream: StreamState
     start_ns: int = attrs.field(kw_only=True)
     max_fill: int = attrs.field(kw_only=True)
     closed: list[ClosedWindow] = attrs.field(factory=list)
@@ -56,9 +56,9 @@ class Closer:
         first_ns = grid.floor(self.start_ns)
         while grid.done_ns < target_ns:
             if grid.done_ns < first_ns:
-                self._leap(min(self.books.next_open(target_ns), target_ns, first_ns))
+                self._leap(min(self.stream.next_open(target_ns), target_ns, first_ns))
             elif (target_ns - grid.done_ns) // grid.pane_ns > self.max_fill:
-                self._fill(min(self.books.next_open(target_ns), target_ns))
+                self._fill(min(self.stream.next_open(target_ns), target_ns))
             if grid.done_ns < target_ns:
                 self._close_pane()
 
@@ -66,14 +66,14 @@ class Closer:
         """Close every window that has begun by now, or has an event."""
         self.is_last = True
         target_ns = self.grid.floor(now_ns + self.grid.pane_ns - 1)
-        if (last_ns := self.books.last_open()) is not None:
+        if (last_ns := self.stream.last_open()) is not None:
             target_ns = max(target_ns, last_ns + self.grid.pane_ns)
         self.close_until(target_ns)
         has_begun = self.grid.done_ns > self.grid.floor(self.start_ns)
         self._send_larger(
             (timeframe, length_ns)
             for timeframe, length_ns in self._larger()
-            if self.grid.done_ns % length_ns and (has_begun or self.books.has_larger(timeframe))
+            if self.grid.done_ns % length_ns and (has_begun or self.stream.has_larger(timeframe))
         )
 
     def _fill(self, until_ns: int) -> None:
@@ -86,7 +86,7 @@ class Closer:
         if number := (to_ns - from_ns) // self.grid.pane_ns:
             self._leap(to_ns)
             detail = f"nothing was heard for a long time: {number} windows are left out"
-            self.books.tell(None, Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns))
+            self.stream.tell(None, Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns))
 
     def _leap(self, to_ns: int) -> None:
         """Leave out panes without events; larger windows that had some are sent."""
@@ -94,7 +94,7 @@ class Closer:
         self._send_larger(
             (timeframe, length_ns)
             for timeframe, length_ns in self._larger()
-            if self.books.has_larger(timeframe)
+            if self.stream.has_larger(timeframe)
             and done_ns - done_ns % length_ns + length_ns <= to_ns
         )
         self.grid.done_ns = max(done_ns, to_ns)
@@ -103,17 +103,17 @@ class Closer:
         """Close the oldest pane, and the larger windows that end with it."""
         start_ns = self.grid.done_ns
         end_ns = self.grid.done_ns = start_ns + self.grid.pane_ns
-        panes = self.books.close_pane(start_ns)
+        panes = self.stream.close_pane(start_ns)
         records = self._records(0, end_ns, panes)
         for timeframe, length_ns in self._larger():
             if end_ns % length_ns == 0:
-                records += self._records(timeframe, end_ns, self.books.close_larger(timeframe))
+                records += self._records(timeframe, end_ns, self.stream.close_larger(timeframe))
         self.closed.append(ClosedWindow(end_ns, tuple(records)))
-        self.books.forget(end_ns)
+        self.stream.forget(end_ns)
 
     def _larger(self) -> Sequence[tuple[int, int]]:
         """Return the place and length of each timeframe but the smallest."""
-        return list(enumerate(self.books.plan.timeframes_ns))[1:]
+        return list(enumerate(self.stream.plan.timeframes_ns))[1:]
 
     def _send_larger(self, timeframes: Iterable[tuple[int, int]]) -> None:
         """Close windows of larger timeframes that are filling, at their ends."""
@@ -124,10 +124,10 @@ class Closer:
         for end_ns in sorted(ends):
             records: list[Record] = []
             for timeframe in ends[end_ns]:
-                records += self._records(timeframe, end_ns, self.books.close_larger(timeframe))
+                records += self._records(timeframe, end_ns, self.stream.close_larger(timeframe))
             self.closed.append(ClosedWindow(end_ns, tuple(records)))
 
-    def _records(self, timeframe: int, end_ns: int, windows: Windows) -> list[Record]:
-        begins_before = end_ns - self.books.plan.timeframes_ns[timeframe] < self.start_ns
+    def _records(self, timeframe: int, end_ns: int, closed: Closed) -> list[Record]:
+        begins_before = end_ns - self.stream.plan.timeframes_ns[timeframe] < self.start_ns
         is_partial = begins_before or self.is_last
-        return self.books.records(timeframe, end_ns, windows, is_partial=is_partial)
+        return self.stream.records(timeframe, end_ns, closed, is_partial=is_partial)

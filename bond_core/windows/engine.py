@@ -15,16 +15,16 @@ back as their watermark began, at start - lateness - idle. Both are `partial`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
-from bond_core.windows.books import Books
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
-from bond_core.windows.lane import Grid, Lane, Totals
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
-from bond_core.windows.seat import Account, Seat
+from bond_core.windows.source_state import Grid, SourceState, Totals
+from bond_core.windows.stream_state import StreamState
+from bond_core.windows.symbol_state import SymbolState, Tally
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
 
 __all__ = ["ClosedWindow", "WindowEngine"]
@@ -59,91 +59,95 @@ class WindowEngine:
         self._plan = plan
         self._now_ns = start_ns
         self._is_finished = False
-        self._books = Books(
+        self._stream = StreamState(
             plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
         )
         self._grid = Grid(pane_ns=plan.timeframes_ns[0], done_ns=NEVER, max_open=1)
-        self._closer = Closer(self._grid, self._books, start_ns=start_ns, max_fill=max_fill)
-        self._lanes: dict[str, Lane] = {}
+        self._closer = Closer(self._grid, self._stream, start_ns=start_ns, max_fill=max_fill)
+        self._sources: dict[str, SourceState] = {}
         for source in plan.sources:
             self._add(source, start_ns)
-        self._watermark_ns = stream_watermark(self._lanes.values(), start_ns)
+        self._watermark_ns = stream_watermark(self._sources.values(), start_ns)
         self._grid.done_ns = self._grid.floor(self._watermark_ns)
         self._advance()
 
     @property
     def source_code(self) -> Mapping[str, str]:
         """The generated Python, by kind of event."""
-        return {kind: program.source for kind, program in self._books.programs.items()}
+        return {kind: program.source for kind, program in self._stream.programs.items()}
 
     @property
     def watermark_ns(self) -> int:
         """What is older is late, ns."""
         return self._watermark_ns
 
-    def on_events(self, source: str, events: Sequence[Event]) -> None:
-        """Take in events of one source, in the order in which they were heard.
+    def on_events(self, name: str, events: Sequence[Event]) -> None:
+        """Take in events of the source of that name, in the order in which they were heard.
 
         They are of the source's kind, checked, not repeated, and have `recv_ts`.
         """
-        lane = self._lanes.get(source)
-        if lane is not None:
-            lane.take(events)
-        elif self._known(source) is None:
-            self.totals[source].unrouted += len(events)
+        source = self._sources.get(name)
+        if source is not None:
+            source.take(events)
+        elif self._known(name) is None:
+            self.totals[name].unrouted += len(events)
 
-    def on_heartbeat(self, source: str, ts: int) -> None:
+    def on_heartbeat(self, name: str, ts: int) -> None:
         """Believe a source that nothing older than `ts`, ns, will come."""
-        if lane := self._known(source):
-            lane.watermark.saw_heartbeat(ts)
+        if source := self._known(name):
+            source.watermark.saw_heartbeat(ts)
             self._advance()
 
     def on_tick(self, now_ns: int) -> None:
         """Take in the time; a clock that steps back is waited for."""
         self._now_ns = now_ns
-        for lane in self._lanes.values():
-            lane.watermark.saw_tick(now_ns)
+        for source in self._sources.values():
+            source.watermark.saw_tick(now_ns)
         self._advance()
 
     def on_status(
         self,
-        source: str,
+        name: str,
         symbol: str | None,
         status: Status,
         at_ns: int,
         reason: str | None = None,
     ) -> None:
         """Take in that a source's status for a symbol (None: for all) is another now."""
-        for seat in self._seats(source, symbol):
-            seat.turn(status, at_ns, reason)
+        for state in self._states(name, symbol):
+            state.turn(status, at_ns, reason)
 
-    def on_duplicates(self, source: str, symbol: str, n: int = 1) -> None:
+    def on_duplicates(self, name: str, symbol: str, n: int = 1) -> None:
         """Count events that the source had sent before."""
-        seats = self._seats(source, symbol)
-        self.totals[source].duplicates += n * max(len(seats), 1)
-        for account in (account for seat in seats for account in seat.accounts):
-            account.duplicates += n
+        states = self._states(name, symbol)
+        self.totals[name].duplicates += n * max(len(states), 1)
+        for tally in (tally for state in states for tally in state.tallies):
+            tally.duplicates += n
 
-    def on_rejected(self, source: str, symbol: str, n: int = 1) -> None:
+    def on_rejected(self, name: str, symbol: str, n: int = 1) -> None:
         """Count events that made no sense."""
-        seats = self._seats(source, symbol)
-        self.totals[source].rejected += n * max(len(seats), 1)
-        for account in (account for seat in seats for account in seat.accounts):
-            account.rejected += n
+        states = self._states(name, symbol)
+        self.totals[name].rejected += n * max(len(states), 1)
+        for tally in (tally for state in states for tally in state.tallies):
+            tally.rejected += n
 
-    def on_gap(self, source: str, symbol: str | None, notice: Notice) -> None:
+    def on_gap(self, name: str, symbol: str | None, notice: Notice) -> None:
         """Count a hole in what a source brought for a symbol (None: all), and tell of it."""
-        seats = self._seats(source, symbol)
-        self.totals[source].gaps += 1
-        for seat in seats:
-            for account in seat.accounts:
-                account.gaps += 1
-        for told in {seat.symbol: None for seat in seats} if symbol is not None else (None,):
-            self._books.tell(told, notice)
+        states = self._states(name, symbol)
+        self.totals[name].gaps += 1
+        for state in states:
+            for tally in state.tallies:
+                tally.gaps += 1
+        self._tell(states if symbol is not None else None, notice)
 
-    def notify(self, notice: Notice) -> None:
-        """Show a notice in the next records of every symbol."""
-        self._books.tell(None, notice)
+    def notify(self, notice: Notice, symbol: str | None = None) -> None:
+        """Show a notice in the next records of every symbol, or of what its source calls so."""
+        to_some = symbol is not None and notice.source is not None
+        self._tell(self._states(notice.source or "", symbol) if to_some else None, notice)
+
+    def _tell(self, states: Iterable[SymbolState] | None, notice: Notice) -> None:
+        for symbol in (None,) if states is None else dict.fromkeys(s.symbol for s in states):
+            self._stream.tell(symbol, notice)
 
     def add_source(self, source: SourcePlan, at_ns: int) -> None:
         """Let a source step in; what is older than `at_ns` - lateness - idle is late.
@@ -160,10 +164,10 @@ class WindowEngine:
         Raises:
             KeyError: No source of that name is there.
         """
-        lane = self._lanes.pop(name)
-        lane.left_ns = at_ns
-        for seat in lane.seats.values():
-            seat.coverage.turn(is_live=False, at_ns=at_ns)
+        source = self._sources.pop(name)
+        source.left_ns = at_ns
+        for state in source.states.values():
+            state.coverage.turn(is_live=False, at_ns=at_ns)
         self._advance()
 
     def take(self) -> list[ClosedWindow]:
@@ -182,62 +186,66 @@ class WindowEngine:
         self._closer.finish(now_ns)
         self._grid.done_ns = self._watermark_ns = NEVER
 
-    def _add(self, source: SourcePlan, at_ns: int) -> None:
-        """Give a source its lane, or the one back that it left."""
-        lane = next((x for x in self._books.lanes if x.plan.name == source.name), None)
-        if source.name in self._lanes or (lane is not None and lane.plan != source):
-            raise ValueError(f"this stream has a source {source.name} already")
-        if lane is None:
-            lane = self._lane(source)
-            self._books.add(lane)
-        lane.left_ns = NEVER
-        lane.watermark.saw_tick(at_ns)
-        self._lanes[source.name] = lane
-        reach_ns = source.lateness_ns + source.idle_ns + _AHEAD_NS
+    def _add(self, plan: SourcePlan, at_ns: int) -> None:
+        """Let a source in: a new one, or one that had left and still has something to tell."""
+        source = next((x for x in self._stream.sources if x.plan.name == plan.name), None)
+        if plan.name in self._sources or (source is not None and source.plan != plan):
+            raise ValueError(f"this stream has a source {plan.name} already")
+        if source is None:
+            source = self._new_source(plan)
+            self._stream.add(source)
+        source.left_ns = NEVER
+        source.watermark.saw_tick(at_ns)
+        self._sources[plan.name] = source
+        reach_ns = plan.lateness_ns + plan.idle_ns + _AHEAD_NS
         self._grid.max_open = max(self._grid.max_open, reach_ns // self._grid.pane_ns + 2)
 
-    def _lane(self, source: SourcePlan) -> Lane:
-        lane = Lane(
-            plan=source,
-            program=self._books.program(source.kind),
+    def _new_source(self, plan: SourcePlan) -> SourceState:
+        source = SourceState(
+            plan=plan,
+            program=self._stream.program(plan.kind),
             grid=self._grid,
             watermark=SourceWatermark(
-                lateness_ns=source.lateness_ns, idle_ns=source.idle_ns, gates=source.gates
+                lateness_ns=plan.lateness_ns, idle_ns=plan.idle_ns, gates=plan.gates
             ),
-            totals=self.totals.setdefault(source.name, Totals()),
-            tell=self._books.tell,
+            totals=self.totals.setdefault(plan.name, Totals()),
+            tell=self._stream.tell,
             progress=self._advance,
         )
-        targets = {target: None for targets in source.routes.values() for target in targets}
-        for symbol in (None,) if source.scope == "stream" else targets:
-            accounts = [Account() for _ in self._plan.timeframes_ns]
-            meter = self._books.meter(symbol, source.kind)
-            lane.sit(Seat(lane=lane, symbol=symbol, meter=meter, accounts=accounts))
-        lane.open()
-        return lane
+        targets = {target: None for targets in plan.routes.values() for target in targets}
+        for symbol in (None,) if plan.scope == "stream" else targets:
+            tallies = [Tally() for _ in self._plan.timeframes_ns]
+            windows = self._stream.windows(symbol, plan.kind)
+            source.states[symbol] = SymbolState(
+                source=source, symbol=symbol, windows=windows, tallies=tallies
+            )
+        source.open()
+        return source
 
-    def _known(self, source: str) -> Lane | None:
-        """Return a source's lane, None if it has left; KeyError if it never was here."""
-        if source not in self.totals:
-            raise KeyError(f"this stream has no source {source}")
-        return self._lanes.get(source)
+    def _known(self, name: str) -> SourceState | None:
+        """Return a source, None if it has left; KeyError if it never was here."""
+        if name not in self.totals:
+            raise KeyError(f"this stream has no source {name}")
+        return self._sources.get(name)
 
-    def _seats(self, source: str, symbol: str | None) -> Sequence[Seat]:
-        lane = self._known(source)
-        return lane.seats_of(symbol) if lane else ()
+    def _states(self, name: str, symbol: str | None) -> Sequence[SymbolState]:
+        source = self._known(name)
+        return source.states_of(symbol) if source else ()
 
     def _advance(self) -> None:
         """Close what the stream's watermark has passed."""
         if self._is_finished:
             return
-        for lane in self._lanes.values():
-            lane.watermark.saw_event(lane.max_ts)
-        passed = stream_watermark(self._lanes.values(), self._now_ns)
+        for source in self._sources.values():
+            source.watermark.saw_event(source.max_ts)
+        # Who has failed is not waited for, as long as anybody else is there.
+        waited_for = [s for s in self._sources.values() if not s.has_failed]
+        passed = stream_watermark(waited_for or self._sources.values(), self._now_ns)
         self._watermark_ns = max(self._watermark_ns, passed)
         self._closer.close_until(self._grid.floor(self._watermark_ns))
         end_ns = self._grid.done_ns + self._grid.pane_ns
-        for lane in self._lanes.values():
-            lane.fire_at = lane.watermark.fires_at(end_ns)
+        for source in self._sources.values():
+            source.fire_at = source.watermark.fires_at(end_ns)
 
     def _failed(self, field: str, error: Exception) -> None:
         """Count a field that couldn't be computed, and tell of it the first time."""

@@ -2,9 +2,9 @@
 
 A stream's state is made of three things:
 
-    Meter   one symbol and kind: its open panes, and the larger windows that they go into
-    Pane    the state of one pane: a class that `bond_core.windows.render` writes
-    Cell    one source's part in a pane: how many events, and how long they took to come
+    OpenWindows   one symbol and kind: its open panes, and the larger windows that they go into
+    Pane          what one pane adds up to: a class that `bond_core.windows.render` writes
+    PanePart      one source's part in a pane: how many events, and how long they took to come
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
 
 if TYPE_CHECKING:
-    from bond_core.windows.seat import Seat
+    from bond_core.windows.symbol_state import SymbolState
 
 UNSET = "(no trade yet)"
 """The unit of sizes before the first trade has said it; compared by identity."""
 
 
 @attrs.define(eq=False)
-class Cell:
+class PanePart:
     """One source's part in one pane of one symbol. The loop's first stop for every event.
 
     Attributes:
         start: Of the pane, ns.
         end: Of the pane, ns, excluded.
         pane: The state that the events go into.
-        seat: Whose it is; None where events of that symbol have no place in the stream.
+        state: Whose it is; None where events of that symbol have no place in the stream.
         n: Events counted.
         lags: Receive time less event time, ns, of every (`mask` + 1)th event.
         mask: One less than a power of two.
@@ -41,7 +41,7 @@ class Cell:
     start: int
     end: int
     pane: Any
-    seat: Seat | None
+    state: SymbolState | None
     n: int = 0
     lags: list[int] = attrs.field(factory=list)
     mask: int = 0
@@ -55,7 +55,7 @@ class Cell:
 
 
 @attrs.define(eq=False)
-class Meter:
+class OpenWindows:
     """What one kind of event adds up to for one symbol.
 
     Attributes:

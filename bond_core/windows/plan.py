@@ -158,9 +158,12 @@ class StreamPlan:
         timeframes_ns: Window lengths, the smallest first; each a multiple of the smallest.
         fields: For each record field the kind of event it is computed from, and how.
         sources: Those known at the start; more may be added (a fallback steps in).
+        instead: By field, further kinds it can be computed from, the best first: for symbols
+            that no source of the first kind is for (a price from samples, without trades).
     """
 
     symbols: tuple[str, ...]
     timeframes_ns: tuple[int, ...]
     fields: Mapping[str, tuple[str, FieldPlan]]
     sources: tuple[SourcePlan, ...]
+    instead: Mapping[str, Mapping[str, FieldPlan]] = attrs.field(factory=dict)

@@ -37,7 +37,7 @@ class Program:
     Attributes:
         source: The Python that it is.
         new_pane: Returns the state of a pane without events: it has `n`, `unit` and slots.
-        run: Takes a lane and events of this kind; adds each to its pane.
+        run: Takes a source and events of this kind; adds each to its pane.
     """
 
     plan: KindPlan

@@ -2,10 +2,10 @@
 
 The loop is where every event of a stream goes through, so all that it may leave out is
 left out: no call per event, no object per event, nothing computed twice. What it meets
-rarely (a new pane, a late event, a closing window) is a call to the lane it runs for.
+rarely (a new pane, a late event, a closing window) is a call to the source it runs for.
 
-    for each event     its cell (source, symbol, pane), by symbol
-                       is it in that cell's pane? else the lane finds another, or none
+    for each event     its part (source, symbol, pane), by symbol
+                       is it in that part's pane? else the source finds another, or none
                        are its sizes in the pane's unit?
                        count it, sample its delay
                        every slot of the pane
@@ -67,20 +67,20 @@ def _initial(slot: Slot) -> dict[str, str]:
 
 def _run(plan: KindPlan) -> Iterator[str]:
     """Write the loop."""
-    yield "def run(lane, events):"
-    yield "    cells = lane.cells"
-    yield "    max_ts = lane.max_ts"
-    yield "    fire_at = lane.fire_at"
+    yield "def run(source, events):"
+    yield "    parts = source.parts"
+    yield "    max_ts = source.max_ts"
+    yield "    fire_at = source.fire_at"
     yield "    for e in events:"
     yield "        ts = e.ts"
-    yield "        c = cells[e.symbol]"
+    yield "        c = parts[e.symbol]"
     yield "        if not c.start <= ts < c.end:"
-    yield "            c = lane.find(c, e)"
+    yield "            c = source.find(c, e)"
     yield "            if c is None:"
     yield "                continue"
     yield "        a = c.pane"
     if plan.has_units:
-        yield "        if e.size_unit is not a.unit and not lane.admits_unit(c, e):"
+        yield "        if e.size_unit is not a.unit and not source.admits_unit(c, e):"
         yield "            continue"
     yield "        c.n = n = c.n + 1"
     yield "        if not n & c.mask:"
@@ -91,9 +91,9 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield "        if ts > max_ts:"
     yield "            max_ts = ts"
     yield "            if ts >= fire_at:"
-    yield "                lane.fire(ts)"
-    yield "                fire_at = lane.fire_at"
-    yield "    lane.max_ts = max_ts"
+    yield "                source.fire(ts)"
+    yield "                fire_at = source.fire_at"
+    yield "    source.max_ts = max_ts"
 
 
 def _steps(plan: KindPlan) -> Iterator[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import secrets
+import tempfile
 from contextlib import aclosing, closing
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from bond_server.cli.show import (
 from bond_server.compiling import Compiled
 from bond_server.delivery.transport import listening_socket
 from bond_server.local import Bond, Stream
+from bond_server.logs import LogStyle
 from bond_server.mending import EXAMPLE
 from bond_server.settings import ServerSettings
 
@@ -98,16 +100,25 @@ def _read_script(args: argparse.Namespace, format_: Format) -> Script:
 
 async def _demo(script: Script, show: Show, for_s: float | None, *, is_table: bool) -> None:
     """Serve and listen, until either ends."""
-    with closing(listening_socket("127.0.0.1", 0)) as bound:
+    with (
+        tempfile.TemporaryDirectory(prefix="bond-demo-") as folder,  # not its user's keys
+        closing(listening_socket("127.0.0.1", 0)) as bound,
+    ):
         port = bound.getsockname()[1]
         settings = ServerSettings(
-            host="127.0.0.1", port=port, secret=Secret(secrets.token_hex(32)), simulate=True
+            host="127.0.0.1",
+            port=port,
+            secret=Secret(secrets.token_hex(32)),
+            simulate=True,
+            data_dir=Path(folder),
         )
         async with Bond(**script.bond) as bond:
             compiled = bond.compile(script.request)
             require_played(compiled, script)
             ready = asyncio.Event()
-            serving = serve_bond(bond, settings, bound, log_level="error", ready=ready.set)
+            serving = serve_bond(
+                bond, settings, bound, logs=LogStyle(level="error"), ready=ready.set
+            )
             client = _Client(bond, script, show, compiled, is_table=is_table)
             await first_of(client.run(f"http://127.0.0.1:{port}", ready, for_s), serving)
 

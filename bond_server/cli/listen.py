@@ -15,7 +15,7 @@ import msgspec
 from bond_core.errors import BondError, RequestError
 from bond_core.log.cursor import StreamEnded
 from bond_core.log.offset import START
-from bond_server.cli.defaults import defaults_of
+from bond_server.cli.defaults import defaults_of, egress_of
 from bond_server.cli.phrase import understood
 from bond_server.cli.show import (
     Format,
@@ -104,7 +104,8 @@ async def _listen(
 async def _listen_here(
     request: Mapping[str, Any], show: Show, args: argparse.Namespace, format_: Format
 ) -> None:
-    async with Bond(defaults=defaults_of(os.environ, simulate=args.simulate)) as bond:
+    defaults = defaults_of(os.environ, simulate=args.simulate)
+    async with Bond(defaults=defaults, egress=egress_of(os.environ)) as bond:
         compiled = bond.compile(request)
         if format_ == "table":
             say(f"understood  {understood(compiled)}")

@@ -149,7 +149,7 @@ def _print_info(row: PluginRow, about: Sequence[dict[str, Any]]) -> None:
         print("  registers nothing: another plugin uses it")
     for spec in about:
         print(f"\n{spec['name']}  {spec['summary']}  [{spec['stability']}]")
-        for key in ("aliases", "kinds", "kind", "fields", "venues"):
+        for key in ("aliases", "kinds", "kind", "fields", "venues", "hosts"):
             if spec.get(key):
                 said = spec[key]
                 print(f"  {key:<9} {said if isinstance(said, str) else ' '.join(said)}")

@@ -10,7 +10,10 @@ import sys
 from collections.abc import Callable
 
 from bond_core.log.event_log import Retention
+from bond_core.plugin.egress import Egress
+from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
+from bond_server.auth.access import Access
 from bond_server.cli import render_error
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.transport import (
@@ -20,8 +23,11 @@ from bond_server.delivery.transport import (
     uvicorn_config,
 )
 from bond_server.local import Bond
+from bond_server.logs import LogStyle
 from bond_server.process import tune_for_serving
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
+from bond_server.telemetry.loop_lag import watch_the_loop
+from bond_server.telemetry.tracing import NO_TRACING, Tracing, tracing_from
 
 NAME = "serve"
 HELP = "serve streams over HTTP and WebSocket"
@@ -29,7 +35,7 @@ EXAMPLES = """\
 examples:
   bond serve
   bond serve --port 9000
-  BOND_SECRET=$(bond secret new) BOND_OPEN=1 bond serve --host 0.0.0.0
+  bond keys new && BOND_SECRET=$(bond secret new) bond serve --host 0.0.0.0
 
 then:
   curl -X POST http://localhost:8000/v1/streams -H 'Content-Type: application/json' \\
@@ -49,6 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log-level", choices=["debug", "info", "warning", "error"], default="info",
         help="how much to log, on stderr (%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--log-format", choices=["text", "json"], default="text",
+        help="lines for people, or a JSON object a line (%(default)s)",
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,22 +70,27 @@ def run(args: argparse.Namespace) -> int:
         return NOT_SAFE
     for warning in settings.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    tracing = tracing_from(os.environ)
+    logs = LogStyle(level=args.log_level, format=args.log_format)
     bound = listening_socket(settings.host, settings.port)
     tune_for_serving()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(settings, bound, args.log_level))
+            runner.run(_serve(settings, bound, logs, tracing))
     finally:
         bound.close()
+        tracing.close()
     return 0
 
 
-def a_bond(settings: ServerSettings) -> Bond:
+def a_bond(settings: ServerSettings, tracing: Tracing = NO_TRACING) -> Bond:
     """Return the Bond that these settings describe, not yet entered."""
     return Bond(
         defaults=settings.defaults(),
         retention=Retention(seconds=settings.ring_seconds),
         max_streams=settings.max_streams,
+        egress=Egress(settings.egress),
+        tracing=tracing,
     )
 
 
@@ -84,7 +99,7 @@ async def serve_bond(
     settings: ServerSettings,
     bound: socket.socket,
     *,
-    log_level: str | None = None,
+    logs: LogStyle | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve a Bond on a socket until SIGINT, SIGTERM or cancellation; then end in order.
@@ -93,29 +108,36 @@ async def serve_bond(
         bond: Entered already.
         settings: What the environment says.
         bound: From `listening_socket`; closed in the end.
-        log_level: How much to log on stderr; None leaves the process's logging as it is.
+        logs: What to log on stderr; None leaves the process's logging as it is.
         ready: Called once connections are taken.
     """
-    drain = Drain(spread_s=settings.drain_s)
-    config = uvicorn_config(create_app(bond, settings, drain), log_level=log_level, drain=drain)
-    server = BondServer(config, drain, ready=ready)
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        server.should_exit = True
-        await serving
-        raise
+    drain, loop_lag = Drain(spread_s=settings.drain_s), Latency()
+    access = Access(settings, bond.clock)
+    app = create_app(bond, settings, drain, access=access, loop_lag=loop_lag)
+    server = BondServer(uvicorn_config(app, logs=logs, drain=drain), drain, ready=ready)
+    watching = asyncio.create_task(watch_the_loop(bond.clock, loop_lag), name="event loop's lag")
+    async with access.running():
+        serving = asyncio.create_task(server.serve(sockets=[bound]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
+        finally:
+            watching.cancel()
 
 
-async def _serve(settings: ServerSettings, bound: socket.socket, log_level: str) -> None:
-    async with a_bond(settings) as bond:
+async def _serve(
+    settings: ServerSettings, bound: socket.socket, logs: LogStyle, tracing: Tracing
+) -> None:
+    async with a_bond(settings, tracing) as bond:
         address = _address(settings.host, bound.getsockname()[1])
         await serve_bond(
             bond,
             settings,
             bound,
-            log_level=log_level,
+            logs=logs,
             ready=lambda: print(_what_is_where(address), flush=True),
         )
 
@@ -132,6 +154,7 @@ def _what_is_where(address: str) -> str:
         f"  websocket  ws://{address}/ws/{{stream_id}}?token=…\n"
         f"  openapi    http://{address}/schema\n"
         f"  health     http://{address}/health\n"
+        f"  metrics    http://{address}/metrics\n"
         "  records are kept in memory; Ctrl-C ends it"
     )
 

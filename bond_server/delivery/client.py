@@ -81,9 +81,13 @@ class Client:
         """Send the next batch from the ring; join the live clients when there is none."""
         if self.ending is not None or self.line.is_full:
             return
-        if self._fell_behind and self.slow == "conflate" and self.is_past_replay:
-            self._skip()
-        batch = self.cursor.ready(max_bytes=BATCH_BYTES)
+        until = None
+        if self._fell_behind and self.slow == "conflate":
+            if self.cursor.position < self.start.top:
+                until = self.start.top  # what was asked to be replayed is never skipped
+            else:
+                self._skip()
+        batch = self.cursor.ready(max_bytes=BATCH_BYTES, until=until)
         if not batch.entries:
             self._fell_behind = False
             self.channel.settle(self)
@@ -99,14 +103,12 @@ class Client:
         if hole is not None:
             self.say(self.speech.gap(hole))
         self.line.write(self.channel.framed(self.speech, self.line.form, batch.entries))
-        self.channel.counts.sent += len(batch.entries)
+        counts = self.channel.counts
+        counts.sent += len(batch.entries)
+        counts.sent_bytes += sum(len(entry.data) for entry in batch.entries)
+        self.channel.stream.wrote(batch.entries[-1])
         # Others get their turn before its next batch; a full line goes on when it has room.
         asyncio.get_running_loop().call_soon(self._go_on)
-
-    @property
-    def is_past_replay(self) -> bool:
-        """Whether all that was there when it came has been sent: nothing before is skipped."""
-        return self.cursor.position >= self.start.top
 
     def on_full(self) -> None:
         """See Listener."""

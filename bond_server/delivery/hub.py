@@ -90,6 +90,7 @@ class Channel:
         self._groups: dict[tuple[Speech, Form], Group] = {}
         self._ahead: set[Client] = set()  # stand after what is to be flushed; join later
         self._caches: dict[tuple[Speech, Form], FrameCache] = {}
+        self._sent: Entry | None = None
         self._is_scheduled = False
         self._is_attached = False
 
@@ -155,14 +156,20 @@ class Channel:
             self._scatter()  # the ring has moved on: each finds out for itself
         else:
             self.position = entries[-1].offset
+            size = sum(len(entry.data) for entry in entries)
+            self._sent = entries[-1]
             for (speech, form), group in self._groups.items():
                 self.counts.sent += len(entries) * len(group.clients)
+                self.counts.sent_bytes += size * len(group.clients)
                 writes.append((group, self.framed(speech, form, entries)))
         if self.position < self._tail.top:
             self._on_append()
 
     def let_in(self) -> None:
         """Take in those who stood ahead, where the live ones have come; see to the end."""
+        if self._sent is not None and self._groups:
+            self.stream.wrote(self._sent)
+            self._sent = None
         if self._ahead:
             for client in tuple(self._ahead):
                 if client.cursor.position <= self.position:

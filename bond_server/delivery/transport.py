@@ -34,7 +34,7 @@ from bond_core.errors import SetupError
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.line import CHUNKS, FRAMES, LINE, DirectLine
 from bond_server.delivery.slim import Gate, Inbox
-from bond_server.logs import log_config
+from bond_server.logs import LogStyle, log_config
 
 PING_EVERY_S = 15.0
 PONG_WITHIN_S = 10.0
@@ -66,6 +66,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         extensions: Any = self.scope.setdefault("extensions", {})
         extensions[LINE] = self._make_line
         await super().run_asgi()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; an address too long for a handshake is answered, and not left open."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))  # 414, which uvicorn keeps
+            self.transport.close()
+
+    async def send(self, message: Any) -> None:
+        """Send; a handshake answered over HTTP is complete, which uvicorn logs as an error."""
+        await super().send(message)
+        is_refusal = message["type"] == "websocket.http.response.body"
+        if is_refusal and not message.get("more_body", False):
+            self.handshake_complete = True
 
     def start_keepalive(self) -> None:
         """Begin to ping; the handshake is over, and what it needed is let go."""
@@ -282,7 +296,7 @@ class BondServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def uvicorn_config(app: Any, *, log_level: str | None, drain: Drain) -> uvicorn.Config:
+def uvicorn_config(app: Any, *, logs: LogStyle | None, drain: Drain) -> uvicorn.Config:
     """Return how uvicorn serves a Bond application; None leaves logging as it is."""
     sessions_end_s = drain.spread_s + _SESSIONS_END_WITHIN_S
     http: Any = functools.partial(HttpProtocol, unfinished=Unfinished())  # it is only called
@@ -296,7 +310,7 @@ def uvicorn_config(app: Any, *, log_level: str | None, drain: Drain) -> uvicorn.
         ws_ping_timeout=PONG_WITHIN_S,
         timeout_graceful_shutdown=SHUTDOWN_WITHIN_S - round(sessions_end_s),
         backlog=_BACKLOG,
-        log_config=None if log_level is None else log_config(log_level),
+        log_config=None if logs is None else log_config(logs),
         server_header=False,
         lifespan="off",  # what lives as long as the server is around it, not in it
     )

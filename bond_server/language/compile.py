@@ -94,7 +94,7 @@ def understand(
             "too_long", f"at most {max_length} characters, this has {len(text)}", EXAMPLE
         )
     if not normalise(text).text.strip():
-        raise plain_error("empty", "say what to stream, for example", EXAMPLE)
+        raise plain_error("empty", "say what to stream", EXAMPLE)
     reading, draft, planned = _planned(text, vocabulary, tuple(default_exchanges))
     if planned is None:
         raise error_of(reading, draft, attempt=lambda fix: _attempt(fix, vocabulary, max_length))

@@ -27,15 +27,6 @@ class CreatedStream:
     warnings: list[str]
 
 
-@attrs.frozen(kw_only=True)
-class FreshToken:
-    """A new token for a stream that is there."""
-
-    token: str
-    ws_url: str
-    expires_in_sec: int
-
-
 def explanation(compiled: Compiled, project: str) -> dict[str, Any]:
     """Return what was understood of a request, what would run, and as which stream."""
     return {

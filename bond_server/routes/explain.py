@@ -6,11 +6,12 @@ from typing import Any
 
 from litestar import Request, post
 
+from bond_server.auth.project import needs
 from bond_server.local import Bond
 from bond_server.routes.answers import explanation
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given
-from bond_server.routes.operations import AsksForAStream, problem_answers
+from bond_server.routes.operations import BODY, AsksForAStream, guarded_answers
 
 
 @post(
@@ -18,7 +19,8 @@ from bond_server.routes.operations import AsksForAStream, problem_answers
     status_code=200,
     summary="Explain a sentence or a spec",
     operation_class=AsksForAStream,
-    responses=problem_answers(400, 413, 422),
+    opt=needs("streams:read"),
+    responses=guarded_answers(*BODY),
 )
 async def explain(
     request: Request[Any, Any, Any], bond: Given[Bond], project: Given[str]

@@ -18,3 +18,4 @@ T = TypeVar("T")
 Given: TypeAlias = NamedDependency[SkipValidation[T]]
 
 StreamId: TypeAlias = FromPath[str]
+TokenId: TypeAlias = FromPath[str]

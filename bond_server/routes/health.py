@@ -8,10 +8,12 @@ from typing import Any
 
 from litestar import Response, get
 from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
 
 from bond_core.clock import NS
 from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import START
+from bond_server.auth.project import NOBODY, OPEN, needs
 from bond_server.delivery.drain import Drain
 from bond_server.local import Bond
 from bond_server.routes.given import Given
@@ -19,7 +21,7 @@ from bond_server.routes.given import Given
 _LOG_ANSWERS_WITHIN_S = 2.0
 
 
-@get("/", summary="What this is")
+@get("/", summary="What this is", opt=needs(OPEN))
 async def about() -> dict[str, Any]:
     """Say what this is and where things are."""
     return {
@@ -33,28 +35,34 @@ async def about() -> dict[str, Any]:
         "websocket": "/ws/{stream_id}?token=…",
         "events": "/v1/streams/{stream_id}/events?token=…",
         "health": "/health",
+        "metrics": "/metrics",
         "openapi": "/schema",
     }
 
 
-@get("/health", summary="How the server does")
+@get("/health", summary="How the server does", opt=needs(OPEN))
 async def health(bond: Given[Bond], project: Given[str], state: State) -> dict[str, Any]:
-    """Return that it is up, since when, and how many streams you have."""
+    """Return that it is up, since when, and how many streams you have: null without a key."""
     return {
         "status": "ok",
         "version": metadata.version("bond-streams"),
         "uptime_sec": round((bond.clock.monotonic_ns() - state.started_ns) / NS, 3),
-        "streams": len(bond.streams(project)),
+        "streams": None if project == NOBODY else len(bond.streams(project)),
     }
 
 
-@get("/health/live", summary="Is it alive?")
+@get("/health/live", summary="Is it alive?", opt=needs(OPEN))
 async def live() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}
 
 
-@get("/health/ready", summary="Can it serve?")
+@get(
+    "/health/ready",
+    summary="Can it serve?",
+    opt=needs(OPEN),
+    responses={503: ResponseSpec(dict[str, str], description="Not now; `reason` says why")},
+)
 async def ready(bond: Given[Bond], drain: Given[Drain]) -> Response[dict[str, str]]:
     """Say whether it takes new clients: its log answers, and it isn't leaving."""
     reason = "leaving" if drain.is_draining else await _what_ails_the_log(bond)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from litestar import Request
 
@@ -12,11 +12,11 @@ from bond_server.settings import ServerSettings
 
 def ws_url(
     request: Request[Any, Any, Any], settings: ServerSettings, stream_id: str, token: str,
-    replay_ms: int | None = None,
+    replay_ms: int | None = None, *, as_what: Literal["token", "ticket"] = "token",
 ) -> str:  # fmt: skip
     """Return a stream's WebSocket address: as the settings say, else where the request came.
 
-    With `replay_ms` it replays so much of the past first.
+    With `replay_ms` it replays so much of the past first. `as_what` says what `token` is.
     """
     is_secure = request.url.scheme == "https"
     if settings.public_ws_base:
@@ -24,7 +24,7 @@ def ws_url(
     else:
         host = settings.ws_host or _own_host(request)
         base = f"{'wss' if is_secure else 'ws'}://{host}/ws"
-    return f"{base}/{stream_id}?token={token}{_replaying(replay_ms)}"
+    return f"{base}/{stream_id}?{as_what}={token}{_replaying(replay_ms)}"
 
 
 def sse_url(

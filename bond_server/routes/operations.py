@@ -12,14 +12,15 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIType,
     Operation,
+    Parameter,
+    Reference,
     RequestBody,
     Schema,
 )
 
 from bond_server.mending import EXAMPLE
 from bond_server.problems import MEDIA_TYPE
-
-_TEXTS = Schema(type=OpenAPIType.ARRAY, items=Schema(type=OpenAPIType.STRING))
+from bond_server.routes.request_schema import stream_request
 
 
 @attrs.frozen(kw_only=True)
@@ -49,13 +50,18 @@ class ProblemDocument:
 
 
 _SAYS = {
-    400: "The body is not JSON",
-    401: "The token does not open the stream",
+    400: "The request is not what it says it is, such as a body that is no JSON",
+    401: "The key is missing or none; or the token does not open the stream",
+    403: "Whoever asks may not: the key or token lacks a scope, or a page of another site asks",
     404: "There is no such stream",
+    408: "The body did not arrive in time",
     413: "The body is larger than 64 KiB",
     422: "It makes no sense, or can't be had here; `fix` is a complete input that works",
-    429: "All streams are in use; `limit` and `used` say how many",
+    429: "More than is allowed; `limit` and `used` say how much",
+    503: "It can't be had now, and can be later; Retry-After says when to try",
 }
+BODY = (400, 408, 413, 422)
+"""What may be wrong with any request that has a body."""
 
 
 def problem_answers(*statuses: int) -> dict[int, ResponseSpec]:
@@ -71,6 +77,11 @@ def problem_answers(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+def guarded_answers(*statuses: int) -> dict[int, ResponseSpec]:
+    """Return the documentation of these errors, and of those that every call with a key has."""
+    return problem_answers(401, 403, *statuses, 429)
+
+
 @dataclass
 class AsksForAStream(Operation):
     """An operation whose body is a sentence or a spec."""
@@ -81,25 +92,50 @@ class AsksForAStream(Operation):
             required=True,
             content={
                 "application/json": OpenAPIMediaType(
-                    schema=_stream_request(), examples=_stream_examples()
+                    schema=stream_request(), examples=_stream_examples()
                 )
             },
         )
 
 
-def _stream_request() -> Schema:
-    return Schema(
-        type=OpenAPIType.OBJECT,
-        description="Either natural_language or spec.",
-        properties={
-            "natural_language": Schema(type=OpenAPIType.STRING, max_length=500),
-            "spec": Schema(type=OpenAPIType.OBJECT, properties={"symbols": _TEXTS}),
-            "ephemeral": Schema(type=OpenAPIType.BOOLEAN),
-            "duration_sec": Schema(type=OpenAPIType.NUMBER),
-            "replay_sec": Schema(type=OpenAPIType.NUMBER),
-            "label": Schema(type=OpenAPIType.STRING),
-        },
-    )
+@dataclass
+class AsksForAToken(Operation):
+    """An operation whose body, if there is one, says what kind of token is wanted."""
+
+    def __post_init__(self) -> None:
+        """Describe the body, which the handler reads itself."""
+        text = Schema(type=OpenAPIType.STRING)
+        kinds: dict[str, Reference | Schema] = {
+            "persistent": Schema(type=OpenAPIType.BOOLEAN),
+            "label": Schema(type=OpenAPIType.STRING, max_length=100),
+            "version": Schema(type=OpenAPIType.INTEGER, enum=[1, 2]),
+            "scopes": Schema(type=OpenAPIType.ARRAY, items=text, min_items=1),
+        }
+        wanted = Schema(type=OpenAPIType.OBJECT, properties=kinds, additional_properties=False)
+        self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(wanted)})
+
+
+@dataclass
+class Listens(Operation):
+    """An operation that says where in a stream it starts, and why it may."""
+
+    def __post_init__(self) -> None:
+        """Describe the query and headers, which the handler reads itself."""
+        said = (
+            ("token", "query", "Opens the stream; `Authorization: Bearer` does as well"),
+            ("ticket", "query", "Opens it once, instead of a token"),
+            ("after", "query", "An id or a time; what comes behind it is sent"),
+            ("from", "query", "A time such as now-60s; what is not before it is sent"),
+            ("Last-Event-ID", "header", "As `after`, and wins over it"),
+        )
+        text = Schema(type=OpenAPIType.STRING)
+        self.parameters = [
+            *(self.parameters or ()),
+            *(
+                Parameter(name=name, param_in=where, description=what, schema=text)
+                for name, where, what in said
+            ),
+        ]
 
 
 def _stream_examples() -> dict[str, Any]:

@@ -20,11 +20,22 @@ from litestar import Request, Response, get
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
-from bond_server.auth.tokens import Tokens
+from bond_server.auth.access import Access
+from bond_server.auth.listeners import Admission, ServerFullError
+from bond_server.auth.project import OPEN, needs
+from bond_server.auth.refusals import TooManyError
 from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
-from bond_server.delivery.endings import DELETED, GONE, INTERNAL, SLOW, Ending
+from bond_server.delivery.endings import (
+    DELETED,
+    GONE,
+    INTERNAL,
+    REVOKED,
+    SLOW,
+    TOO_MANY_CONNECTIONS,
+    Ending,
+)
 from bond_server.delivery.hub import Hub
 from bond_server.delivery.line import BODIES, AsgiLine, DirectLine, direct_line
 from bond_server.delivery.speech import EVENTS
@@ -32,8 +43,7 @@ from bond_server.delivery.start import Start, find_start
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
-from bond_server.routes.operations import problem_answers
-from bond_server.routes.websocket import presented_token
+from bond_server.routes.operations import Listens, problem_answers
 
 _END_WITHIN_S = 1.0
 
@@ -44,27 +54,30 @@ _log = logging.getLogger("bond.server")
     "/v1/streams/{stream_id:str}/events",
     media_type="text/event-stream",
     summary="Listen to a stream",
-    responses=problem_answers(401, 404, 422),
+    operation_class=Listens,
+    opt=needs(OPEN),
+    responses=problem_answers(400, 401, 403, 404, 422, 429, 503),
 )
 async def stream_events(
-    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
+    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
     counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> Response[bytes]:  # fmt: skip
     """Send records from where the client was: Last-Event-ID, else `after`, else `from`."""
-    end_s = tokens.verify(stream_id, presented_token(request))
+    admission = access.admit(request, stream_id)
     stream = bond.find(stream_id)
     if stream is None:
         raise UnknownStreamError(stream_id)
     query = request.query_params
     after = request.headers.get("last-event-id") or query.get("after")
-    start = await find_start(
-        bond.log, stream_id, from_=query.get("from"), after=after, now_ns=bond.clock.now_ns(),
-        epoch=query.get("epoch"),
-    )  # fmt: skip
+    async with access.replays:
+        start = await find_start(
+            bond.log, stream_id, from_=query.get("from"), after=after,
+            now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
+        )  # fmt: skip
     return EventStream(
         Listening(
-            bond=bond, stream=stream, start=start, end_s=end_s, counters=counters, drain=drain,
-            hub=hub, scope=request.scope,
+            bond=bond, stream=stream, start=start, admission=admission, counters=counters,
+            drain=drain, hub=hub, scope=request.scope,
         )
     )  # fmt: skip
 
@@ -76,7 +89,7 @@ class Listening:
     bond: Bond
     stream: Stream
     start: Start
-    end_s: int
+    admission: Admission
     counters: Counters
     drain: Drain
     hub: Hub
@@ -92,14 +105,18 @@ class Listening:
             return
         line = direct_line(self.scope) or AsgiLine(send, BODIES)
         try:
-            with self.counters.client(self.stream) as counts:
+            with self.admission, self.counters.client(self.stream, "sse") as counts:
                 client = Client(
-                    line=line, speech=EVENTS, cursor=cursor, start=self.start, end_s=self.end_s,
+                    line=line, speech=EVENTS, cursor=cursor, start=self.start,
+                    end_s=self.admission.grant.end_s,
                     channel=self.hub.channel(self.stream, counts),
                 )  # fmt: skip
+                self.admission.on_revoked(lambda: client.end(REVOKED))
                 with self.drain.session(client.end):
                     ending = await self._run(client, send, receive)
                 counts.slow += ending == SLOW
+        except (TooManyError, ServerFullError):  # others came since it was asked
+            await _end(send, EVENTS.bye(TOO_MANY_CONNECTIONS))
         except Exception:  # noqa: BLE001 -- whatever it is, the client is told
             _log.exception("the session of a client of stream %s failed", stream_id)
             await _end(send, EVENTS.bye(INTERNAL))

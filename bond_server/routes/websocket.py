@@ -17,7 +17,13 @@ from litestar.exceptions import WebSocketDisconnect
 
 from bond_core.clock import NS, Clock
 from bond_core.errors import LogUnavailableError, RequestError
-from bond_server.auth.tokens import TokenError, Tokens
+from bond_server.auth.access import Access
+from bond_server.auth.door import refuse_handshake
+from bond_server.auth.listeners import Admission, ServerFullError
+from bond_server.auth.presented import chosen_subprotocol
+from bond_server.auth.project import OPEN, needs
+from bond_server.auth.refusals import TooManyError
+from bond_server.auth.tokens import TokenError
 from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
@@ -27,7 +33,9 @@ from bond_server.delivery.endings import (
     DELETED,
     GONE,
     INTERNAL,
+    REVOKED,
     SLOW,
+    TOO_MANY_CONNECTIONS,
     TOO_MANY_MESSAGES,
     UNAVAILABLE,
     Ending,
@@ -45,20 +53,25 @@ _CLOSE_WITHIN_S = 1.0
 _log = logging.getLogger("bond.server")
 
 
-@websocket("/ws/{stream_id:str}")
+@websocket("/ws/{stream_id:str}", opt=needs(OPEN))
 async def stream_socket(
-    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], tokens: Given[Tokens],
+    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
     counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> None:  # fmt: skip
     """Serve one client until its session is over, and tell it why."""
     try:
-        asked = await _judge(socket, stream_id, bond, tokens)
+        asked = await _judge(socket, stream_id, bond, access)
         if isinstance(asked, Asked):
             await _serve(socket, asked, bond, counters, drain, hub)
         else:
             await _close(socket, asked)
     except (WebSocketDisconnect, OSError):
         pass  # it has left
+    except (TooManyError, ServerFullError) as error:
+        if error.code == "connections" or isinstance(error, ServerFullError):
+            await _close(socket, TOO_MANY_CONNECTIONS)
+        else:
+            await refuse_handshake(socket.send, error)
     except Exception:  # noqa: BLE001 -- whatever it is, the client is told
         _log.exception("the session of a client of stream %s failed", stream_id[:40])
         await _close(socket, INTERNAL)
@@ -70,22 +83,25 @@ class Asked:
 
     stream: Stream
     start: Start
-    end_s: int
+    admission: Admission
     conflates: bool
 
 
 async def _judge(
-    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, tokens: Tokens
+    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, access: Access
 ) -> Asked | Ending:
     query = socket.query_params
     try:
-        end_s = tokens.verify(stream_id, presented_token(socket))
-        start = await find_start(
-            bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
-            now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
-        )  # fmt: skip
+        admission = access.admit(socket, stream_id)
+        async with access.replays:
+            start = await find_start(
+                bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
+                now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
+            )  # fmt: skip
     except TokenError as error:
         return Ending(1008, error.code)
+    except TooManyError:
+        raise
     except LogUnavailableError:
         return UNAVAILABLE
     except RequestError:
@@ -96,7 +112,7 @@ async def _judge(
     stream = bond.find(stream_id)
     if stream is None:
         return DELETED
-    return Asked(stream, start, end_s, slow == "conflate")
+    return Asked(stream, start, admission, slow == "conflate")
 
 
 async def _serve(
@@ -104,22 +120,23 @@ async def _serve(
     hub: Hub,
 ) -> None:  # fmt: skip
     has_envelopes = ENVELOPES in socket.scope["subprotocols"]
-    cursor = bond.cursor(asked.stream.stream_id, asked.start.after)
+    subprotocol = ENVELOPES if has_envelopes else chosen_subprotocol(socket)
+    stream, admission = asked.stream, asked.admission
+    cursor = bond.cursor(stream.stream_id, asked.start.after)
     try:
-        await socket.accept(
-            subprotocols=ENVELOPES if has_envelopes else None, headers=asked.start.headers()
-        )
-        line = direct_line(socket.scope) or AsgiLine(socket.send, MESSAGES)
-        with counters.client(asked.stream) as counts:
+        with admission, counters.client(stream, "websocket") as counts:
+            await socket.accept(subprotocol, headers=asked.start.headers())
+            line = direct_line(socket.scope) or AsgiLine(socket.send, MESSAGES)
             client = Client(
                 line=line,
                 speech=ENVELOPED if has_envelopes else PLAIN,
                 cursor=cursor,
-                channel=hub.channel(asked.stream, counts),
+                channel=hub.channel(stream, counts),
                 start=asked.start,
-                end_s=asked.end_s,
+                end_s=admission.grant.end_s,
                 slow="conflate" if asked.conflates else "disconnect",
             )
+            admission.on_revoked(lambda: client.end(REVOKED))
             with drain.session(client.end):
                 if isinstance(line, AsgiLine):
                     async with line:
@@ -160,15 +177,6 @@ async def _listen(socket: WebSocket[Any, Any, Any], clock: Clock) -> Ending:
             return TOO_MANY_MESSAGES
 
 
-def presented_token(connection: Any) -> str | None:
-    """Return the token that a client presents: as a bearer's, else in its query."""
-    kind, _, credentials = connection.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer" and credentials:
-        return str(credentials).strip()
-    token = connection.query_params.get("token")
-    return None if token is None else str(token)
-
-
 async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
     """Close with the ending's code; without waiting, where the server can."""
     if ending == GONE or socket.connection_state == "disconnect":
@@ -185,7 +193,7 @@ async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
         pass
 
 
-@get("/ws/{stream_id:str}", include_in_schema=False)
+@get("/ws/{stream_id:str}", include_in_schema=False, opt=needs(OPEN))
 async def no_socket(stream_id: StreamId) -> None:  # noqa: ARG001 -- part of the address
     """Tell whoever comes with plain HTTP what to come with."""
     raise RequestError(

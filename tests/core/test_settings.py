@@ -26,7 +26,7 @@ class Endpoint:
 
 @attrs.frozen
 class Config:
-    api_key: Secret = setting(doc="Key")  # noqa: RUF009 -- it is an attrs.field
+    api_key: Secret = setting(doc="Key")
     every_s: float = setting(default=5.0, ge=0.5, le=60, doc="Seconds between polls")
     symbols: tuple[str, ...] = setting(default=(), doc="What to poll")
     mode: str = setting(default="fast", choices=("fast", "slow"), doc="How")
@@ -35,7 +35,7 @@ class Config:
     endpoints: Mapping[str, Endpoint] = setting(default={}, doc="By name")
     limit: int | str = setting(default=0, doc="A number or a word")
     venues: frozenset[str] = setting(default=frozenset(), doc="Which venues")
-    extra: Any = setting(default=None, doc="Anything")  # noqa: RUF009 -- it is an attrs.field
+    extra: Any = setting(default=None, doc="Anything")
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +92,7 @@ def test_plain_data_becomes_an_instance():
         ("side", "byu", "must be one of buy, sell, 1, was 'byu'"),
         ("side", True, "must be one of buy, sell, 1, was true or false"),
         ("limit", 1.5, "must be a whole number, was a number"),
+        ("limit", True, "must be a whole number, was true or false"),
         ("endpoints", [], "must be an object, was a list"),
         ("api_key", None, "a secret is written"),
         ("mode", "\ud800", "is not valid Unicode"),

@@ -62,7 +62,13 @@ def start(
         encoding="utf-8",
         cwd=cwd,
         env=environment(env),
+        preexec_fn=_heed_ctrl_c if sys.platform != "win32" else None,  # noqa: PLW1509
     )
+
+
+def _heed_ctrl_c() -> None:
+    """Undo what a shell does to the jobs that it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
@@ -27,11 +29,13 @@ from bond_core.log.offset import Offset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, load_plugins
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.stages import Stages
 from bond_core.settings import Secret
 from bond_server import local
 from bond_server.cli.serve import serve_bond
 from bond_server.delivery.transport import listening_socket
 from bond_server.settings import ServerSettings
+from bond_server.telemetry.tracing import NO_TRACING, Tracing
 
 SECRET = "0123456789abcdef" * 4
 SPEC = {
@@ -76,8 +80,10 @@ class SilentPipeline:
         self.started_ns = clock.now_ns()
         self.ears: dict[str, Any] = {}
         self.failure: str | None = None
+        self.bound = bound
         self.events_in = 0
-        self.lags_ms: list[float] = []
+        self.windows_closed = 0
+        self.stages = Stages()
         self.engine = SimpleNamespace(totals={})
         self.publisher = SimpleNamespace(published=0)
 
@@ -161,16 +167,20 @@ async def serving(
     clock: Clock | None = None,
     retention: Retention | None = None,
     max_streams: int = 5,
+    tracing: Tracing = NO_TRACING,
     **changes: Any,
 ) -> AsyncIterator[Server]:
     """Run a server for as long as the context lasts."""
     monkeypatch.setattr(local, "Pipeline", SilentPipeline)
-    settings = some_settings(max_streams=max_streams, **changes)
+    folder = tempfile.TemporaryDirectory()  # never that of whoever runs the tests
+    settings = some_settings(max_streams=max_streams, **({"data_dir": Path(folder.name)} | changes))
     bond = local.Bond(
         clock=clock or SystemClock(), catalog=a_catalog(), max_streams=max_streams,
-        retention=retention,
+        retention=retention, tracing=tracing,
     )  # fmt: skip
-    async with bond:
+    async with AsyncExitStack() as stack:
+        stack.enter_context(folder)
+        await stack.enter_async_context(bond)
         bound = listening_socket("127.0.0.1", 0)
         address = f"127.0.0.1:{bound.getsockname()[1]}"
         is_up = asyncio.Event()

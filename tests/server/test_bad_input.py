@@ -270,8 +270,18 @@ def test_a_wrong_method_is_told_the_right_ones(ask):
     assert sorted(allowed.split(", ")) == ["DELETE", "GET", "OPTIONS"]
 
 
-@pytest.mark.parametrize("body", [{"persistant": True}, {"persistent": True}, [], "x"])
-def test_a_token_takes_no_settings(ask, body):
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"persistant": True}, {"persistent": 1}, {"label": 7}, {"label": None}, {"scopes": None},
+        {"label": "x" * 101},
+        {"version": 3}, {"version": True}, {"scopes": ["sub"]}, {"version": 2, "scopes": []},
+        {"version": 2, "scopes": ["sub", "all"]}, {"version": 2, "scopes": [["sub"]]},
+        {"version": 2, "scopes": "sub"}, [], "x",
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_a_token_cannot_be_is_refused(ask, body):
     """
     What a token can't be is refused, not ignored.
     """

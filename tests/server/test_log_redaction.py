@@ -6,6 +6,7 @@ import pytest
 
 from bond_server.logs import Redact, install_redaction, redact
 
+PROTOCOL = "Sec-WebSocket-Protocol: bond.plain, bond.token.***"
 TOKEN = "1761053465.f1189e3ca7ce6df8"
 
 
@@ -18,6 +19,10 @@ TOKEN = "1761053465.f1189e3ca7ce6df8"
         (f'{{"access_token": "{TOKEN}"}}', '{"access_token": "***"}'),
         (f"8f2a1c9d4b3e7a10.{TOKEN}", "***"),
         (f"token%3D{TOKEN}", "token%3D***"),
+        (f"/ws/x?ticket=bt_{'a' * 43}&slow=conflate", "/ws/x?ticket=***&slow=conflate"),
+        (f"/ws/x?token={TOKEN}%00.rest", "/ws/x?token=***"),
+        (f"Sec-WebSocket-Protocol: bond.plain, bond.token.{'a' * 36}", PROTOCOL),
+        (f"key bk_1f2e3d4c_{'-' * 43} and b2.0123abcd.{'e' * 80}.{'_' * 43}", "key *** and ***"),
         ("stream 8f2a1c9d4b3e7a10 at 1761053465.5", "stream 8f2a1c9d4b3e7a10 at 1761053465.5"),
     ],
 )  # fmt: skip

@@ -7,11 +7,14 @@ import pytest
 
 from bond_core.errors import SetupError
 from bond_core.settings import SettingsError
+from bond_server.auth.keys import key_file, make_key
+from bond_server.auth.limits import ON_LOOPBACK, PUBLIC, Rate
 from bond_server.auth.secret import PUBLISHED_DEFAULT, keep_secret, new_secret
 from bond_server.settings import UnsafeBindError, apply_dotenv, read_dotenv, read_settings
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 -- the address is what is tested
 GOOD = "0123456789abcdef" * 4
+A_KEY = f"bk_test1_{'a' * 43}"
 
 
 def read(tmp_path, **environ):
@@ -25,6 +28,7 @@ def test_the_environment_becomes_settings(tmp_path):
     """
     settings = read(
         tmp_path, BOND_SECRET=GOOD, BOND_SECRET_PREVIOUS="old", BOND_TOKEN_TTL="300",
+        BOND_SECRET_PREVIOUS_VALID_UNTIL="2026-01-31T00:00:00Z",
         BOND_MAX_STREAMS="7", BOND_RING_SECONDS="90.5", WS_HOST="localhost:8080",
         PUBLIC_WS_BASE="wss://s.example.com/ws", BOND_DEFAULT_EXCHANGES="Kraken, okx,",
         BOND_SIMULATE="1",
@@ -32,6 +36,7 @@ def test_the_environment_becomes_settings(tmp_path):
 
     assert settings.secret.reveal() == GOOD
     assert settings.secret_previous.reveal() == "old"
+    assert settings.secret_previous_until_s == 1_769_817_600
     assert (settings.token_ttl_s, settings.max_streams, settings.ring_seconds) == (300, 7, 90.5)
     assert settings.ws_host == "localhost:8080"
     assert settings.public_ws_base == "wss://s.example.com/ws"
@@ -192,3 +197,82 @@ def test_new_secrets_are_good_and_differ():
     """
     assert new_secret() != new_secret()
     assert len(bytes.fromhex(new_secret())) == 32
+
+
+def test_access_is_read_from_the_environment(tmp_path):
+    """
+    Keys, origins, hosts, rates and caps land in their fields; loopback's defaults are generous.
+    """
+    settings = read(
+        tmp_path, BOND_SECRET=GOOD, BOND_API_KEYS=f"{A_KEY}@desk",
+        BOND_ALLOWED_ORIGINS="https://App.example.com/, http://b.example:3000",
+        BOND_ALLOWED_HOSTS="bond.example.com", PUBLIC_WS_BASE="wss://s.example.com/ws",
+        BOND_RATE_READS="7/s:9", BOND_RATE_BAD_TOKENS="off", BOND_MAX_CONNECTIONS="11",
+        BOND_MAX_CONNECTIONS_PER_TOKEN="3",
+    )  # fmt: skip
+
+    assert [(key.key_id, key.project) for key in settings.api_keys] == [("test1", "desk")]
+    assert settings.allowed_origins == {"https://app.example.com", "http://b.example:3000"}
+    assert settings.limits.reads == Rate(7, 1, 9)
+    assert settings.limits.bad_tokens is None
+    assert (settings.limits.connections, settings.limits.per_token) == (11, 3)
+    assert settings.limits.writes == ON_LOOPBACK.writes
+    origins = settings.origins()
+    assert origins.is_loopback
+    assert origins.accepts_origin("https://s.example.com", "localhost")
+    assert {"bond.example.com", "s.example.com", "app.example.com"} <= origins.hosts
+    assert "a" * 43 not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BOND_RATE_WRITES", "many"), ("BOND_ALLOWED_ORIGINS", "app.example.com"),
+        ("BOND_API_KEYS", "secret"), ("BOND_MAX_REPLAYS", "0"), ("BOND_MAX_TOKENS", "x"),
+        ("BOND_SECRET_PREVIOUS_VALID_UNTIL", "tomorrow"),
+    ],
+)  # fmt: skip
+def test_access_that_makes_no_sense_is_named(tmp_path, name, value):
+    """
+    As any other variable.
+    """
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, BOND_SECRET=GOOD, **{name: value})
+
+    assert [problem.pointer for problem in refused.value.problems] == [name]
+
+
+def test_a_key_opens_an_address_that_others_reach(tmp_path):
+    """
+    A key in the environment, or one that `bond keys` made, does what BOND_OPEN=1 does; the
+    limits are then those for strangers.
+    """
+    environ = {"BOND_DATA_DIR": str(tmp_path), "BOND_SECRET": GOOD}
+    with pytest.raises(UnsafeBindError):
+        read_settings(environ, host=ANYWHERE)
+
+    settings = read_settings(environ | {"BOND_API_KEYS": A_KEY}, host=ANYWHERE)
+    assert settings.limits == PUBLIC
+    assert not settings.origins().is_loopback
+    make_key(key_file(tmp_path), project="desk", scopes=["admin"], label=None, now_s=1)
+    assert read_settings(environ, host=ANYWHERE).api_keys == ()
+
+
+def test_a_weak_previous_secret_is_refused_where_others_reach(tmp_path):
+    """
+    Tokens could be forged with it as well as with a weak current one.
+    """
+    environ = {"BOND_DATA_DIR": str(tmp_path), "BOND_SECRET": GOOD, "BOND_OPEN": "1"}
+    with pytest.raises(UnsafeBindError) as refused:
+        read_settings(environ | {"BOND_SECRET_PREVIOUS": PUBLISHED_DEFAULT}, host=ANYWHERE)
+
+    assert [problem.pointer for problem in refused.value.problems] == ["BOND_SECRET_PREVIOUS"]
+
+
+def test_a_previous_secret_without_an_end_is_told(tmp_path):
+    """
+    It counts, as long as it is set; the warning names what gives it an end.
+    """
+    settings = read(tmp_path, BOND_SECRET=GOOD, BOND_SECRET_PREVIOUS="f" * 64)
+
+    assert any("BOND_SECRET_PREVIOUS_VALID_UNTIL" in warning for warning in settings.warnings)

@@ -15,6 +15,9 @@ SEEDS_METRICS = {
 }  # fmt: skip
 
 
+KNOWN = {"allowed_hosts": frozenset({"bond.example.com"})}
+
+
 def on_a_server(monkeypatch, scenario, **options):
     """Run `scenario(server)` against a server."""
 
@@ -206,8 +209,8 @@ def test_health_and_the_front_door(monkeypatch):
     [
         ({"public_ws_base": "wss://s.example.com/ws/", "ws_host": "other:1"}, {}, "wss://s.example.com/ws/"),
         ({"ws_host": "localhost:8080"}, {}, "ws://localhost:8080/ws/"),
-        ({}, {"Host": "bond.example.com"}, "ws://bond.example.com/ws/"),
-        ({}, {"Host": "bond.example.com", "X-Forwarded-Proto": "https"}, "wss://bond.example.com/ws/"),
+        (KNOWN, {"Host": "bond.example.com"}, "ws://bond.example.com/ws/"),
+        (KNOWN, {"Host": "bond.example.com", "X-Forwarded-Proto": "https"}, "wss://bond.example.com/ws/"),
     ],
     ids=["public base", "host", "as asked", "as asked through a proxy with TLS"],
 )  # fmt: skip

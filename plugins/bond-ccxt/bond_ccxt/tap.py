@@ -11,19 +11,27 @@ ccxt.pro put what they parse into dictionaries of the exchange object, by symbol
 and these are replaced by ones that look at what is put in. Everything happens inside
 `handle_message`, so what one frame carried is emitted as one list, stamped with the time the
 frame was handled. Only this one exchange object is touched, and no class of ccxt.
+
+A frame that can't be read (cut short, a NaN for a price) would end ccxt's reading loop, again
+without a word. Here it is left out and told as a gap, and the next one is read; many in a row
+end the run.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
 
 from bond_ccxt.parse import read_quote, read_trade
 from bond_ccxt.venues import Key, Venue
-from bond_core.plugin import Context, Event, Subscription
+from bond_core.plugin import Context, Event, Retryable, Subscription
+
+MOST_UNREADABLE = 20
+"""So many frames in a row that can't be read mean that the venue speaks otherwise than we do."""
 
 _HEARTBEAT_SLACK_NS = 1_000_000_000
 
@@ -63,8 +71,8 @@ class Tap:
     Attributes:
         wanted: What to emit; the rest of what a venue sends is left out.
         asked: What was subscribed, by ccxt's name for it and by the venue's.
-        broken: Gets the exception when a frame can't be handled: ccxt would go deaf without
-            a word, because its reading loop ends there.
+        broken: Gets the exception that ends the run: the venue's own error, or too many frames
+            in a row that can't be read.
     """
 
     ctx: Context
@@ -75,6 +83,7 @@ class Tap:
     broken: asyncio.Future[None] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
+    _unreadable: int = 0
     _message: Any = None
     _handle: Callable[[Any, Any], None] = attrs.field(init=False)
     _events: dict[str, list[Event]] = attrs.field(init=False)
@@ -88,25 +97,61 @@ class Tap:
         self._events = {channel: [] for channel in self.venue.feeds}
         self._heard = {channel: set() for channel in self.venue.feeds}
         self.exchange.handle_message = self._on_message
+        self.exchange.client = partial(self._client, self.exchange.client)
         for channel, feed in self.venue.feeds.items():
             take = self._trade if channel == "trades" else self._quote
             store = _Caches(take) if channel == "trades" else _Tickers(take)
             setattr(self.exchange, feed.kept_in, store)
 
+    def _client(self, open_client: Callable[[str], Any], url: str) -> Any:
+        """Return ccxt's connection to an address, with its decoding guarded."""
+        client = open_client(url)
+        if "handle_text_or_binary_message" not in vars(client):
+            decode = client.handle_text_or_binary_message
+            client.handle_text_or_binary_message = partial(self._on_frame, decode)
+        return client
+
+    def _on_frame(self, decode: Callable[[Any], None], data: Any) -> None:
+        try:
+            decode(data)
+        except ValueError as error:  # no JSON, or no text; what follows raises nothing
+            self._leave_out(error)
+
     def _on_message(self, client: Any, message: Any) -> None:
+        import ccxt  # noqa: PLC0415 -- loaded by now; at the top it would load with this module
+
         self._message = message if isinstance(message, dict) else {}
         try:
             self._handle(client, message)
             if not any(self._events.values()):
                 self._answers(client)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it must reach the owner
-            if not self.broken.done():
-                self.broken.set_exception(error)
+        except ccxt.BaseError as error:  # what the venue says of itself must reach the owner
+            self._break(error)
+        except Exception as error:  # noqa: BLE001 -- ccxt's parsers raise whatever they meet
+            self._leave_out(error)
         finally:
             for channel, events in self._events.items():
                 if events:
                     self._events[channel] = []
+                    self._unreadable = 0
                     self.ctx.emit(channel, events)
+
+    def _leave_out(self, error: Exception) -> None:
+        """Tell that a frame can't be read: what it held is missing, in whichever channel."""
+        why = f"a frame of {self.venue.id} can't be read: {type(error).__name__}: {error}"[:200]
+        self._unreadable += 1
+        if self._unreadable == 1:
+            self.ctx.log.warning("%s", why, exc_info=error)
+        if self._unreadable >= MOST_UNREADABLE:
+            self._break(Retryable(f"{self._unreadable} frames in a row; {why}"))
+            return
+        now_ns = self.ctx.clock.now_ns()
+        for channel in sorted({subscription.channel for subscription in self.wanted}):
+            self.ctx.gap(channel, None, from_ns=now_ns, to_ns=now_ns, detail=why)
+
+    def _break(self, error: Exception) -> None:
+        if not self.broken.done():
+            self.broken.set_exception(error)
 
     def _trade(self, trade: Mapping[str, Any]) -> None:
         event = read_trade(trade, self.venue, self.exchange.markets)

@@ -54,7 +54,7 @@ class FakeContext:
         self.simulated_at = simulated_at
         self.frames = defaultdict(list)
         self.heard_ns = defaultdict(list)
-        self.lives, self.failures, self.heartbeats = [], [], []
+        self.lives, self.failures, self.heartbeats, self.gaps = [], [], [], []
         self.told = asyncio.Event()
 
     def events(self, channel):
@@ -75,6 +75,10 @@ class FakeContext:
 
     def failed(self, channel, symbol, reason):
         self.failures.append((channel, symbol, reason))
+        self.told.set()
+
+    def gap(self, channel, symbol, *, from_ns, to_ns, detail):
+        self.gaps.append((channel, symbol, detail))
         self.told.set()
 
     async def until(self, true, within_s=WITHIN_S):
@@ -155,7 +159,8 @@ class ScriptedVenue:
 
     async def say(self, *frames, to=-1):
         for frame in frames:
-            await self.sockets[to][0].send_str(json.dumps(frame))
+            text = frame if isinstance(frame, str) else json.dumps(frame)
+            await self.sockets[to][0].send_str(text)
 
 
 def market(id, symbol, **more):

@@ -44,7 +44,11 @@ def test_trades_and_quotes_arrive(kit, venue):
             ctx = kit.Context(wanted, simulator.url)
             async with kit.running(CcxtConnector(CcxtConfig(venue)), ctx):
                 await ctx.until(
-                    lambda: len(ctx.events("trades")) >= 10 and len(ctx.events("quotes")) >= 4
+                    lambda: (
+                        len(ctx.events("trades")) >= 10
+                        and {t.symbol for t in ctx.events("trades")} == set(symbols)
+                        and {q.symbol for q in ctx.events("quotes")} == set(symbols)
+                    )
                 )
                 now_ns = ctx.clock.now_ns()
                 connections = dict(simulator.subscriptions.connections_opened)

@@ -14,7 +14,7 @@ from bond_sim.subscriptions import Subscription
 
 PER_FRAME = ("drop", "duplicate", "reorder", "flip")
 LASTING = ("stall", "refuse")
-FLIPS = ("json", "price", "nan")
+FLIPS = ("json", "price", "nan", "inf")
 
 
 Frame = tuple[str, str]
@@ -29,7 +29,7 @@ class Fault:
     duplicate  the next `count` data frames are sent twice
     reorder    the next `count` data frames are each sent after the one that follows
     flip       the next `count` data frames are altered; `how`: `json` cuts the text short,
-               `price` puts a 9 before the price, `nan` writes NaN where the price was
+               `price` puts a 9 before the price, `nan` and `inf` write NaN or Infinity there
     stall      no data frames, while the socket stays open and pings are answered
     refuse     HTTP requests and new WebSockets are answered 503
     close      every WebSocket is lost: without a word, or with `how` as its close code
@@ -154,7 +154,7 @@ class Faults:
         channel: str | None = None,
         symbol: str | None = None,
     ) -> None:
-        """Alter the next `n` data frames: `json`, `price` or `nan`, see `Fault`."""
+        """Alter the next `n` data frames: `json`, `price`, `nan` or `inf`, see `Fault`."""
         self._now(Fault("flip", venue, channel, symbol, n, how))
 
     def stall(
@@ -261,10 +261,10 @@ _PRICE = re.compile(r'("(?:p|px|price|b|bidPx|best_bid)":\s*)"([^"]*)"|("bids":\
 
 
 def flipped(text: str, how: str) -> str:
-    """Return the frame with broken JSON, a price 9... too high, or NaN for its price."""
+    """Return the frame with broken JSON, or a price that is 9... too high, NaN or Infinity."""
     if how == "json":
         return text[: len(text) // 2]
-    number = "NaN" if how == "nan" else None
+    number = {"nan": "NaN", "inf": "Infinity"}.get(how)
 
     def altered(found: re.Match[str]) -> str:
         name, was = found[1] or found[3], found[2] or found[4]

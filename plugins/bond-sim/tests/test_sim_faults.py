@@ -75,18 +75,19 @@ def test_reorder(open_plain, intact):
 def test_flip(open_plain, intact):
     """The next frame is altered as asked, the one after it is not."""
     was = flat(intact)
-    for how in ("json", "price", "nan"):
+    for how in ("json", "price", "nan", "inf"):
         seconds, _ = played(open_plain, lambda faults, how=how: faults.flip("okx", how=how))
         assert flat(seconds) == [flipped(was[0], how), *was[1:]]
 
 
 def test_flips_do_what_they_say():
-    """`json` cannot be decoded, `price` and `nan` change the price alone."""
+    """`json` cannot be decoded, the others change the price alone."""
     frame = '{"data":[{"tradeId":"7","px":"91.5","sz":"2"}]}'
     with pytest.raises(ValueError):
         json.loads(flipped(frame, "json"))
     assert flipped(frame, "price") == frame.replace("91.5", "991.5")
     assert flipped(frame, "nan") == frame.replace("91.5", "NaN")
+    assert flipped(frame, "inf") == frame.replace("91.5", "Infinity")
     match = '{"type":"match","size":"1","price":"0.79"}'
     assert flipped(match, "price") == match.replace("0.79", "90.79")
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from ekko.drops import ResumePolicy
 from ekko.errors import StreamDeletedError, UnexpectedAnswerError
 from ekko.event import Event, Frozen, Stream, Token
+from ekko.iterator import Events, as_events
 from ekko.resume import Dial, Subscription, Ticket
 from ekko.transport import Transport, shown_url
 from ekko.websocket import dial as dial_websocket
@@ -173,7 +174,7 @@ class EkkoClient:
         after: str | None = None,
         from_: Moment | None = None,
         slow: Slow | None = None,
-    ) -> AsyncGenerator[Event, None]:
+    ) -> Events:
         """Yield a stream's records as they come: each once, in order, across dropped connections.
 
         Args:
@@ -192,8 +193,9 @@ class EkkoClient:
             APIConnectionError: There never was a connection. Once there was one, it is sought
                 until it is back; each attempt is logged as a warning.
         """
-        return self._events(self._subscription(stream_id, token, after, from_, slow))
+        return Events(self._events(self._subscription(stream_id, token, after, from_, slow)))
 
+    @as_events
     async def listen(
         self,
         text_or_spec: str | Mapping[str, Any],

@@ -9,9 +9,11 @@ from typing import Any
 
 from ekko.client import EkkoClient
 from ekko.event import Event
+from ekko.iterator import as_events
 from ekko.local import local_records
 
 
+@as_events
 async def listen(
     text_or_spec: str | Mapping[str, Any],
     *,
@@ -51,6 +53,7 @@ async def listen(
             yield event
 
 
+@as_events
 async def _local_events(
     text_or_spec: str | Mapping[str, Any], options: dict[str, Any]
 ) -> AsyncGenerator[Event, None]:

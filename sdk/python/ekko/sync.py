@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -14,6 +14,7 @@ import attrs
 
 from ekko.errors import RunningLoopError
 from ekko.event import Event
+from ekko.iterator import Events
 from ekko.listening import listen
 
 _AHEAD = 64  # records that may wait for the caller; then the stream is read no further
@@ -46,7 +47,7 @@ def listen_sync(
     )
 
 
-def _in_thread(source: Callable[[], AsyncGenerator[Event, None]]) -> Generator[Event, None, None]:
+def _in_thread(source: Callable[[], Events]) -> Generator[Event, None, None]:
     worker = _Worker(source)
     try:
         worker.start()
@@ -69,7 +70,7 @@ class _Ended:
 class _Worker:
     """The thread. One task in it owns the stream, from its creation to its end."""
 
-    def __init__(self, source: Callable[[], AsyncGenerator[Event, None]]) -> None:
+    def __init__(self, source: Callable[[], Events]) -> None:
         self.items: queue.SimpleQueue[Event | _Ended] = queue.SimpleQueue()
         self._source = source
         self._started = threading.Event()

@@ -12,6 +12,7 @@ from bond_core.clock import Clock
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, load_plugins
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.stages import Stages
 
 
 @attrs.frozen
@@ -29,8 +30,10 @@ class SilentPipeline:
         self.started_ns = clock.now_ns()
         self.ears: dict[str, Any] = {}
         self.failure: str | None = None
+        self.bound = bound
         self.events_in = 0
-        self.lags_ms: list[float] = []
+        self.windows_closed = 0
+        self.stages = Stages()
         self.engine = SimpleNamespace(totals={})
         self.publisher = SimpleNamespace(published=0)
 

@@ -17,7 +17,7 @@ from bond_core.plugin.discovery import PluginRow
 class Config:
     """Settings of a connector under test."""
 
-    api_key: Secret = setting(doc="Key")  # noqa: RUF009 -- it is an attrs.field
+    api_key: Secret = setting(doc="Key")
 
 
 def a_connector(name="acme", **changes):
@@ -96,12 +96,15 @@ def test_one_field_may_come_from_two_kinds():
 
 def test_a_spec_is_described_with_its_schema():
     """What `/v1/sources` shows: names, channels, and the settings' schema without any secret."""
-    body = describe(a_connector(config=Config, needs={"ACME_KEY": "your key"}))
+    body = describe(
+        a_connector(config=Config, needs={"ACME_KEY": "your key"}, hosts=("a.example",))
+    )
 
     assert body["config"]["required"] == ["api_key"]
     assert body["fields"] == ["vwap", "trades"]
     assert body["channels"][0]["name"] == "trades"
     assert body["needs"] == {"ACME_KEY": "your key"}
+    assert body["hosts"] == ["a.example"]
     assert describe(an_aggregator("x", "vwap"))["kind"] == "trade"
 
 

@@ -215,6 +215,8 @@ def a_connector(**changes):
         ({"channels": ()}, "at least one channel"),
         ({"channels": ("trades",)}, "channels must be Channel, was str"),
         ({"channels": (CHANNEL, CHANNEL)}, "two of its channels have one name"),
+        ({"hosts": ("a.example", "https://b.example")}, "was 'https://b.example'"),
+        ({"hosts": ("*",)}, "hosts are written `api.acme.example` or `*.acme.example`"),
         (
             {"channels": (Channel(name="t", kind="trade", fields=("symbol",)),)},
             "the field 'symbol' is the record's own",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
+import attrs
+
 from bond_core.clock import NS, ManualClock, settle
 from bond_core.errors import Retryable
 from bond_core.plugin import Capabilities, Channel, ConnectorSpec, PollingConnector
@@ -95,3 +97,14 @@ def test_a_clock_that_is_set_back_stalls_no_polling():
 
     assert len(asked) == 4
     assert ear.status == "live"
+
+
+def test_a_setting_for_the_pace_is_kept():
+    """A connector whose settings have `every_s` polls at what a source says."""
+
+    @attrs.frozen
+    class Config:
+        every_s: float
+
+    assert Polls(Config(every_s=1.0)).every_s == 1.0
+    assert Polls(([], [])).every_s == 4.0

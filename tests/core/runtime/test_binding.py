@@ -36,7 +36,8 @@ QUOTES = Channel(name="quotes", kind="quote", fields=("bid_avg", "ask_avg"))
 MARKET = ConnectorSpec(
     name="market", factory="m:C", summary="s", config=VenueConfig, aliases=("m.alias",),
     channels=(TRADES, QUOTES), venues=("binance", "okx", "bybit", "kraken"),
-    venue_aliases={"okex": "okx"}, simulator="m:S", simulated_venues=("binance", "okx"),
+    venue_aliases={"okex": "okx", "vision": "binance"}, simulator="m:S",
+    simulated_venues=("binance", "okx"),
 )  # fmt: skip
 POSTS = ConnectorSpec(
     name="posts", factory="m:C", summary="s", default_symbol="asset", needs={"X_KEY": "your key"},
@@ -112,6 +113,7 @@ def test_default_venues_serve_and_stand_in():
         ({"exchanges": ["okex", "OKX", "kraken"]}, ("kraken", "okx"), ()),
         ({"exchanges": ["okx"], "fallback": ["kraken", "okx", "binance"]}, ("okx",),
          ("kraken", "binance")),
+        ({"exchanges": ["okx", "vision"]}, ("binance", "okx"), ()),
         ({"fallback": ["kraken"]}, ("binance", "okx"), ("kraken",)),
         ({"exclude_exchanges": ["okex"]}, ("binance",), ("bybit",)),
         ({"exclude_exchanges": ["bybit"]}, ("binance", "okx"), ()),
@@ -302,11 +304,32 @@ def test_a_key_that_the_connector_does_not_take_is_refused(source, pointer, deta
 
 def test_sources_have_names_of_their_own():
     """A given name goes before the venue's; a second source of one venue gets more."""
-    two = {"type": "market", "exchanges": ["okx"]}
-    it = bound({**two, "name": "mine"}, two, {**two, "interval_sec": None})
+    okx = {"type": "market", "exchanges": ["okx"]}
+    it = bound(
+        {**okx, "name": "mine", "symbols": ["BTC/USDT"]},
+        {**okx, "symbols": ["ETH/USDT"]},
+        {**okx, "symbols": ["SOL/USDT"]},
+        symbols=["BTC/USDT", "ETH/USDT", "SOL/USDT"],
+    )
 
     assert len(set(names(it.sources))) == 6
     assert names(it.sources)[:3] == ["mine.okx", "mine.okx.quotes", "okx"]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ({"type": "market"}, {"type": "market"}),
+        ({"type": "market", "exchanges": ["binance"]}, {"type": "m.alias", "exchanges": ["okx"],
+                                                        "fallback": ["binance"]}),
+    ],
+)  # fmt: skip
+def test_what_would_count_twice_is_refused(sources):
+    """Two sources that hear the same trades would sum each of them twice."""
+    with pytest.raises(RequestError, match="already") as caught:
+        bound(*sources)
+
+    assert caught.value.problems[0].pointer == "/spec/sources/1"
 
 
 # What is bound is bound

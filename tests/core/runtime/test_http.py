@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import attrs
 import pytest
 
 from bond_core.errors import Fatal, Retryable
+from bond_core.plugin.egress import parse_url
 from bond_core.runtime.http import fetch_json
 
 CANARY = "canary-8f2e"
@@ -19,7 +21,12 @@ def answer(status, body="", *headers):
     return "\r\n".join([*lines, "", body]).encode()
 
 
-def fetch(raw, asked=None, **options):
+def own(url):
+    """Return the way to a connector's own host."""
+    return attrs.evolve(parse_url(url), is_guarded=False)
+
+
+def fetch(raw, asked=None, way=own, **options):
     """Return what `fetch_json` makes of an answer, or raise what it raises."""
     served = []
 
@@ -40,7 +47,7 @@ def fetch(raw, asked=None, **options):
             port = server.sockets[0].getsockname()[1]
             try:
                 return await fetch_json(
-                    f"http://127.0.0.1:{port}/v1", params={"key": CANARY}, **options
+                    way(f"http://127.0.0.1:{port}/v1?v=2"), params={"key": CANARY}, **options
                 )
             finally:
                 await asyncio.gather(*served, return_exceptions=True)
@@ -53,7 +60,7 @@ def test_json_comes_back():
     asked = []
 
     assert fetch(answer(200, '{"a": [1.5]}'), asked, headers={"X-Key": "k"}) == {"a": [1.5]}
-    assert asked[0].startswith(f"GET /v1?key={CANARY} HTTP/1.1")
+    assert asked[0].startswith(f"GET /v1?v=2&key={CANARY} HTTP/1.1")
     assert "X-Key: k" in asked[0]
 
 
@@ -94,13 +101,6 @@ def test_no_answer_is_retryable(raw):
         fetch(raw, timeout_s=0.2)
 
 
-@pytest.mark.parametrize("url", ["ftp://x/", "http://[::1", "nonsense"])
-def test_an_address_that_is_none_is_fatal(url):
-    """Trying it again would not help."""
-    with pytest.raises(Fatal, match="no URL"):
-        asyncio.run(fetch_json(url, params={"key": CANARY}))
-
-
 @pytest.mark.parametrize("raw", [answer(401), answer(503), answer(200, "x"), b""])
 def test_errors_name_the_host_and_nothing_secret(raw):
     """Neither the query nor what lies behind the error carries a key into a log."""
@@ -108,3 +108,47 @@ def test_errors_name_the_host_and_nothing_secret(raw):
         fetch(raw, headers={"Authorization": CANARY})
 
     assert CANARY not in f"{caught.value!r} {caught.value} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("raw", [b"", b"not http\r\n\r\n", None], ids=["closed", "junk", "silent"])
+def test_to_a_user_every_failed_connection_is_the_same(raw):
+    """What happened on the way is not told where a user may have chosen the way."""
+    with pytest.raises(Retryable) as caught:
+        fetch(raw, way=parse_url, timeout_s=0.2)
+
+    assert str(caught.value) == "127.0.0.1 can't be reached"
+
+
+def test_what_a_user_points_at_may_not_be_packed():
+    """Packed answers are not asked for, and not unpacked where they come all the same."""
+    asked = []
+
+    with pytest.raises(Fatal, match="encoding"):
+        fetch(answer(200, "{}", "Content-Encoding: gzip"), asked, way=parse_url)
+    assert "accept-encoding: identity" in asked[0].lower()
+
+
+def test_a_body_is_bounded(monkeypatch):
+    """What is larger than any answer should be is not read to its end."""
+    monkeypatch.setattr("bond_core.runtime.http.MAX_BODY", 1000)
+
+    with pytest.raises(Fatal, match="more than"):
+        fetch(answer(200, "1" * 2000))
+
+
+@pytest.mark.parametrize(
+    "headers", [{"X-A": "1\r\nHost: evil"}, {"X A": "1"}, {"X-A": "\u20ac"}, {"Host": "evil"}]
+)
+def test_headers_stay_headers(headers):
+    """A value that would end its header, or name another host, is not sent."""
+    with pytest.raises(Fatal, match="header"):
+        fetch(answer(200, "{}"), headers=headers)
+
+
+def test_the_url_is_in_no_log(caplog):
+    """Whatever the library logs of a request, the key in its query is not in it."""
+    caplog.set_level("DEBUG")
+
+    fetch(answer(200, "{}"))
+
+    assert CANARY not in caplog.text

@@ -321,3 +321,28 @@ def test_what_can_not_be_had_is_refused(change: dict[str, Any], code: str) -> No
 
     assert caught.value.code == code
     assert caught.value.problems
+
+
+def test_each_stage_of_the_way_is_timed() -> None:
+    """
+    How old an event was, how long its window waited, and when its record entered the log.
+    """
+
+    async def story(world: World) -> None:
+        #  0 ──── 1s ──── 2s
+        #  t      │       t         seen 0.6 s after the first window's end
+        late = Trade(
+            symbol="BTC/USDT", ts=START_NS, recv_ts=START_NS + NS // 4, price=1.0, size=1.0
+        )
+        Puppet.running["alpha"].emit("trades", [late])
+        await world.clock.advance(1.6)
+        await world.trade("alpha", 102.0)
+        stages = world.pipeline.stages
+        assert stages.source.quantiles_ms(0, 1) == [0.0, 250.0]
+        assert stages.window.quantiles_ms(0, 1) == [600.0, 600.0]
+        assert stages.append.samples == world.pipeline.windows_closed == 1
+        now_ns = world.clock.monotonic_ns()
+        stages.wrote(START_NS // 1_000_000 + 1_000, now_ns + 7_000_000)
+        assert stages.write.quantiles_ms(0.5) == [7.0]
+
+    _play(_a_spec(), story)

@@ -176,6 +176,7 @@ def test_retry_after_is_obeyed(error):
             assert (len(script.contexts), ear.status) == (1, "reconnecting")
             await clock.advance(0.2)
             assert (len(script.contexts), ear.status) == (2, "live")
+            assert script.connectors == 1  # it is the same object that runs again
 
     asyncio.run(go())
 
@@ -568,6 +569,7 @@ def test_a_connector_that_does_not_stop_is_left_behind(caplog):
             assert ear.status == "live"
             released[0].set_result(None)
             await settle()
+            assert script.connectors == 2
         return waited
 
     assert 0.5 < asyncio.run(go()) < 2

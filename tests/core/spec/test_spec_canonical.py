@@ -19,6 +19,7 @@ _durations = st.one_of(
     st.integers(1, 10**9), st.integers(1, 10**12).map(lambda ms: f"{ms}ms"),
     st.sampled_from(["1m30s", "1.5s", "2w"]),
 )  # fmt: skip
+_lateness = st.one_of(st.integers(0, 3600), st.sampled_from(["1m30s", "1.5s", "60m"]))
 _json = st.dictionaries(
     st.text(max_size=4),
     st.recursive(
@@ -35,14 +36,14 @@ _source = st.fixed_dictionaries(
         "name": _words, "symbols": _symbols, "exchanges": _lists, "fallback": _lists,
         "exclude_exchanges": _lists, "chain": _words, "event_types": _lists, "accounts": _lists,
         "query": st.text(max_size=5), "url": _words, "mapping": _json, "interval_sec": _durations,
-        "lateness_sec": _durations, "stale_sec": _durations, "simulate": st.booleans(),
+        "lateness_sec": _lateness, "stale_sec": _durations, "simulate": st.booleans(),
     },
 )  # fmt: skip
 _spec = st.fixed_dictionaries(
     {"sources": st.lists(_source, min_size=1, max_size=3), "symbols": _symbols.filter(bool)},
     optional={
         "interval_sec": st.sampled_from([0.1, 1, "500ms", "1s", 5]),
-        "timeframes": st.lists(st.sampled_from(["5s", "10s", "1m", "60s", "1h"])),
+        "timeframes": st.lists(st.sampled_from(["5s", "10s", "1m", "60s", "1h"]), max_size=8),
         "window_sec": _durations, "fields": st.lists(_words, min_size=1), "filter": _json,
         "alerts": st.lists(_json, max_size=2), "derived": _lists, "depth": st.integers(1, 100),
         "mode": st.sampled_from(["windows", "raw"]), "late": st.sampled_from(["drop", "update"]),

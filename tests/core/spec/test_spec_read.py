@@ -193,6 +193,16 @@ def test_everything_wrong_is_told_at_once():
         ({"filter": []}, {"/spec/filter": "must be an object, was a list"}),
         ({"filter": {"a": {1: 2}}}, {"/spec/filter": "must be a text, was a number"}),
         ({"filter": {"a": object}}, {"/spec/filter": "has a type, which JSON doesn't have"}),
+        ({"duration_sec": -5}, {"/spec/duration_sec": "must not be negative, was -5"}),
+        (
+            {"sources": [{"type": "a", "lateness_sec": 10**12}]},
+            {"/spec/sources/0/lateness_sec": "must be at most 1h, was 1000000000000"},
+        ),
+        (
+            {"sources": [{"type": "a", "name": "a\n"}]},
+            {"/spec/sources/0/name": "must be at most 100 printable characters"},
+        ),
+        ({"label": "x" * 101}, {"/spec/label": "must be at most 100 printable characters"}),
         ({"label": "\ud800"}, {"/spec/label": "is not valid Unicode"}),
     ],
 )

@@ -275,7 +275,7 @@ def test_case_21_an_event_of_the_far_future_costs_no_memory():
     records = stream.hear(a_trade(1), a_trade(10**9))
 
     assert len(records) < 150
-    assert len(stream.engine._books.meters[BTC, "trade"].open) == 1
+    assert len(stream.engine._stream.open_windows[BTC, "trade"].open) == 1
 
 
 def test_case_22_a_clock_that_steps_back_is_waited_for():

@@ -34,7 +34,7 @@ def test_a_fallback_steps_in_and_leaves():
     assert (second.sources["bybit"].count, second.sources["bybit"].coverage) == (1, 0.3)
     assert list(third.sources) == ["binance"]
     assert stream.engine.totals["bybit"].unrouted == 1
-    assert stream.engine._books.lanes == [stream.engine._lanes["binance"]]
+    assert stream.engine._stream.sources == [stream.engine._sources["binance"]]
 
 
 def test_a_fallback_may_come_back():
@@ -82,3 +82,29 @@ def test_without_a_source_that_gates_the_clock_closes_windows():
 
     assert stream.tick(5.99) == []
     assert [r.values["tweets"] for r in stream.tick(6)] == [1]
+
+
+def test_a_source_that_failed_holds_nothing_back():
+    """The others' records leave as soon as without it; once it is asked anew it is waited for."""
+    stream = Stream(a_source("binance"), a_source("okx"))
+    stream.engine.on_status("binance", None, "failed", ns(1), "no")
+    stream.hear(a_trade(5.2), source="okx")
+    stream.tick(5.3)
+    assert stream.seen == []
+
+    assert [start_of(r) for r in stream.hear(a_trade(5.6), source="okx")] == [0]
+
+    stream.engine.on_status("binance", None, "starting", ns(6))
+    assert stream.hear(a_trade(11), source="okx") == []
+    assert [start_of(r) for r in stream.tick(12)] == [5]
+
+
+def test_where_every_source_failed_records_come_all_the_same():
+    """The clock closes windows as if they were silent."""
+    stream = Stream(a_source("binance"), a_source("okx"))
+    for name in ("binance", "okx"):
+        stream.engine.on_status(name, None, "failed", ns(0), "no")
+
+    (record,) = stream.tick(7)
+
+    assert (start_of(record), record.values["trades"]) == (0, None)

@@ -208,7 +208,7 @@ a_step = st.one_of(
 def take_step(stream, what, name, value):
     """Do one thing to a stream that may be done at any time."""
     engine = stream.engine
-    is_here = name in engine._lanes
+    is_here = name in engine._sources
     if what == "event":
         stream.hear(a_trade(value), source=name)
     elif what == "far":
@@ -234,9 +234,9 @@ def test_p6_p10_time_goes_forward_and_state_stays_small(steps):
         take_step(stream, what, name, value)
         assert stream.engine.watermark_ns >= watermark_ns
         watermark_ns = stream.engine.watermark_ns
-        books = stream.engine._books
-        assert all(len(m.open) <= 2 * 64 for m in books.meters.values())
-        assert len(books.lanes) <= 2
+        state = stream.engine._stream
+        assert all(len(w.open) <= 2 * 64 for w in state.open_windows.values())
+        assert len(state.sources) <= 2
     stream.take()
     stream.finish(3700)
 

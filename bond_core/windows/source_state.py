@@ -9,10 +9,10 @@ import attrs
 from bond_core.model.event import Event
 from bond_core.model.record import Notice
 from bond_core.windows.lateness import drop
-from bond_core.windows.pane import Cell
+from bond_core.windows.pane import PanePart
 from bond_core.windows.plan import SourcePlan
 from bond_core.windows.program import Program
-from bond_core.windows.seat import Cells, Seat
+from bond_core.windows.symbol_state import CurrentParts, SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark
 
 Tell = Callable[[str | None, Notice], None]
@@ -67,16 +67,20 @@ class Grid:
 
 
 @attrs.define(eq=False)
-class Lane:
-    """One source of a running stream: where its events go.
+class SourceState:
+    """One source of a running stream: what it is for each symbol, and where its events go.
 
-    The generated loop reads `cells`, `max_ts` and `fire_at`, and calls `find`,
+    The generated loop reads `parts`, `max_ts` and `fire_at`, and calls `find`,
     `admits_unit` and `fire`.
 
     Attributes:
         max_ts: The newest event's time, ns.
         fire_at: The event time from which an event of this source may close a window, ns.
         left_ns: When the source left the stream; what it brought before is still told.
+        states: By symbol of the stream; a source that belongs to no symbol has one, under None.
+        parts: By event symbol, the part of the newest pane: what the loop finds first.
+        fan: Where an event symbol counts for several symbols (a post of an asset), the parts
+            of each, by event symbol; empty where none does.
     """
 
     plan: SourcePlan
@@ -89,47 +93,48 @@ class Lane:
     max_ts: int = -NEVER
     fire_at: int = NEVER
     left_ns: int = NEVER
-    seats: dict[str | None, Seat] = attrs.field(factory=dict)
-    cells: Cells = attrs.field(factory=Cells, init=False)
-    fan: dict[str, tuple[Cells, ...]] = attrs.field(factory=dict, init=False)
+    states: dict[str | None, SymbolState] = attrs.field(factory=dict)
+    parts: CurrentParts = attrs.field(factory=CurrentParts, init=False)
+    fan: dict[str, tuple[CurrentParts, ...]] = attrs.field(factory=dict, init=False)
     _told_units: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.cells.otherwise = Cell(start=0, end=0, pane=None, seat=None)
+        self.parts.otherwise = PanePart(start=0, end=0, pane=None, state=None)
 
     @property
     def is_blank(self) -> bool:
         """Whether nothing of it is left to tell."""
-        accounts = (account for seat in self.seats.values() for account in seat.accounts)
-        has_cells = any(seat.cells for seat in self.seats.values())
-        return not has_cells and all(account.is_blank for account in accounts)
+        tallies = (tally for state in self.states.values() for tally in state.tallies)
+        has_parts = any(state.parts for state in self.states.values())
+        return not has_parts and all(tally.is_blank for tally in tallies)
 
-    def sit(self, seat: Seat) -> None:
-        """Take in a seat."""
-        self.seats[seat.symbol] = seat
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is known to bring nothing more, for any symbol, unless it is asked anew."""
+        return all(state.status == "failed" for state in self.states.values())
 
     def open(self) -> None:
-        """Lay the ways from event symbols to the seats, once all seats are taken in."""
+        """Lay the ways from event symbols to their parts, once all states are there."""
         if self.plan.scope == "stream":
-            self.cells.otherwise = self.seats[None].current
+            self.parts.otherwise = self.states[None].current
             return
         routes = {
-            symbol: [self.seats[target] for target in dict.fromkeys(targets)]
+            symbol: [self.states[target] for target in dict.fromkeys(targets)]
             for symbol, targets in self.plan.routes.items()
         }
-        has_fan = any(len(seats) > 1 for seats in routes.values())
-        for symbol, seats in routes.items():
-            homes = [self._home() if has_fan else self.cells for _ in seats]
-            for cells, seat in zip(homes, seats, strict=True):
-                cells[symbol] = seat.current
-                seat.homes.append((cells, symbol))
+        has_fan = any(len(states) > 1 for states in routes.values())
+        for symbol, states in routes.items():
+            homes = [self._home() if has_fan else self.parts for _ in states]
+            for parts, state in zip(homes, states, strict=True):
+                parts[symbol] = state.current
+                state.homes.append((parts, symbol))
             if has_fan:
                 self.fan[symbol] = tuple(homes)
 
-    def _home(self) -> Cells:
-        cells = Cells()
-        cells.otherwise = self.cells.otherwise
-        return cells
+    def _home(self) -> CurrentParts:
+        parts = CurrentParts()
+        parts.otherwise = self.parts.otherwise
+        return parts
 
     def take(self, events: Sequence[Event]) -> None:
         """Add events to their panes, closing windows on the way."""
@@ -137,67 +142,67 @@ class Lane:
             self.totals.counted += len(events)
             self.program.run(self, events)
             return
-        nowhere = self.cells
+        nowhere = self.parts
         for event in events:
             # Few sources have such routes (posts, by asset), and few events: simple is enough.
             for way in self.fan.get(event.symbol, (nowhere,)):
-                self.cells = way
+                self.parts = way
                 self.totals.counted += 1
                 self.program.run(self, (event,))
-        self.cells = nowhere
+        self.parts = nowhere
 
-    def find(self, cell: Cell, event: Event) -> Cell | None:
-        """Return the cell of an event that isn't in its symbol's current pane, or None.
+    def find(self, part: PanePart, event: Event) -> PanePart | None:
+        """Return the part of an event that isn't in its symbol's current pane, or None.
 
         None means that it is counted as something else: late, rejected or unrouted.
         """
-        seat = cell.seat
-        if seat is None:
+        state = part.state
+        if state is None:
             self.totals.unrouted += 1
             self.totals.counted -= 1
             return None
         start = self.grid.floor(event.ts)
         if start < self.grid.done_ns:
-            drop(event, (account.late for account in seat.accounts))
+            drop(event, (tally.late for tally in state.tallies))
             self.totals.late += 1
             self.totals.counted -= 1
             return None
-        found = seat.cells.get(start)
+        found = state.parts.get(start)
         if found is None:
-            if len(seat.cells) >= self.grid.max_open:
-                self.reject(seat)
+            if len(state.parts) >= self.grid.max_open:
+                self.reject(state)
                 return None
-            pane = seat.meter.pane(start)
-            found = Cell(start=start, end=start + self.grid.pane_ns, pane=pane, seat=seat)
-            seat.cells[start] = found
-            if seat.is_closed or start > seat.current.start:
-                seat.use(found)
+            pane = state.windows.pane(start)
+            found = PanePart(start=start, end=start + self.grid.pane_ns, pane=pane, state=state)
+            state.parts[start] = found
+            if state.is_closed or start > state.current.start:
+                state.use(found)
         return found
 
-    def admits_unit(self, cell: Cell, event: Event) -> bool:
+    def admits_unit(self, part: PanePart, event: Event) -> bool:
         """Let an event through if its size counts what its pane's sizes count; else reject it."""
-        seat = cell.seat
+        state = part.state
         unit: str | None = getattr(event, "size_unit", None)
-        if seat is None or seat.meter.accepts_unit(cell.pane, unit):
+        if state is None or state.windows.accepts_unit(part.pane, unit):
             return True
-        self.reject(seat)
+        self.reject(state)
         if not self._told_units:
             self._told_units = True
-            kept = seat.meter.unit or "base units"
+            kept = state.windows.unit or "base units"
             detail = (
                 f"{self.plan.name} sends sizes of {event.symbol} in {unit or 'base units'}, "
                 f"which can't be summed with {kept}: those events are rejected"
             )
             self.tell(
-                seat.symbol,
+                state.symbol,
                 Notice(code="mixed_size_units", source=self.plan.name, detail=detail),
             )
         return False
 
-    def reject(self, seat: Seat) -> None:
+    def reject(self, state: SymbolState) -> None:
         """Count an event that has no place."""
-        for account in seat.accounts:
-            account.rejected += 1
+        for tally in state.tallies:
+            tally.rejected += 1
         self.totals.rejected += 1
         self.totals.counted -= 1
 
@@ -206,9 +211,9 @@ class Lane:
         self.max_ts = ts_ns
         self.progress()
 
-    def seats_of(self, symbol: str | None) -> Sequence[Seat]:
-        """Return the seats that an event symbol, or a symbol of the stream, stands for."""
+    def states_of(self, symbol: str | None) -> Sequence[SymbolState]:
+        """Return the states that an event symbol, or a symbol of the stream, stands for."""
         if symbol is None or self.plan.scope == "stream":
-            return list(self.seats.values())
+            return list(self.states.values())
         targets = self.plan.routes.get(symbol, (symbol,))
-        return [self.seats[target] for target in targets if target in self.seats]
+        return [self.states[target] for target in targets if target in self.states]

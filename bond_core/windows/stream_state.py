@@ -9,37 +9,39 @@ import attrs
 
 from bond_core.model.record import Notice, Record, SourceReport, Value
 from bond_core.windows.compile import plan_kind
-from bond_core.windows.lane import Lane
 from bond_core.windows.notices import Notices
-from bond_core.windows.pane import UNSET, Meter
+from bond_core.windows.pane import UNSET, OpenWindows
 from bond_core.windows.plan import StreamPlan
 from bond_core.windows.program import Failed, Program, load
-from bond_core.windows.seat import Seat
+from bond_core.windows.source_state import SourceState
+from bond_core.windows.symbol_state import SymbolState
 
 _NO_VENUE = frozenset({"post", "chain", "trend", "custom", "gap"})
 """Kinds whose events don't happen at a venue: their sources served no market."""
 
-Windows = Mapping[tuple[str | None, str], Any]
-"""The closed window of each meter that had an event, by (symbol, kind)."""
+Closed = Mapping[tuple[str | None, str], Any]
+"""One closed window's state by (symbol, kind), where it had an event."""
+
+_Report = tuple[SourceReport | None, Notice | None]
 
 
 @attrs.define(eq=False)
-class Books:
+class StreamState:
     """Everything that a stream's records are made from.
 
     Attributes:
-        lanes: In the plan's order, those that came later behind them.
-        meters: By symbol and kind; those of sources without symbols under None.
+        sources: In the plan's order, those that came later behind them.
+        open_windows: By symbol and kind; those of sources without symbols under None.
         notices: One for each timeframe.
     """
 
     plan: StreamPlan
     failed: Failed
     notices: Sequence[Notices]
-    lanes: list[Lane] = attrs.field(factory=list)
+    sources: list[SourceState] = attrs.field(factory=list)
     programs: dict[str, Program] = attrs.field(factory=dict)
-    meters: dict[tuple[str | None, str], Meter] = attrs.field(factory=dict)
-    _seats: dict[str, list[Seat]] = attrs.field(factory=dict)
+    open_windows: dict[tuple[str | None, str], OpenWindows] = attrs.field(factory=dict)
+    _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
@@ -49,38 +51,49 @@ class Books:
         """Return the loop for a kind of event; it may be one that no field needs."""
         if kind not in self.programs:
             fields = {name: field for name, (k, field) in self.plan.fields.items() if k == kind}
+            for name, by_kind in self.plan.instead.items():
+                if kind in by_kind:
+                    fields[name] = by_kind[kind]
             self.programs[kind] = load(plan_kind(kind, fields), self.failed)
         return self.programs[kind]
 
-    def meter(self, symbol: str | None, kind: str) -> Meter:
+    def windows(self, symbol: str | None, kind: str) -> OpenWindows:
         """Return where events of a kind add up for a symbol, None for the whole stream."""
-        if (symbol, kind) not in self.meters:
+        if (symbol, kind) not in self.open_windows:
             larger = [None] * (len(self.plan.timeframes_ns) - 1)
-            self.meters[symbol, kind] = Meter(program=self.program(kind), larger=larger)
-        return self.meters[symbol, kind]
+            self.open_windows[symbol, kind] = OpenWindows(program=self.program(kind), larger=larger)
+        return self.open_windows[symbol, kind]
 
-    def add(self, lane: Lane) -> None:
+    def add(self, source: SourceState) -> None:
         """Take in a source."""
-        self.lanes.append(lane)
-        self._seats.clear()
+        self.sources.append(source)
+        self._states.clear()
 
-    def seats(self, symbol: str) -> Sequence[Seat]:
-        """Return the sources' seats that a symbol's records report on."""
-        if symbol not in self._seats:
-            found = (lane.seats.get(symbol) or lane.seats.get(None) for lane in self.lanes)
-            self._seats[symbol] = [seat for seat in found if seat is not None]
-        return self._seats[symbol]
+    def states(self, symbol: str) -> Sequence[SymbolState]:
+        """Return the states, one a source, that a symbol's records report on."""
+        if symbol not in self._states:
+            found = (s.states.get(symbol) or s.states.get(None) for s in self.sources)
+            self._states[symbol] = [state for state in found if state is not None]
+        return self._states[symbol]
+
+    def kind_of(self, symbol: str, field: str) -> str:
+        """Return the kind of event that a field of a symbol's records is computed from."""
+        best, _ = self.plan.fields[field]
+        if field not in self.plan.instead:
+            return best
+        has = {state.source.plan.kind for state in self.states(symbol)}
+        return next((k for k in (best, *self.plan.instead[field]) if k in has), best)
 
     def forget(self, done_ns: int) -> None:
         """Let go what no open window will ask for: old statuses, sources that left."""
         oldest_ns = min(done_ns - done_ns % length for length in self.plan.timeframes_ns)
-        for lane in self.lanes:
-            for seat in lane.seats.values():
-                seat.coverage.forget(oldest_ns)
-        gone = [lane for lane in self.lanes if lane.left_ns <= oldest_ns and lane.is_blank]
-        for lane in gone:
-            self.lanes.remove(lane)
-            self._seats.clear()
+        for source in self.sources:
+            for state in source.states.values():
+                state.coverage.forget(oldest_ns)
+        gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
+        for source in gone:
+            self.sources.remove(source)
+            self._states.clear()
 
     def tell(self, symbol: str | None, notice: Notice) -> None:
         """Show a notice in the next records of a symbol, or of all."""
@@ -89,69 +102,69 @@ class Books:
 
     def next_open(self, before_ns: int) -> int:
         """Return the start of the oldest open pane, or `before_ns` if that is earlier."""
-        return min((min(m.open) for m in self.meters.values() if m.open), default=before_ns)
+        return min((min(m.open) for m in self.open_windows.values() if m.open), default=before_ns)
 
     def last_open(self) -> int | None:
         """Return the start of the newest open pane, None if no pane is open."""
-        return max((max(m.open) for m in self.meters.values() if m.open), default=None)
+        return max((max(m.open) for m in self.open_windows.values() if m.open), default=None)
 
-    def close_pane(self, start_ns: int) -> Windows:
+    def close_pane(self, start_ns: int) -> Closed:
         """Close one pane of every symbol and kind."""
         counts: dict[int, int] = {}
-        for lane in self.lanes:
-            for seat in lane.seats.values():
-                if n := seat.close(start_ns):
-                    counts[id(seat.meter)] = counts.get(id(seat.meter), 0) + n
+        for source in self.sources:
+            for state in source.states.values():
+                if n := state.close(start_ns):
+                    counts[id(state.windows)] = counts.get(id(state.windows), 0) + n
         closed = {}
-        for key, meter in self.meters.items():
-            if meter.open and (pane := meter.close(start_ns, counts.get(id(meter), 0))):
+        for key, windows in self.open_windows.items():
+            if windows.open and (pane := windows.close(start_ns, counts.get(id(windows), 0))):
                 closed[key] = pane
         return closed
 
-    def close_larger(self, timeframe: int) -> Windows:
+    def close_larger(self, timeframe: int) -> Closed:
         """Close the window of a larger timeframe, of every symbol and kind."""
         closed = {}
-        for key, meter in self.meters.items():
-            if (window := meter.close_larger(timeframe - 1)) is not None:
+        for key, windows in self.open_windows.items():
+            if (window := windows.close_larger(timeframe - 1)) is not None:
                 closed[key] = window
         return closed
 
     def has_larger(self, timeframe: int) -> bool:
         """Whether the window of a larger timeframe that is filling had an event."""
-        return any(meter.larger[timeframe - 1] is not None for meter in self.meters.values())
+        return any(w.larger[timeframe - 1] is not None for w in self.open_windows.values())
 
     def records(
-        self, timeframe: int, end_ns: int, windows: Windows, *, is_partial: bool
+        self, timeframe: int, end_ns: int, closed: Closed, *, is_partial: bool
     ) -> list[Record]:
         """Say what was in a closed window of a timeframe: one record for each symbol."""
         length_ns = self.plan.timeframes_ns[timeframe]
         told = self.notices[timeframe].take()
-        desk = _Desk(self, timeframe, end_ns - length_ns, end_ns, windows)
+        window = _OneWindow(self, timeframe, end_ns - length_ns, end_ns, closed)
         records = []
         for symbol in self.plan.symbols:
             sources: dict[str, SourceReport] = {}
             heard: set[str] = set()
             served: dict[str, None] = {}
             notices = [*told.get(None, ()), *told.get(symbol, ())]
-            for seat in self.seats(symbol):
-                report, late = desk.report(seat)
+            for state in self.states(symbol):
+                report, late = window.report(state)
                 if late is not None:
                     notices.append(late)
                 if report is None:
                     continue
-                source = seat.lane.plan
-                sources[source.name] = report
+                plan = state.source.plan
+                sources[plan.name] = report
                 if report.coverage:
-                    heard.add(source.kind)
-                if report.count and source.venue and source.kind not in _NO_VENUE:
-                    served[source.venue] = None
+                    heard.add(plan.kind)
+                if report.count and plan.venue and plan.kind not in _NO_VENUE:
+                    served[plan.venue] = None
             records.append(
                 Record(
                     symbol=symbol,
                     timeframe_ns=length_ns,
                     window_start_ns=end_ns - length_ns,
                     window_end_ns=end_ns,
-                    values=desk.values(symbol, heard),
+                    values=window.values(symbol, heard),
                     sources=sources,
                     partial=is_partial,
                     notices=tuple(notices),
@@ -164,41 +177,46 @@ class Books:
     def _unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
         for kind in ("trade", "liquidation"):
-            if (meter := self.meters.get((symbol, kind))) is not None:
-                return None if meter.unit is UNSET else meter.unit
+            if (windows := self.open_windows.get((symbol, kind))) is not None:
+                return None if windows.unit is UNSET else windows.unit
         return None
 
 
 @attrs.define(eq=False)
-class _Desk:
+class _OneWindow:
     """Works on one window of one timeframe; what all symbols share is computed once."""
 
-    books: Books
+    stream: StreamState
     timeframe: int
     start_ns: int
     end_ns: int
-    windows: Windows
-    _reports: dict[Seat, tuple[SourceReport | None, Notice | None]] = attrs.field(factory=dict)
+    closed: Closed
+    _reports: dict[SymbolState, tuple[SourceReport | None, Notice | None]] = attrs.field(
+        factory=dict
+    )
     _shared: dict[str, dict[str, Value]] = attrs.field(factory=dict)
 
-    def report(self, seat: Seat) -> tuple[SourceReport | None, Notice | None]:
-        """Report on a seat and its late events; None for one that left before the window."""
-        if seat.symbol is not None:
-            return seat.report(self.timeframe, self.start_ns, self.end_ns)
-        if seat not in self._reports:
-            self._reports[seat] = seat.report(self.timeframe, self.start_ns, self.end_ns)
-        return self._reports[seat]
+    def report(self, state: SymbolState) -> _Report:
+        """Report on a source and its late events; None if it left before the window."""
+        if state.symbol is not None:
+            return state.report(self.timeframe, self.start_ns, self.end_ns)
+        if state not in self._reports:
+            self._reports[state] = state.report(self.timeframe, self.start_ns, self.end_ns)
+        return self._reports[state]
 
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
-        values: dict[str, Value] = dict.fromkeys(self.books.plan.fields)
+        values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
         for kind in heard:
-            values |= self._of_kind(symbol, kind)
+            found = self._of_kind(symbol, kind)
+            if self.stream.plan.instead:
+                found = {f: v for f, v in found.items() if self.stream.kind_of(symbol, f) == kind}
+            values |= found
         return values
 
     def _of_kind(self, symbol: str, kind: str) -> dict[str, Value]:
-        program = self.books.programs[kind]
-        own, shared = self.windows.get((symbol, kind)), self.windows.get((None, kind))
+        program = self.stream.programs[kind]
+        own, shared = self.closed.get((symbol, kind)), self.closed.get((None, kind))
         if own is not None and shared is not None:
             both = program.new_pane()
             program.absorb(both, own)

@@ -1,0 +1,141 @@
+"""Know what one source brought for one symbol, and whether it was heard.
+
+SymbolState   one source and one symbol of the stream (or the whole stream)
+Tally         what happened there since the last record of one timeframe
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from bond_core.model.record import Notice, SourceReport, Status
+from bond_core.windows import lag
+from bond_core.windows.coverage import Coverage, share
+from bond_core.windows.lateness import Late
+from bond_core.windows.pane import OpenWindows, PanePart
+
+if TYPE_CHECKING:
+    from bond_core.windows.source_state import SourceState
+
+
+@attrs.define
+class Tally:
+    """What one source brought for one symbol since its last record of one timeframe."""
+
+    count: int = 0
+    lag_step: int = 1
+    lags: list[int] = attrs.field(factory=list)
+    late: Late = attrs.field(factory=Late)
+    duplicates: int = 0
+    rejected: int = 0
+    gaps: int = 0
+
+    def add(self, part: PanePart) -> None:
+        """Take in what a closed pane counted."""
+        self.count += part.n
+        self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not (self.count or self.late.count or self.duplicates or self.rejected or self.gaps)
+
+
+@attrs.define(eq=False)
+class SymbolState:
+    """What one source is for one symbol of the stream.
+
+    Attributes:
+        symbol: None where the source belongs to no symbol.
+        windows: Where its events add up, with those of other sources of the kind.
+        tallies: One for each timeframe.
+        parts: Its open panes by start, ns.
+        current: The newest of them, which the loop finds first.
+        homes: Where the loop finds it: a map and a key each.
+    """
+
+    source: SourceState
+    symbol: str | None
+    windows: OpenWindows
+    tallies: list[Tally]
+    homes: list[tuple[CurrentParts, str]] = attrs.field(factory=list)
+    status: Status = "starting"
+    reason: str | None = None
+    coverage: Coverage = attrs.field(factory=Coverage)
+    parts: dict[int, PanePart] = attrs.field(factory=dict)
+    _none: PanePart = attrs.field(init=False)
+    current: PanePart = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._none = self.current = PanePart(start=0, end=0, pane=None, state=self)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether none of its panes is open."""
+        return self.current is self._none
+
+    def use(self, part: PanePart) -> None:
+        """Make a part the one that the loop finds first."""
+        self.current = part
+        for parts, symbol in self.homes:
+            parts[symbol] = part
+        if self.symbol is None:
+            self.source.parts.otherwise = part
+
+    def close(self, start_ns: int) -> int:
+        """Take a pane's part out and add it to the tallies; returns its number of events."""
+        part = self.parts.pop(start_ns, None)
+        if part is None:
+            return 0
+        if part is self.current:
+            self.use(self.parts[max(self.parts)] if self.parts else self._none)
+        for tally in self.tallies:
+            tally.add(part)
+        return part.n
+
+    def turn(self, status: Status, at_ns: int, reason: str | None) -> None:
+        """Take in what was said of the source's status."""
+        self.status, self.reason = status, reason
+        self.coverage.turn(status == "live", at_ns)
+
+    def report(
+        self, timeframe: int, start_ns: int, end_ns: int
+    ) -> tuple[SourceReport | None, Notice | None]:
+        """Report on a window, tell of late events, and start a new tally.
+
+        There is nothing to say of a source that had left before the window.
+        """
+        tally = self.tallies[timeframe]
+        source = self.source
+        live_ns = self.coverage.live_ns(start_ns, end_ns)
+        coverage = share(live_ns, end_ns - start_ns, count=tally.count)
+        if source.left_ns < end_ns and not coverage and tally.is_blank:
+            return None, None
+        late = tally.late
+        report = SourceReport(
+            status=self.status,
+            reason=self.reason,
+            simulated=source.plan.simulated,
+            coverage=coverage,
+            count=tally.count if coverage else None,
+            lag_ms=lag.median_ms(tally.lags),
+            late=late.count,
+            duplicates=tally.duplicates,
+            rejected=tally.rejected,
+            gaps=tally.gaps,
+            scope=source.plan.scope,
+        )
+        if not tally.is_blank:
+            self.tallies[timeframe] = Tally()
+        return report, late.notice(source.plan.name) if late.count else None
+
+
+class CurrentParts(dict[str, PanePart]):
+    """The parts in use by event symbol; any other symbol has `otherwise`."""
+
+    otherwise: PanePart
+
+    def __missing__(self, symbol: str) -> PanePart:
+        return self.otherwise

@@ -1,0 +1,18 @@
+"""Find a project's stream; what is somebody else's looks as if it weren't there."""
+
+from __future__ import annotations
+
+from bond_server.local import Bond, Stream
+from bond_server.problems import UnknownStreamError
+
+
+def own(bond: Bond, project: str, stream_id: str) -> Stream:
+    """Return a stream of this project.
+
+    Raises:
+        UnknownStreamError: There is none, or it is another project's: it is not said which.
+    """
+    stream = bond.find(stream_id)
+    if stream is None or stream.project != project:
+        raise UnknownStreamError(stream_id)
+    return stream
