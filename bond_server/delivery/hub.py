@@ -32,7 +32,7 @@ HEARTBEAT_S = 15
 STALLED_AFTER_S = 10.0
 """A client whose line takes nothing for so long is given up."""
 
-_TICK_S = 1.0
+_SOON_S = 0.001
 _ENTRIES_A_FLUSH = 4096
 
 _log = logging.getLogger("bond.server")
@@ -294,15 +294,25 @@ class Hub:
             self._second = 0
 
     async def _tick(self) -> None:
+        second_over_ns = self.clock.monotonic_ns() + NS
         while True:
-            await self.clock.sleep(_TICK_S)
-            self._second = (self._second + 1) % HEARTBEAT_S
+            left_s = (second_over_ns - self.clock.monotonic_ns()) / NS
+            await self.clock.sleep(max(_SOON_S, min(left_s, self._until_expiry_s())))
             try:
                 self._expire()
-                self._give_up()
-                self._beat()
+                if self.clock.monotonic_ns() >= second_over_ns:
+                    second_over_ns += NS
+                    self._second = (self._second + 1) % HEARTBEAT_S
+                    self._give_up()
+                    self._beat()
             except Exception:  # noqa: BLE001 -- a bug for one must not end it for all
                 _log.exception("looking after clients failed; they are served on")
+
+    def _until_expiry_s(self) -> float:
+        """Return when the first of the tokens is over; who comes meanwhile waits a second more."""
+        if not self._expiring:
+            return 1.0
+        return min(self._expiring) - self.clock.now_ns() / NS + _SOON_S
 
     def _expire(self) -> None:
         now_s = self.clock.now_ns() / NS

@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -62,12 +65,16 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
     from bond_server import local
     from bond_server.cli.serve import serve_bond
     from bond_server.delivery.transport import listening_socket
+    from bond_server.logs import LogStyle
     from bond_server.process import tune_for_serving
     from bond_server.settings import ServerSettings
     from tests.benchmarks.fanout.silent import SilentPipeline, a_catalog, a_spec
 
     local.Pipeline = SilentPipeline  # type: ignore[assignment,misc]
-    settings = ServerSettings(secret=Secret("0123456789abcdef" * 4), port=port)
+    folder = tempfile.mkdtemp()
+    settings = ServerSettings(
+        secret=Secret("0123456789abcdef" * 4), port=port, data_dir=Path(folder)
+    )
     arrived: asyncio.Queue[list[tuple[int, bytes]]] = asyncio.Queue()
     async with local.Bond(catalog=a_catalog(), max_streams=topics) as here:
         streams = [
@@ -96,8 +103,9 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
 
         bound = listening_socket("127.0.0.1", port)
         tune_for_serving()
-        await serve_bond(here, settings, bound, log_level="error", ready=say)
+        await serve_bond(here, settings, bound, logs=LogStyle(level="error"), ready=say)
         writing.cancel()
+        shutil.rmtree(folder)
 
 
 async def litestar(port: int, control: int, topics: int, clients: int) -> None:
