@@ -84,6 +84,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def start_keepalive(self) -> None:
         """Begin to ping; the handshake is over, and what it needed is let go."""
         super().start_keepalive()
+        self.request.headers.clear()  # the parser keeps the request itself
         self.request = self.response = None  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
