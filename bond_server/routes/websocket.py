@@ -68,7 +68,7 @@ async def stream_socket(
     except (WebSocketDisconnect, OSError):
         pass  # it has left
     except (TooManyError, ServerFullError) as error:
-        if error.code == "connections" or isinstance(error, ServerFullError):
+        if error.code == "connections":
             await _close(socket, TOO_MANY_CONNECTIONS)
         else:
             await refuse_handshake(socket.send, error)
