@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -15,8 +16,8 @@ Path = list[float]
 class Returns:
     """From the close of the newest earlier window that has one to this window's close.
 
-    `return_simple` is close / earlier close - 1, `return_log` its natural logarithm's kin,
-    ln(close / earlier close); the logs of consecutive windows add up. Unknown in a window
+    `return_simple` is close / earlier close - 1, `return_log` the natural logarithm
+    of close / earlier close; the logs of consecutive windows add up. Unknown in a window
     without a price, and in the first one with.
     """
 
@@ -52,9 +53,7 @@ class Volatility:
 
 def path_of(prices: Sequence[float]) -> Path:
     """Return what is kept of prices in their order; there is one at least."""
-    squares = sum(
-        math.log(now / before) ** 2 for before, now in zip(prices, prices[1:], strict=False)
-    )
+    squares = sum(math.log(now / before) ** 2 for before, now in itertools.pairwise(prices))
     return [prices[0], prices[-1], squares, len(prices)]
 
 

@@ -9,7 +9,7 @@ from bond_core.windows.plan import FieldPlan, Reduce
 
 
 class PriceQuantiles:
-    """`price_pN`: N percent of the window's trade prices lie at or below it; each trade counts once.
+    """`price_pN`: N percent of the window's trades had a price at or below it.
 
     Between two prices it is interpolated: with n prices in order it stands at place
     (n - 1) * N / 100, counted from 0. All of a window's prices are kept until it closes, so it

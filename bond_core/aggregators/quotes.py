@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
 from bond_core.aggregators.prices import mean
@@ -83,8 +84,8 @@ class QuotesByTime:
 
 def steps_of(times: Sequence[int], values: Sequence[float]) -> Steps:
     """Return what is kept of values that hold from their time on, in order."""
-    pairs = zip(times, times[1:], values, strict=False)
-    area = sum(value * (until - since) for since, until, value in pairs)
+    spans = (until - since for since, until in itertools.pairwise(times))
+    area = sum(value * span for value, span in zip(values, spans, strict=False))
     return [times[0], times[-1], values[-1], area]
 
 

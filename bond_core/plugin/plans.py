@@ -29,9 +29,8 @@ def plans_of(spec: AggregatorSpec) -> Plans:
     try:
         aggregator = make() if spec.config is NoConfig else make(config=structure(spec.config, {}))
         plans: Plans = dict(aggregator.plan())
-        for field in spec.fields:
-            if field not in plans:
-                raise PluginError(f"it has no plan for its field {field!r}")
+        missing = [field for field in spec.fields if field not in plans]
+        for field in plans:
             template = template_of(field)
             name = field if template is None else f"{template.prefix}{template.low}"
             plan_kind(spec.kind, {name: _plan(plans, name)})
@@ -41,6 +40,8 @@ def plans_of(spec: AggregatorSpec) -> Plans:
     except Exception as error:
         detail = f"aggregator {spec.name} can't be built: {type(error).__name__}: {error}"
         raise PluginError(detail) from error
+    if missing:
+        raise PluginError(f"aggregator {spec.name} has no plan for its field {missing[0]!r}")
     return plans
 
 

@@ -84,10 +84,11 @@ def channels_of(
     connector: ConnectorSpec, spec: StreamSpec, fields: Iterable[str], catalog: Catalog
 ) -> tuple[Channel, ...]:
     """Return the feeds of a connector that the stream's fields need."""
-    needed = set(_default_channels(connector)) if spec.fields is None else set()
+    needed = list(_default_channels(connector)) if spec.fields is None else []
     for field in fields:
-        needed.update(_carriers(connector, field, catalog))
-    return tuple(channel for channel in connector.channels if channel in needed)
+        needed += _carriers(connector, field, catalog)
+    names = {channel.name for channel in needed}
+    return tuple(channel for channel in connector.channels if channel.name in names)
 
 
 def _carriers(connector: ConnectorSpec, field: str, catalog: Catalog) -> Iterable[Channel]:

@@ -196,7 +196,8 @@ class _Planner:
             )
         if odd := [key for key in metric.partials if not key.isidentifier() or iskeyword(key)]:
             raise PluginError(f"The field {name} calls its partials {odd}: give them names")
-        if metric.finish is None and _is_text(next(iter(metric.partials.values())), self.kind, name):
+        (first, *_) = (*metric.partials.values(), None)
+        if metric.finish is None and _is_text(first, self.kind, name):
             self.texts.add(name)
         found = {key: self.read(name, partial) for key, partial in metric.partials.items()}
         places = list(self.reads)
@@ -255,7 +256,7 @@ def _once(conditions: tuple[ast.expr, ...]) -> tuple[ast.expr, ...]:
     return tuple({ast.unparse(each): each for each in conditions}.values())
 
 
-def _is_text(partial: Partial, kind: str, field: str) -> bool:
+def _is_text(partial: Partial | None, kind: str, field: str) -> bool:
     if not isinstance(partial, First | Last):
         return False
     return expression.parse_value(partial.of, kind=kind, field=field).type == "text"
