@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from bond_core.plugin import AggregatorSpec, hookimpl
 
+_PERCENTILES = {f"p{n}": f"price_p{n}" for n in range(1, 100)}
 _ROLLING = ("price_mean_{2..500}", "price_min_{2..500}", "price_max_{2..500}")
 _PRICES = ("price_avg", "price_open", "price_high", "price_low", "price_close")
 
@@ -75,17 +76,17 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
     )
     yield AggregatorSpec(
         name="builtin.venue_spread",
-        kind="trade",
-        fields=("venue_spread",),
-        factory="bond_core.aggregators.venues:VenueSpread",
-        summary="How far the venues' last trade prices are apart",
-    )
-    yield AggregatorSpec(
-        name="builtin.quoted_venue_spread",
         kind="quote",
         fields=("venue_spread",),
-        factory="bond_core.aggregators.venues:QuotedVenueSpread",
-        summary="How far the venues' last quotes are apart, where a source brings no trades",
+        factory="bond_core.aggregators.venues:VenueSpread",
+        summary="How far the venues' prices are apart at the window's end",
+    )
+    yield AggregatorSpec(
+        name="builtin.traded_venue_spread",
+        kind="trade",
+        fields=("venue_spread",),
+        factory="bond_core.aggregators.venues:TradedVenueSpread",
+        summary="How far the venues' last trades are apart, where a source brings no quotes",
         rank=1,
     )
     yield AggregatorSpec(
@@ -159,7 +160,7 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         fields=("price_median", "price_p{1..99}"),
         factory="bond_core.aggregators.quantiles:PriceQuantiles",
         summary="Exact quantiles of trade prices",
-        words={"median": "price_median", "median price": "price_median"},
+        words={"median": "price_median", "median price": "price_median", **_PERCENTILES},
     )
     yield AggregatorSpec(
         name="builtin.authors",

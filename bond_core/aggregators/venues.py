@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bond_core.aggregators.prices import SAMPLE
 from bond_core.windows.plan import ByVenue, FieldPlan, Last, Metric, Sum, VenueWindow
 
 
@@ -20,22 +19,23 @@ class VolumeShare:
 
 
 class VenueSpread:
-    """How far the venues' last prices in the window are apart: the largest less the smallest.
+    """How far the venues' prices are apart at the window's end: the largest less the smallest.
 
-    Of venues that are live at the window's end and had a trade in it; two at least.
+    Of venues that are live at the window's end; two at least. A venue's price is the middle
+    of its newest quote with bid and ask, which stands as in `BestQuotes`.
     """
-
-    price = "price"
 
     def plan(self) -> Mapping[str, FieldPlan]:
         """Return the plan of `venue_spread`."""
-        return {"venue_spread": ByVenue(Metric({"price": Last(self.price)}), spread)}
+        return {"venue_spread": ByVenue(Metric({"price": Last("(bid + ask) / 2")}), quoted_spread)}
 
 
-class QuotedVenueSpread(VenueSpread):
-    """The same of the venues' last quotes: of `last`, else of the middle of bid and ask."""
+class TradedVenueSpread:
+    """The same where there are no quotes: of the venues' last trades in the window."""
 
-    price = SAMPLE
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `venue_spread`."""
+        return {"venue_spread": ByVenue(Metric({"price": Last("price")}), traded_spread)}
 
 
 class BestQuotes:
@@ -74,9 +74,17 @@ def shares(venues: Iterable[VenueWindow]) -> Mapping[str, float | None] | None:
     return {venue: None if size is None else size / total for venue, size in sizes.items()}
 
 
-def spread(venues: Iterable[VenueWindow]) -> float | None:
-    """Return the largest less the smallest of two prices or more."""
-    prices = [v.value for v in venues if v.is_live and v.value is not None]
+def quoted_spread(venues: Iterable[VenueWindow]) -> float | None:
+    """Return how far the prices that stand at the window's end are apart."""
+    return _apart([price for price, _ in standing(venues)])
+
+
+def traded_spread(venues: Iterable[VenueWindow]) -> float | None:
+    """Return how far the last prices in the window are apart."""
+    return _apart([v.value for v in venues if v.is_live and v.value is not None])
+
+
+def _apart(prices: Sequence[float]) -> float | None:
     return max(prices) - min(prices) if len(prices) > 1 else None
 
 

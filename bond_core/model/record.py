@@ -16,7 +16,6 @@ Value = float | int | str | Mapping[str, float | None] | None
 """A field's value. Few fields are mappings: numbers by venue."""
 
 
-
 @attrs.define(kw_only=True)
 class SourceReport:
     """How one source served one symbol since that symbol's previous record.

@@ -44,9 +44,7 @@ def fields_of(
             *(f for f in dict.fromkeys(asked) if f not in known))  # fmt: skip
 
 
-def _unknown(
-    field: str, key: str, brought: Sequence[str], computed: Sequence[str]
-) -> RequestError:
+def _unknown(field: str, key: str, brought: Sequence[str], computed: Sequence[str]) -> RequestError:
     near = _near(field, (*brought, *computed))
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     others = [f for f in computed if f not in brought]
@@ -142,4 +140,3 @@ def field_plans(
                 instead.setdefault(field, {})[kind] = planned(spec, field)
             served |= symbols[kind]
     return plans, instead
-

@@ -127,9 +127,7 @@ class Finishing:
             end_ns=end_ns,
         )
 
-    def _told(
-        self, window: Window, name: str, source: str, value: Any, *, windows: int
-    ) -> History:
+    def _told(self, window: Window, name: str, source: str, value: Any, *, windows: int) -> History:
         """Note a window's value, and return what is known of the others."""
         key = (window.symbol, window.length_ns, name, source)
         history = self.past.get(key)
