@@ -10,7 +10,7 @@ TRADES = ["price_avg", "price_open", "price_high", "price_low", "price_close",
           "vwap", "volume_sum", "trades"]  # fmt: skip
 FLOW = AggregatorSpec(
     name="acme.flow", kind="trade", fields=("acme_flow",), factory="m:C", summary="s",
-    words={"order flow": "acme_flow", "Flow": "acme_flow"},
+    words={"order flow": "acme_flow", "Pressure": "acme_flow"},
 )  # fmt: skip
 
 
@@ -51,4 +51,4 @@ def test_a_plugin_brings_words_of_its_own():
     spec = understand("BTC order flow every 5s", vocabulary).spec
 
     assert spec["fields"] == ["acme_flow"]
-    assert understand("btc FLOW every 5s", vocabulary).spec == spec
+    assert understand("btc PRESSURE every 5s", vocabulary).spec == spec
