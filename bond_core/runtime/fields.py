@@ -62,9 +62,10 @@ def _near(field: str, offered: Iterable[str]) -> tuple[str, ...]:
     names: dict[str, str] = {}
     for name in offered:
         template = template_of(name)
+        names[name] = name if template is None else f"{template.prefix}{template.low}"
         if template is None:
-            names[name] = name
-        elif digits:
+            continue
+        if digits:
             number = min(max(int(digits[:9]), template.low), template.high)
             names[template.prefix + digits] = f"{template.prefix}{number}"
         else:

@@ -247,7 +247,7 @@ def _values(plan: KindPlan) -> Iterator[str]:
 def _columns(plan: KindPlan) -> Iterator[str]:
     """Write how the rows of each Reduce are read from a pane's events."""
     yield "columns = {"
-    for reduce in plan.reduces:
+    for reduce in plan.partials:
         known = " and ".join(expression.write(each, {}) for each in reduce.conditions) or "True"
         row = ", ".join(expression.write(column, {}) for column in reduce.columns)
         yield f"    {reduce.slot!r}: lambda events: [({row},) for e in events if {known}],"
