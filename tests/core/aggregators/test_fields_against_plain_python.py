@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from bisect import bisect_left
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -74,7 +75,7 @@ def of_trades(heard, start_ns, end_ns):
     """The values of a window's trade fields, but for those of several windows."""
     found = within(heard, start_ns, end_ns)
     prices = [trade.price for trade in found]
-    steps = [math.log(b) - math.log(a) for a, b in zip(prices, prices[1:], strict=False)]
+    steps = [math.log(b) - math.log(a) for a, b in pairwise(prices)]
     sizes = {v: math.fsum(t.size for w, t in heard if w == v and t in found) for v in VENUES}
     total = sum(sizes.values())
     by_side = {
@@ -167,7 +168,7 @@ def standing(heard, start_ns, end_ns):
             last[venue] = steps[-1][1]
             times = [ts for ts, _ in steps]
             cuts = sorted({max(start_ns, times[0]), *(t for t in times if t > start_ns), end_ns})
-            for since, until in zip(cuts, cuts[1:], strict=False):
+            for since, until in pairwise(cuts):
                 areas.append((until - since) * steps[bisect_left(times, since + 1) - 1][1])
                 spans.append(until - since)
         values[f"{name}_twa"] = math.fsum(areas) / sum(spans) if spans else None

@@ -210,21 +210,26 @@ def test_a_source_that_steps_in_has_a_share():
     assert xs(stream, field="volume_share") == [{"binance": 0.75, "bybit": 0.25}]
 
 
+def a_metric(answer, **given):
+    """A field whose author's code always gives this."""
+    return Metric({"p": Last("price")}, lambda p: answer if p else None, **given)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
         Change(CLOSE, lambda *_: 1 / 0),
-        Change(Metric({"p": Last("price")}, lambda p: {}), lambda *_: 1),
+        Change(a_metric({}), lambda *_: 1),
         Rolling(CLOSE, 2, lambda _: "many"),
         ByVenue(CLOSE, lambda _: float("nan")),
         ByVenue(CLOSE, lambda _: {"binance": "all"}, gives="shares"),
-        ByVenue(CLOSE, lambda _: {n: 1.0 for n in range(1000)}, gives="shares"),
-        ByVenue(Metric({"p": Sum("price")}, lambda p: 1 / 0), lambda v: v[0].value * 1),
-        Metric({"p": Last("price")}, lambda p: 10**400),
-        Metric({"p": Last("price")}, lambda p: True),
-        Metric({"p": Last("price")}, lambda p: "1"),
-        Metric({"p": Last("price")}, lambda p: "x" * 1000, gives="text"),
-        Metric({"p": Last("price")}, lambda p: [0] * 10**6),
+        ByVenue(CLOSE, lambda _: dict.fromkeys(range(1000), 1.0), gives="shares"),
+        ByVenue(Metric({"p": Sum("price")}, lambda p: p / 0), lambda v: v[0].value * 1),
+        a_metric(10**400),
+        a_metric(True),
+        a_metric("1"),
+        a_metric("x" * 1000, gives="text"),
+        a_metric([0] * 10**6),
     ],
     ids=str,
 )
@@ -245,17 +250,17 @@ def test_garbage_is_null_and_counted_and_nothing_else_suffers(broken):
 def test_an_error_that_can_not_be_read_is_told_all_the_same():
     """Its text is an author's code too, and may be of any length."""
 
-    class Nasty(Exception):
+    class NastyError(Exception):
         def __str__(self):
             raise self
 
     def nasty(p):
-        raise Nasty
+        raise NastyError
 
     def long(p):
         raise ValueError("x" * 10**6)
 
-    for finish, said in ((nasty, "Nasty"), (long, "ValueError: xxx")):
+    for finish, said in ((nasty, "NastyError"), (long, "ValueError: xxx")):
         stream = Stream(seconds=(1,), fields={"x": ("trade", Metric({"p": Last("price")}, finish))})
         stream.hear(a_trade(0))
         stream.finish(2)
