@@ -10,6 +10,7 @@ import copy
 import functools
 import hashlib
 import linecache
+import operator
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import CodeType
 from typing import Any
@@ -23,6 +24,8 @@ from bond_core.windows.value import Failed, checked
 
 BROKEN = object()
 """A field's state after its author's code raised; it stays so until the window is over."""
+
+_IN_ORDER = operator.attrgetter("ts", "seq")
 
 NOTHING = object()
 """The partial of a Reduce over no events."""
@@ -45,7 +48,7 @@ class Program:
     run: Callable[[Any, Iterable[Any]], None]
     _absorb: Callable[[Any, Any], None]
     _values: Callable[[Any], dict[str, Value]]
-    _columns: Mapping[str, Callable[[list[Any]], list[tuple[Any, ...]]]]
+    _columns: Mapping[str, Callable[[list[Any]], tuple[list[Any], ...]]]
     _failed: Failed
     _check: Callable[[str, Any], Any]
     own: Program | None = None
@@ -63,11 +66,11 @@ class Program:
                 self.own.settle(part)
         if not self.plan.reduces or not pane.events:
             return
-        events = sorted(pane.events, key=lambda e: (e.ts, e.seq))
+        events = sorted(pane.events, key=_IN_ORDER)
         pane.events = []
         for field in self.plan.partials:
-            if rows := self._columns[field.slot](events):
-                columns = [list(column) for column in zip(*rows, strict=True)]
+            columns = self._columns[field.slot](events)
+            if all(columns):
                 partial = self._call(field.name, field.plan.reduce, *columns)
                 setattr(pane, field.slot, partial)
 

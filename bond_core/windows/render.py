@@ -245,10 +245,12 @@ def _values(plan: KindPlan) -> Iterator[str]:
 
 
 def _columns(plan: KindPlan) -> Iterator[str]:
-    """Write how the rows of each Reduce are read from a pane's events."""
+    """Write how the columns of each Reduce are read from a pane's events."""
     yield "columns = {"
     for reduce in plan.partials:
-        known = " and ".join(expression.write(each, {}) for each in reduce.conditions) or "True"
-        row = ", ".join(expression.write(column, {}) for column in reduce.columns)
-        yield f"    {reduce.slot!r}: lambda events: [({row},) for e in events if {known}],"
+        known = " and ".join(expression.write(each, {}) for each in reduce.conditions)
+        condition = f" if {known}" if known else ""
+        columns = (expression.write(column, {}) for column in reduce.columns)
+        lists = "".join(f"[{column} for e in events{condition}], " for column in columns)
+        yield f"    {reduce.slot!r}: lambda events: ({lists}),"
     yield "}"
