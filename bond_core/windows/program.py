@@ -60,14 +60,13 @@ class Program:
         return pane.by.get(source) or pane.by.setdefault(source, self.own.new_pane())
 
     def settle(self, pane: Any) -> None:
-        """Compute what needs all events of a pane, once, when it closes."""
+        """Compute what needs all events of a pane, when it closes; again, if it gets more."""
         if self.own is not None:
             for part in pane.by.values():
                 self.own.settle(part)
         if not self.plan.reduces or not pane.events:
             return
         events = sorted(pane.events, key=_IN_ORDER)
-        pane.events = []
         for field in self.plan.partials:
             columns = self._columns[field.slot](events)
             if all(columns):

@@ -153,7 +153,7 @@ def bare_volumes(trades: Sequence[Trade]) -> list[float]:
                 a = panes[e.symbol] = _Pane(ts - ts % (5 * NS))
             a.n += 1
             a.volume += e.size
-            if ts > max_ts:
+            if ts > max_ts:  # noqa: PLR1730 -- a call of `max` is what a quick loop avoids
                 max_ts = ts
     return [*closed, panes[SYMBOL].volume]
 

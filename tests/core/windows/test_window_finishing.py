@@ -6,9 +6,21 @@ import json
 
 import pytest
 
+from bond_core.windows.compile import plan_kind
 from bond_core.windows.finishing import Finishing, Window
 from bond_core.windows.history import History
-from bond_core.windows.plan import ByVenue, Change, Last, Metric, Rolling, StreamPlan, Sum
+from bond_core.windows.plan import (
+    ByVenue,
+    Change,
+    Count,
+    Last,
+    Metric,
+    Reduce,
+    Rolling,
+    StreamPlan,
+    Sum,
+)
+from bond_core.windows.program import load
 from tests.core.aggregators.builtin_fields import fields_of
 from tests.core.windows.streams import (
     BTC,
@@ -274,3 +286,30 @@ def test_fields_that_share_columns_share_a_partial():
     stream = Stream(seconds=(1,), fields={n: f for n, f in fields_of("trade").items() if "_p" in n})
 
     assert stream.engine.source_code["trade"].count("lambda events") == 1
+
+
+def test_a_pane_that_gets_more_events_is_settled_anew():
+    """Its Reduce sees all of them in their order, however late one came."""
+    program = load(plan_kind("trade", {"x": Reduce(["price"], list, list.__add__, sum)}), print)
+    pane = program.new_pane()
+    pane.events += [a_trade(1, 10), a_trade(3, 30)]
+    pane.n = 2
+    program.settle(pane)
+    assert program.values(pane) == {"x": 40}
+
+    pane.events.append(a_trade(2, 20))
+    program.settle(pane)
+
+    assert pane.r0 == [10, 20, 30]
+    assert program.values(pane) == {"x": 60}
+
+
+def test_whole_constants_beside_floats_are_floats():
+    """Nothing changes but the speed: two floats are compared and added fastest."""
+    field = Metric({"n": Count("size > 2 and -3 < price / 2")})
+    code = load(plan_kind("trade", {"x": field}), print).source
+
+    assert "e.size > 2.0" in code
+    assert "-(3.0) < (e.price / 2.0)" in code
+    whole = load(plan_kind("trade", {"x": Metric({"n": Count("ts > 2")})}), print).source
+    assert "if ts > 2:" in whole
