@@ -6,14 +6,22 @@ for a revision: what it remembers is by window, and a revised window replaces it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from bond_core.model.record import Value
 from bond_core.windows.history import GONE, History
-from bond_core.windows.plan import ByVenue, Change, FieldPlan, Rolling, StreamPlan, VenueWindow
+from bond_core.windows.plan import (
+    ByVenue,
+    Change,
+    FieldPlan,
+    Metric,
+    Rolling,
+    StreamPlan,
+    VenueWindow,
+)
 from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.value import Failed, checked
 
@@ -50,11 +58,14 @@ class Finishing:
 
     Attributes:
         fields: Those that need it, with their plan by kind of event.
+        rolled: By rolling field, under which field's name its windows are remembered, and how
+            many: those of one value are remembered once, however many means there are of it.
         keep_ns: How far back windows may be revised.
         past: What was in earlier windows. With it, and the open panes, a stream can go on.
     """
 
     fields: dict[str, dict[str, FieldPlan]]
+    rolled: dict[str, tuple[str, int]]
     failed: Failed
     keep_ns: int = 0
     past: dict[Key, History] = attrs.field(factory=dict)
@@ -66,7 +77,7 @@ class Finishing:
         for name, (kind, field) in plan.fields.items():
             if isinstance(field, Change | Rolling | ByVenue):
                 fields[name] = {kind: field, **plan.instead.get(name, {})}
-        return cls(fields, failed)
+        return cls(fields, _rolled(fields), failed)
 
     def finish(self, window: Window) -> None:
         """Replace the values that are not finished yet."""
@@ -89,7 +100,8 @@ class Finishing:
         return self._call(name, plan.finish, value, before)
 
     def _rolling(self, window: Window, name: str, plan: Rolling) -> Value:
-        history = self._told(window, name, "", window.values[name], windows=plan.windows)
+        kept_as, windows = self.rolled[name]
+        history = self._told(window, kept_as, "", window.values[name], windows=windows)
         first_ns = window.start_ns - (plan.windows - 1) * window.length_ns
         if first_ns < history.first_ns:
             return None
@@ -146,3 +158,18 @@ class Finishing:
             self.failed(name, error)
             return None
         return checked(self.failed, name, value, gives=gives)
+
+
+def _rolled(fields: Mapping[str, Mapping[str, FieldPlan]]) -> dict[str, tuple[str, int]]:
+    """Return under which name each rolling field's windows are remembered, and how many."""
+    groups: list[tuple[dict[str, Metric], dict[str, int]]] = []
+    for name, by_kind in fields.items():
+        rolling = {kind: plan for kind, plan in by_kind.items() if isinstance(plan, Rolling)}
+        if not rolling:
+            continue
+        values = {kind: plan.of for kind, plan in rolling.items()}
+        group = next((group for of, group in groups if of == values), None)
+        if group is None:
+            groups.append((values, group := {}))
+        group[name] = max(plan.windows for plan in rolling.values())
+    return {name: (next(iter(group)), max(group.values())) for _, group in groups for name in group}

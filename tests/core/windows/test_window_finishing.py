@@ -104,6 +104,20 @@ def test_a_rolling_field_waits_for_its_windows_and_drops_those_that_are_over():
     assert seen == [[1, 2], [2, 4], [4], [4], [9]]
 
 
+def test_windows_of_one_value_are_remembered_once():
+    """As many as the longest needs, and each field sees its own."""
+    fields = {
+        f"last_{n}": ("trade", Rolling(Metric({"p": Last("price")}), n, len)) for n in (2, 5, 3)
+    }
+    stream = Stream(seconds=(1,), fields=fields)
+    stream.hear(*(a_trade(at, 1 + at) for at in range(9)))
+    (*_, last) = stream.finish(9)
+
+    assert last.values == {"last_2": 2, "last_5": 5, "last_3": 3}
+    (history,) = stream.engine._stream.finishing.past.values()
+    assert len(history.starts) <= 5 + 2
+
+
 def test_a_revised_window_is_computed_from_the_same_past_and_replaces_its_own():
     """
     Revised, window 3 has the answer it would have had at first; a later one takes the new value.
