@@ -75,8 +75,9 @@ class Finishing:
         """Return what finishes the fields of a plan."""
         fields: dict[str, dict[str, FieldPlan]] = {}
         for name, (kind, field) in plan.fields.items():
-            if isinstance(field, Change | Rolling | ByVenue):
-                fields[name] = {kind: field, **plan.instead.get(name, {})}
+            by_kind = {kind: field, **plan.instead.get(name, {})}
+            if any(isinstance(each, Change | Rolling | ByVenue) for each in by_kind.values()):
+                fields[name] = by_kind
         return cls(fields, _rolled(fields), failed)
 
     def finish(self, window: Window) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 
 from bond_core.windows.compile import plan_kind
+from bond_core.windows.engine import WindowEngine
 from bond_core.windows.finishing import Finishing, Window
 from bond_core.windows.history import History
 from bond_core.windows.plan import (
@@ -234,6 +236,22 @@ def test_a_source_that_steps_in_has_a_share():
     stream.finish(1)
 
     assert xs(stream, field="volume_share") == [{"binance": 0.75, "bybit": 0.25}]
+
+
+def test_a_field_may_be_finished_for_one_kind_and_not_for_another():
+    """A price of trades as it is; where there are only quotes, the best of the venues."""
+    both = [a_source("binance", symbols=(BTC,)), a_source("okx", "quote", symbols=(ETH,))]
+    stream = Stream(*both, symbols=(BTC, ETH), seconds=(1,), fields={"x": ("trade", CLOSE)})
+    plan = attrs.evolve(stream.plan, instead={"x": {"quote": QUOTES["best_bid"][1]}})
+    stream.engine = WindowEngine(plan, start_ns=ns(0))
+    for source in both:
+        stream.engine.on_status(source.name, None, "live", ns(0))
+    stream.hear(a_trade(0, 10))
+    stream.hear(a_quote(0, 7, 9, symbol=ETH), source="okx")
+    stream.finish(2)
+
+    assert xs(stream) == [10, None]
+    assert xs(stream, symbol=ETH) == [7, 7]
 
 
 def a_metric(answer, **given):
