@@ -135,7 +135,8 @@ class Program:
         try:
             return function(*args)
         except Exception as error:  # noqa: BLE001 -- likewise
-            for field in (*self.plan.reduces, *self.plan.folds):
+            fields: tuple[ReduceField | FoldField, ...] = (*self.plan.reduces, *self.plan.folds)
+            for field in fields:
                 if field.slot == of.slot:
                     self._failed(field.name, error)
             return BROKEN
