@@ -70,7 +70,7 @@ class Program:
         for field in self.plan.partials:
             columns = self._columns[field.slot](events)
             if all(columns):
-                partial = self._call(field.name, field.plan.reduce, *columns)
+                partial = self._partial(field, field.plan.reduce, *columns)
                 setattr(pane, field.slot, partial)
 
     def absorb(self, into: Any, later: Any) -> None:
@@ -87,9 +87,9 @@ class Program:
                 continue
             if its is not BROKEN:
                 # `merge` may change what it is given, and the later pane has other readers.
-                its = self._call(field.name, copy.deepcopy, its)
+                its = self._partial(field, copy.deepcopy, its)
             if its is not BROKEN and mine is not NOTHING and not was_empty:
-                its = self._call(field.name, field.plan.merge, mine, its)
+                its = self._partial(field, field.plan.merge, mine, its)
             setattr(into, field.slot, its)
 
     def values(self, pane: Any) -> dict[str, Any]:
@@ -121,14 +121,24 @@ class Program:
         return values
 
     def _finish(self, field: str, finish: Callable[[Any], Value], state: Any) -> Any:
-        value = self._call(field, finish, state)
-        return None if value is BROKEN else self._check(field, value)
-
-    def _call(self, field: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         try:
-            return function(*args, **named)
+            value = finish(state)
         except Exception as error:  # noqa: BLE001 -- an author's code: told, counted, contained
             self._failed(field, error)
+            return None
+        return self._check(field, value)
+
+    def _partial(
+        self, of: ReduceField | FoldField, function: Callable[..., Any], *args: Any
+    ) -> Any:
+        """Call what makes a partial; BROKEN if it raises, told of every field made of it."""
+        try:
+            return function(*args)
+        except Exception as error:  # noqa: BLE001 -- likewise
+            fields: tuple[ReduceField | FoldField, ...] = (*self.plan.reduces, *self.plan.folds)
+            for field in fields:
+                if field.slot == of.slot:
+                    self._failed(field.name, error)
             return BROKEN
 
 

@@ -320,6 +320,23 @@ def test_fields_that_share_columns_share_a_partial():
     assert stream.engine.source_code["trade"].count("lambda events") == 1
 
 
+def test_where_a_shared_partial_breaks_every_field_of_it_is_counted():
+    """One is not less broken than the other."""
+
+    def broken(_):
+        raise RuntimeError("no")
+
+    fields = {
+        name: ("trade", Reduce(["price"], broken, max, finish))
+        for name, finish in (("x", float), ("y", abs))
+    }
+    stream = Stream(seconds=(1,), fields=fields)
+    stream.hear(a_trade(0))
+    stream.finish(1)
+
+    assert stream.engine.field_errors == {"x": 1, "y": 1}
+
+
 def test_a_pane_that_gets_more_events_is_settled_anew():
     """Its Reduce sees all of them in their order, however late one came."""
     program = load(plan_kind("trade", {"x": Reduce(["price"], list, list.__add__, sum)}), print)
