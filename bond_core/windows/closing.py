@@ -29,10 +29,12 @@ class ClosedWindow:
 
     Attributes:
         records: By timeframe, the smallest first, and then in the plan's order of symbols.
+        is_revision: Whether they were sent before, and are sent again.
     """
 
     window_end_ns: int
     records: tuple[Record, ...]
+    is_revision: bool = False
 
 
 @attrs.define(eq=False)
@@ -69,7 +71,7 @@ class Closer:
             for key in of_one_end:
                 records += self.stream.revisions(key[1], end_ns, late_by_end[key])
             if records:
-                self.closed.append(ClosedWindow(end_ns, tuple(records)))
+                self.closed.append(ClosedWindow(end_ns, tuple(records), is_revision=True))
 
     def _windows_of(self, start_ns: int) -> Iterator[tuple[int, int]]:
         """Yield the timeframe and end of each window that holds a pane and was sent."""

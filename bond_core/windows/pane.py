@@ -108,7 +108,7 @@ class OpenWindows:
         pane.n = n
         self.program.settle(pane)
         if self.kept is not None:
-            self.kept.panes[start_ns] = pane
+            self.kept.add(start_ns, pane)
             return pane
         for place, window in enumerate(self.larger[1:], start=1):
             into = self.program.new_pane() if window is None else window
@@ -125,6 +125,7 @@ class OpenWindows:
     def close_larger(self, place: int, start_ns: int, end_ns: int) -> Any:
         """Take the window of a larger timeframe out; None if it had no event."""
         if self.kept is not None:
-            return self.kept.window(start_ns, end_ns)
+            of_panes = self.kept.next_window if self.kept.slides else self.kept.window
+            return of_panes(start_ns, end_ns)
         window, self.larger[place] = self.larger[place], None
         return window

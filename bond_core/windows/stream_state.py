@@ -74,8 +74,8 @@ class StreamState:
             program, plan = self.program(kind), self.plan
             kept = None
             if plan.slide_ns is not None or plan.late == "update":
-                side_by_side = () if plan.slide_ns else [ns for _, ns in plan.larger]
-                kept = KeptPanes(program, side_by_side)
+                slides = plan.slide_ns is not None
+                kept = KeptPanes(program, slides, () if slides else [ns for _, ns in plan.larger])
             larger = [None] * len(plan.timeframes_ns)
             self.open_windows[symbol, kind] = OpenWindows(program, larger, kept=kept)
         return self.open_windows[symbol, kind]
@@ -234,7 +234,13 @@ class StreamState:
         """
         sent = self.sent.get((timeframe, end_ns), {})
         start_ns = end_ns - self.plan.timeframes_ns[timeframe]
-        window = _OneWindow(self, timeframe, start_ns, end_ns, self.close_larger(timeframe, end_ns))
+        closed = {
+            key: pane
+            for key, windows in self.open_windows.items()
+            if windows.kept is not None
+            if (pane := windows.kept.window(start_ns, end_ns)) is not None
+        }
+        window = _OneWindow(self, timeframe, start_ns, end_ns, closed)
         records = []
         for symbol in self.plan.symbols:
             its = {state: late[state] for state in self.states(symbol) if state in late}

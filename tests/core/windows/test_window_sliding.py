@@ -88,9 +88,7 @@ def test_windows_are_what_adding_up_gives(heard, panes, late):
     none is missing.
     """
     length = 5 * panes
-    stream = Stream(
-        seconds=(length,), slide_ns=5 * SECOND, late=late, corrections_ns=30 * SECOND
-    )
+    stream = Stream(seconds=(length,), slide_ns=5 * SECOND, late=late, corrections_ns=30 * SECOND)
     sizes: dict = defaultdict(list)
     for at, size in heard:
         before = stream.engine.totals["binance"].late
