@@ -116,7 +116,10 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         spec=spec,
         plan=StreamPlan(
             symbols=spec.symbols,
-            timeframes_ns=tuple(_duration_ns(text) for text in spec.timeframes),
+            timeframes_ns=_timeframes_ns(spec),
+            slide_ns=None if spec.window_ms is None else spec.interval_ms * _MS,
+            late=spec.late,
+            corrections_ns=(spec.corrections_ms or 0) * _MS,
             fields=plans,
             instead=instead,
             sources=tuple(source.plan for source in sources),
@@ -277,6 +280,12 @@ def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> Non
             detail = f"no source of this stream listens to {symbol}"
             problem = Problem(detail=detail, pointer="/spec/symbols", text=symbol)
             raise RequestError(detail, code="invalid_spec", problems=[problem])
+
+
+def _timeframes_ns(spec: StreamSpec) -> tuple[int, ...]:
+    if spec.window_ms is not None:
+        return (spec.window_ms * _MS,)
+    return tuple(_duration_ns(text) for text in spec.timeframes)
 
 
 def _duration_ns(text: str) -> int:

@@ -177,13 +177,14 @@ class Pipeline:
 
     def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
         now_ns = self.clock.now_ns()
-        self.windows_closed += len(windows)
         for window in windows:
-            self.stages.window.saw(now_ns - window.window_end_ns)
+            if not window.is_revision:
+                self.windows_closed += 1
+                self.stages.window.saw(now_ns - window.window_end_ns)
 
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
         since_ns = self.clock.monotonic_ns()
-        ends_ms = [window.window_end_ns // 1_000_000 for window in windows]
+        ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
         await self._append_until_done(windows)

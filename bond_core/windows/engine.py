@@ -22,7 +22,7 @@ from bond_core.model.record import Notice, Status
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
-from bond_core.windows.source_state import Grid, SourceState, Totals
+from bond_core.windows.source_state import Aside, Grid, SourceState, Totals, leave
 from bond_core.windows.stream_state import StreamState
 from bond_core.windows.symbol_state import SymbolState, Tally
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
@@ -41,13 +41,16 @@ class WindowEngine:
         field_errors: How often the code behind a field raised, or gave what is no value.
     """
 
-    def __init__(self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL) -> None:
+    def __init__(
+        self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL, aside: Aside = leave
+    ) -> None:
         """Compile a plan.
 
         Args:
             plan: What to compute.
             start_ns: The stream's start.
             max_fill: How many silent windows a single jump emits at most.
+            aside: Takes late events where the plan's `late` is `side`.
 
         Raises:
             PluginError: A field's plan is wrong; says which and why.
@@ -57,12 +60,13 @@ class WindowEngine:
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
         self._plan = plan
+        self._aside = aside if plan.late == "side" else leave
         self._now_ns = start_ns
         self._is_finished = False
         self._stream = StreamState(
             plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
         )
-        self._grid = Grid(pane_ns=plan.timeframes_ns[0], done_ns=NEVER, max_open=1)
+        self._grid = Grid(pane_ns=plan.pane_ns, done_ns=NEVER, max_open=1)
         self._closer = Closer(self._grid, self._stream, start_ns=start_ns, max_fill=max_fill)
         self._sources: dict[str, SourceState] = {}
         for source in plan.sources:
@@ -101,6 +105,8 @@ class WindowEngine:
     def on_tick(self, now_ns: int) -> None:
         """Take in the time; a clock that steps back is waited for."""
         self._now_ns = now_ns
+        if self._grid.revised and not self._is_finished:
+            self._closer.revise()  # with a tick, so that many late events make one revision
         for source in self._sources.values():
             source.watermark.saw_tick(now_ns)
         self._advance()
@@ -211,6 +217,7 @@ class WindowEngine:
             totals=self.totals.setdefault(plan.name, Totals()),
             tell=self._stream.tell,
             progress=self._advance,
+            aside=self._aside,
         )
         targets = {target: None for targets in plan.routes.values() for target in targets}
         for symbol in (None,) if plan.scope == "stream" else targets:
@@ -271,5 +278,7 @@ def _check(plan: StreamPlan) -> None:
     if odd := [frame for frame in frames if frame % frames[0]]:
         raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
     targets = {t for s in plan.sources for each in s.routes.values() for t in each}
+    if plan.slide_ns is not None and (len(frames) > 1 or frames[0] % plan.slide_ns):
+        raise ValueError(f"one length that is a multiple of {plan.slide_ns} ns can slide")
     if unknown := sorted(targets - set(plan.symbols)):
         raise ValueError(f"sources route to {unknown}, which are no symbols of the stream")

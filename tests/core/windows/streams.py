@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bond_core.aggregators.counts import Tweets
 from bond_core.aggregators.prices import TradePrices
@@ -12,6 +12,7 @@ from bond_core.model.event import Post, Quote, Trade
 from bond_core.model.record import Record
 from bond_core.windows.engine import WindowEngine
 from bond_core.windows.plan import FieldPlan, SourcePlan, StreamPlan
+from bond_core.windows.source_state import leave
 
 SECOND = 1_000_000_000
 T = 1_699_999_200 * SECOND
@@ -75,14 +76,17 @@ class Stream:
         fields: Mapping[str, tuple[str, FieldPlan]] = MARKET,
         start: float = 0,
         live: bool = True,
+        aside: Callable[[str, object], None] = leave,
+        **plan: object,
     ) -> None:
         self.plan = StreamPlan(
             symbols=tuple(symbols),
             timeframes_ns=tuple(round(each * SECOND) for each in seconds),
             fields=fields,
             sources=sources or (a_source(symbols=symbols),),
+            **plan,
         )
-        self.engine = WindowEngine(self.plan, start_ns=ns(start))
+        self.engine = WindowEngine(self.plan, start_ns=ns(start), aside=aside)
         self.seen: list[Record] = []
         if live:
             for source in self.plan.sources:
