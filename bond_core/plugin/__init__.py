@@ -27,6 +27,7 @@ from bond_core.model.event import (
     Trend,
 )
 from bond_core.plugin.aggregator import Aggregator
+from bond_core.plugin.blocking import BlockingConnector, BlockingContext
 from bond_core.plugin.connector import Connector, PollingConnector
 from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
 from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
@@ -48,6 +49,8 @@ __all__ = [
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "BlockingConnector",
+    "BlockingContext",
     "Candle",
     "Capabilities",
     "Chain",

@@ -108,6 +108,20 @@ def _conflict(claim: tuple[str, ...], owner: str) -> str:
     )
 
 
+def load_name(name: str) -> Any:
+    """Import and return what `package.module:attribute`, or `package.module` alone, names.
+
+    Raises:
+        PluginError: As load_class says.
+    """
+    if ":" in name:
+        return load_class(name)
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error
+
+
 def load_class(factory: str) -> Any:
     """Import and return what `package.module:Class` names.
 

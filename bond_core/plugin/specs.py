@@ -65,12 +65,14 @@ class Capabilities:
         resumable: It can go on from a cursor after a drop.
         backfill: It can fetch what was missed.
         runs_in: `loop` for asyncio code, `thread` for an SDK that blocks.
+        requests_per_min: How many HTTP requests the source allows; the runtime spaces them.
     """
 
     mode: Literal["push", "poll"] = "push"
     resumable: bool = False
     backfill: bool = False
     runs_in: Literal["loop", "thread"] = "loop"
+    requests_per_min: float | None = None
 
 
 @attrs.frozen(kw_only=True)
