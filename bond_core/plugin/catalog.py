@@ -10,8 +10,9 @@ import attrs
 
 from bond_core.errors import PluginError
 from bond_core.plugin.discovery import PluginRow, load_plugins
-from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
-from bond_core.settings import json_schema
+from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec, describe
+
+__all__ = ["Catalog", "describe", "load_class", "load_name"]
 
 
 class Catalog:
@@ -61,6 +62,23 @@ class Catalog:
     def aggregator(self, field: str, kind: str) -> AggregatorSpec | None:
         """Return what computes a record field from one kind of event, or None."""
         return self._by_field.get((field, kind))
+
+    def with_computed(self, connector: ConnectorSpec) -> ConnectorSpec:
+        """Return a connector whose channels offer what aggregators compute of them by a word.
+
+        Such a field is in a stream where it is asked for, and never by default.
+        """
+        offered = set(connector.fields)
+        channels = []
+        for channel in connector.channels:
+            computed = dict.fromkeys(
+                field
+                for spec in self.aggregators if spec.kind == channel.kind
+                for field in spec.words.values() if field not in offered
+            )  # fmt: skip
+            offered |= computed.keys()
+            channels.append(attrs.evolve(channel, fields=(*channel.fields, *computed)))
+        return attrs.evolve(connector, channels=tuple(channels))
 
     def _take(self, row: PluginRow) -> PluginRow:
         claimed: dict[tuple[str, ...], str] = {}
@@ -136,28 +154,3 @@ def load_class(factory: str) -> Any:
         raise PluginError(f"{factory} can't be loaded: {error}") from error
     except (Exception, SystemExit) as error:  # whatever a plugin does at import
         raise PluginError(f"{factory} can't be loaded: {type(error).__name__}: {error}") from error
-
-
-def describe(spec: Spec) -> dict[str, Any]:
-    """Return a spec as JSON, with its settings' schema: for `/v1/sources` and `bond plugins`."""
-    body: dict[str, Any] = {
-        "name": spec.name,
-        "summary": spec.summary,
-        "stability": spec.stability,
-        "config": json_schema(spec.config),
-    }
-    if isinstance(spec, ConnectorSpec):
-        body |= {
-            "aliases": list(spec.aliases),
-            "kinds": list(spec.kinds),
-            "fields": list(spec.fields),
-            "channels": [attrs.asdict(channel) for channel in spec.channels],
-            "venues": list(spec.venues),
-            "simulator": spec.simulator is not None,
-            "needs": dict(spec.needs),
-            "hosts": list(spec.hosts),
-            "polls_every_s": spec.polls_every_s,
-        }
-    elif isinstance(spec, AggregatorSpec):
-        body |= {"kind": spec.kind, "fields": list(spec.fields)}
-    return body

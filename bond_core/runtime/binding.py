@@ -91,6 +91,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         resolved.append(source)
         assumed += said
     spec = attrs.evolve(spec, sources=tuple(resolved), simulate=defaults.simulate)
+    if spec.fields is not None:
+        connectors = [catalog.with_computed(connector) for connector in connectors]
     fields = fields_of(spec, connectors)
     taken: set[str] = set()
     sources: list[BoundSource] = []

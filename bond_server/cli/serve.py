@@ -24,6 +24,7 @@ from bond_server.delivery.transport import (
 )
 from bond_server.local import Bond
 from bond_server.logs import LogStyle
+from bond_server.plugin_choice import plugins_of
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 from bond_server.telemetry.loop_lag import watch_the_loop
 from bond_server.telemetry.tracing import NO_TRACING, Tracing, tracing_from
@@ -89,6 +90,7 @@ def a_bond(settings: ServerSettings, tracing: Tracing = NO_TRACING) -> Bond:
         max_streams=settings.max_streams,
         egress=Egress(settings.egress),
         tracing=tracing,
+        plugins=plugins_of(os.environ),
     )
 
 

@@ -7,7 +7,8 @@ from functools import cache
 
 import attrs
 
-from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
 from bond_server.language import words as closed
 from bond_server.language.assets import Assets, bundled_assets
@@ -87,12 +88,22 @@ def bundled() -> Vocabulary:
     )
 
 
-def with_plugins(vocabulary: Vocabulary, connectors: Iterable[ConnectorSpec]) -> Vocabulary:
+def vocabulary_of(catalog: Catalog) -> Vocabulary:
+    """Return all the words that work here: the bundled ones, and those of what is installed."""
+    return with_plugins(bundled(), catalog.connectors, catalog.aggregators)
+
+
+def with_plugins(
+    vocabulary: Vocabulary,
+    connectors: Iterable[ConnectorSpec],
+    aggregators: Iterable[AggregatorSpec] = (),
+) -> Vocabulary:
     """Return the vocabulary with what installed connectors bring.
 
     A connector that is a known family by its name or an alias adds its words and venues, and
     says which fields its channels really have. Any other becomes a family of its own; where
-    it carries market data under known words, `from NAME` chooses it.
+    it carries market data under known words, `from NAME` chooses it. An aggregator's words
+    ask for the channels of its kind, and for its fields of them.
     """
     families = dict(vocabulary.families)
     venues = dict(vocabulary.venues)
@@ -108,6 +119,9 @@ def with_plugins(vocabulary: Vocabulary, connectors: Iterable[ConnectorSpec]) ->
             families |= _new_words(spec, families)
         else:
             families[spec.name] = _family(spec, spec.channels)
+    for aggregator in aggregators:
+        if aggregator.words:
+            families = {name: _computing(f, aggregator) for name, f in families.items()}
     return Vocabulary(
         families=families, venues=venues, providers=providers, assets=vocabulary.assets
     )
@@ -139,6 +153,25 @@ def _taught(family: Family, spec: ConnectorSpec) -> Family:
         channels.append(attrs.evolve(channel, words=words))
     names = dict.fromkeys((*family.names, spec.name, *spec.aliases))
     return attrs.evolve(family, channels=(*channels, *by_kind.values()), names=tuple(names))
+
+
+def _computing(family: Family, aggregator: AggregatorSpec) -> Family:
+    """Return a family with an aggregator's words and fields, if it has events of its kind."""
+    of_kind = [channel for channel in family.channels if channel.kind == aggregator.kind]
+    if not of_kind:
+        return family
+    words: dict[str, dict[str, str]] = {}
+    for phrase, field in aggregator.words.items():
+        words.setdefault(field, {field: field})[phrase] = field
+    # Each field a channel of its own: whoever asks for one doesn't get the others too.
+    more = (
+        attrs.evolve(
+            of_kind[0], name=f"{of_kind[0].name}.{field}", fields=(field,), words=asking,
+            default=False,
+        )
+        for field, asking in words.items()
+    )  # fmt: skip
+    return attrs.evolve(family, channels=(*family.channels, *more))
 
 
 def _new_words(spec: ConnectorSpec, families: Mapping[str, Family]) -> dict[str, Family]:
@@ -201,4 +234,4 @@ def _same(phrases: tuple[str, ...]) -> dict[str, str]:
     return {phrase: phrase for phrase in phrases}
 
 
-__all__ = ["Vocabulary", "bundled", "with_plugins"]
+__all__ = ["Vocabulary", "bundled", "vocabulary_of", "with_plugins"]
