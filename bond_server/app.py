@@ -57,6 +57,7 @@ HANDLERS = (
     sse.stream_events,
     explain.explain,
     catalog.list_plugins,
+    catalog.rescan_plugins,
     catalog.list_sources,
     metrics.metrics,
     websocket.stream_socket,
