@@ -9,10 +9,15 @@ from bond_core.plugin.discovery import PluginRow
 from bond_core.plugin.records import full_record_of
 
 
-def page_of(row: PluginRow) -> str:
-    """Return the page of a loaded plugin, as Markdown."""
+def page_of(row: PluginRow, *, sentences: Iterable[str] = ()) -> str:
+    """Return the page of a loaded plugin, as Markdown.
+
+    Args:
+        row: The plugin.
+        sentences: Some that ask for what it brings.
+    """
     record = full_record_of(row, {})
-    return "\n".join(_page(record)).rstrip() + "\n"
+    return "\n".join((*_page(record), *_asking(sentences))).rstrip() + "\n"
 
 
 def setting_line(name: str, schema: Mapping[str, Any], required: Iterable[str]) -> str:
@@ -32,6 +37,12 @@ def _page(record: Mapping[str, Any]) -> Iterator[str]:
         yield from _facts(spec)
         yield from _channels(spec.get("channels", ()))
         yield from _settings(spec["config"])
+
+
+def _asking(sentences: Iterable[str]) -> Iterator[str]:
+    lines = [f'$ bond listen "{sentence}"' for sentence in sentences]
+    if lines:
+        yield from ("", "## Asking for it", "", "```console", *lines, "```")
 
 
 def _facts(spec: Mapping[str, Any]) -> Iterator[str]:

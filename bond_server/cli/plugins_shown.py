@@ -72,8 +72,17 @@ def docs_(args: argparse.Namespace) -> int:
     row = loaded_row(args.name)
     if row.state != "loaded":
         raise PluginError(f"plugin {row.name} is {row.state}: {row.reason}")
-    sys.stdout.write(page_of(row))
+    sys.stdout.write(page_of(row, sentences=_sentences(row)))
     return 0
+
+
+def _sentences(row: PluginRow) -> list[str]:
+    """Return sentences that ask for what a plugin brings, among what is used here."""
+    from bond_server.language.examples import examples_of  # noqa: PLC0415 -- as above
+    from bond_server.language.vocabulary import vocabulary_of  # noqa: PLC0415 -- as above
+
+    catalog = _catalog(Choice(only=choice_of(os.environ).only))
+    return list(examples_of(row.specs, vocabulary_of(catalog)).values())
 
 
 def loaded_row(name: str) -> PluginRow:

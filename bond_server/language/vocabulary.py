@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 
 import attrs
@@ -32,6 +32,7 @@ class Vocabulary:
         venues: Name of an exchange → its id.
         providers: Name of a source that brings market data itself → its source type.
         assets: Tickers and names.
+        installed: Source type → what the connector installed for it says of itself.
         lexicon: Every phrase; derived from the others.
         misspellings: The phrases of one word that may be corrected; derived.
     """
@@ -40,6 +41,7 @@ class Vocabulary:
     venues: Mapping[str, str]
     providers: Mapping[str, str]
     assets: Assets
+    installed: Mapping[str, Family] = attrs.field(factory=dict)
     lexicon: Lexicon = attrs.field(init=False, repr=False)
     misspellings: Misspellings = attrs.field(init=False, repr=False)
 
@@ -65,6 +67,22 @@ class Vocabulary:
             for channel in family.channels
             if word in channel.words.values()
         )
+
+    def channels_of(self, source_type: str, family: str, words: Collection[str]) -> list[Channel]:
+        """Return the channels of a source that words of a family ask for.
+
+        A provider (`BTC price from acme`) is asked for a family's words, and brings what it
+        says itself: the channels with these words, else those with the same kinds of events.
+        """
+        known = self.families[family]
+        wanted = [c for c in known.channels if set(words) & set(c.words.values())]
+        wanted = wanted or list(known.channels)
+        itself = self.installed.get(source_type)
+        if itself is None or source_type == family:
+            return wanted
+        kinds = {channel.kind for channel in wanted}
+        by_word = [c for c in itself.channels if set(words) & set(c.words.values())]
+        return by_word or [c for c in itself.channels if c.kind in kinds] or wanted
 
     def spelling(self, word: str) -> str:
         """Return the phrase that asks for a field word, as a sentence writes it."""
@@ -108,7 +126,9 @@ def with_plugins(
     families = dict(vocabulary.families)
     venues = dict(vocabulary.venues)
     providers = dict(vocabulary.providers)
+    installed = dict(vocabulary.installed)
     for spec in connectors:
+        installed[spec.name] = _family(spec, spec.channels)
         venues |= {venue.lower(): venue for venue in spec.venues}
         venues |= {name.lower(): venue for name, venue in spec.venue_aliases.items()}
         known = _known_as(spec, families)
@@ -122,9 +142,11 @@ def with_plugins(
     for aggregator in aggregators:
         if aggregator.words:
             families = {name: _computing(f, aggregator) for name, f in families.items()}
+            installed = {name: _computing(f, aggregator) for name, f in installed.items()}
     return Vocabulary(
-        families=families, venues=venues, providers=providers, assets=vocabulary.assets
-    )
+        families=families, venues=venues, providers=providers, assets=vocabulary.assets,
+        installed=installed,
+    )  # fmt: skip
 
 
 def _known_as(spec: ConnectorSpec, families: Mapping[str, Family]) -> Family | None:

@@ -15,7 +15,6 @@ import pytest
 from tests.core.plugin.zoo import GOOD, ZOO, install, install_zoo
 from tests.journeys.command_line import bond, start
 
-
 SIMULATED = {"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"], "simulate": True}
 
 

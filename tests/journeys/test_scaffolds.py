@@ -1,0 +1,262 @@
+"""`bond plugins new`: the package installs offline, is spoken of, runs, and passes its tests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+from websockets.asyncio.server import serve
+
+from bond_core.plugin.addresses import PRIVATE
+from bond_core.plugin.egress import Egress, EgressPolicy
+from bond_server.local import stream
+from bond_server.scaffold.package import check_name, files_of
+from tests.journeys.command_line import bond
+from tests.journeys.installed import lay_out, on_path, pip_install
+
+KINDS = ("poll", "websocket", "sdk", "aggregator", "sink")
+SENTENCES = {
+    "poll": "BTC bid and ask from acme-fx every 5s",
+    "websocket": "BTC price from acme-fx every 1s",
+    "sdk": "BTC bid and ask from acme-fx every 1s",
+    "aggregator": "BTC acme fx typical price every 1s",
+}
+
+
+@pytest.fixture(name="site", params=KINDS)
+def _site(request, tmp_path):
+    """A folder in which the package of one kind is installed, and the kind."""
+    files = files_of("acme-fx", request.param)
+    if request.param == "sdk":  # as its author will: the vendor's library in place of nothing
+        files["bond_acme_fx/vendor.py"] = VENDOR
+    lay_out(tmp_path, files)
+    return tmp_path, request.param
+
+
+VENDOR = """
+import time
+
+class Client:
+    def __init__(self, key):
+        assert key == "a-real-key"
+
+    def subscribe(self, symbols):
+        self.symbol, = symbols
+
+    def read(self):
+        time.sleep(0.02)
+        return {"symbol": self.symbol, "time_ms": int(time.time() * 1000), "bid": 1.0, "ask": 3.0}
+
+    def close(self):
+        pass
+"""
+
+
+def path_of(site):
+    """Return an environment in which what is in the folder is installed too."""
+    return {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+def test_its_words_are_understood(tmp_path, kind):
+    """
+    Installed, and nothing else changed: explain and the page know its words.
+    """
+    lay_out(tmp_path, files_of("acme-fx", kind))
+    env = path_of(tmp_path)
+
+    explained = bond("explain", SENTENCES[kind], "--json", env={**env, "ACME_FX_KEY": "k3y-k3y"})
+    page = bond("plugins", "docs", "acme-fx", env=env)
+
+    assert explained.returncode == 0, explained.stderr
+    answer = json.loads(explained.stdout)
+    assert answer["needs"] == [], explained.stdout
+    source = "ccxt" if kind == "aggregator" else "acme-fx"
+    assert [s["type"] for s in answer["spec"]["sources"]] == [source]
+    if kind == "aggregator":
+        assert answer["spec"]["fields"] == ["acme_fx_typical_price"]
+    assert "$ bond listen" in page.stdout
+    assert "acme" in page.stdout.split("## Asking for it")[1]
+
+
+def test_info_and_doctor_find_it_well(site):
+    """
+    What it brings is shown with its settings, whatever kind it is.
+    """
+    folder, kind = site
+
+    info = bond("plugins", "info", "acme-fx", "--json", env=path_of(folder))
+    doctor = bond("plugins", "doctor", env=path_of(folder))
+
+    assert info.returncode == doctor.returncode == 0, info.stdout + doctor.stdout
+    record = json.loads(info.stdout)
+    what = kind if kind in ("aggregator", "sink") else "connector"
+    assert [spec["what"] for spec in record["provides"]] == [what]
+
+
+# Its stream runs
+
+
+async def first_record(spec, field, **options):
+    """Return the first record that knows a field."""
+    egress = Egress(EgressPolicy(private=PRIVATE))
+    async with asyncio.timeout(20), stream(spec, bond={"egress": egress}, **options) as records:
+        async for record in records:
+            if record[field] is not None:
+                return record
+    raise AssertionError("it ended")
+
+
+def now_ms():
+    """Return the time, as a venue would say it."""
+    return int(time.time() * 1000)
+
+
+@asynccontextmanager
+async def answering():
+    """Serve what the polling scaffold asks for; gives the URL."""
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        quote = {"symbol": "BTC/USDT", "time_ms": now_ms(), "bid": 1.0, "ask": 3.0}
+        body = json.dumps({"quotes": [quote]})
+        writer.write(f"HTTP/1.1 200 X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/quotes"
+
+
+@asynccontextmanager
+async def pushing():
+    """Serve what the WebSocket scaffold listens to; gives the URL."""
+
+    async def source(connection):
+        wanted = json.loads(await connection.recv())
+        assert wanted == {"subscribe": {"BTC/USDT": None}}
+        for n in range(1_000):
+            trade = {"type": "trade", "symbol": "BTC/USDT", "time_ms": now_ms(), "price": 7.0,
+                     "size": 1.0, "id": str(n)}  # fmt: skip
+            await connection.send(json.dumps(trade))
+            await asyncio.sleep(0.02)
+
+    async with serve(source, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "served", "field", "value"),
+    [("poll", answering, "bid_avg", 1.0), ("websocket", pushing, "price_close", 7.0)],
+)
+def test_its_stream_runs_from_a_url(tmp_path, kind, served, field, value):
+    """
+    Records come of what a server on this machine says, which the spec names.
+    """
+
+    async def go():
+        async with served() as url:
+            source = {"type": "acme-fx", "url": url}
+            if kind == "poll":
+                source["interval_sec"] = 0.5
+            spec = {"sources": [source], "symbols": ["BTC/USDT"], "interval_sec": 1}
+            return await first_record(spec, field)
+
+    lay_out(tmp_path, files_of("acme-fx", kind))
+    with on_path(tmp_path):
+        record = asyncio.run(go())
+
+    assert record[field] == value
+    assert record["sources"]["acme-fx"]["status"] == "live"
+
+
+def test_its_stream_runs_through_a_library_that_blocks(tmp_path, monkeypatch):
+    """
+    The vendor's library in, its key in the environment, and a sentence asks for it.
+    """
+    monkeypatch.setenv("ACME_FX_KEY", "a-real-key")
+    lay_out(tmp_path, {**files_of("acme-fx", "sdk"), "bond_acme_fx/vendor.py": VENDOR})
+
+    with on_path(tmp_path):
+        record = asyncio.run(first_record(SENTENCES["sdk"], "bid_avg"))
+
+    assert (record["bid_avg"], record["ask_avg"]) == (1.0, 3.0)
+
+
+def test_its_field_is_computed_of_what_others_bring(tmp_path):
+    """
+    An aggregator's word is asked of markets that know nothing of it.
+    """
+    lay_out(tmp_path, files_of("acme-fx", "aggregator"))
+
+    with on_path(tmp_path):
+        sentence, field = SENTENCES["aggregator"], "acme_fx_typical_price"
+        record = asyncio.run(first_record(sentence, field, simulate=True))
+
+    assert record[field] > 0
+
+
+# Its own tests, and what they cost
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_installs_offline_and_passes_the_kit(tmp_path, kind):
+    """
+    Built and installed by pip without a network, its tests pass, and no check is an error.
+    """
+    package, site = tmp_path / "bond-acme-fx", tmp_path / "site"
+    made = bond("plugins", "new", "acme-fx", "--kind", kind, cwd=tmp_path)
+    pip_install(site, package)
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", package],
+        env={**os.environ, **path_of(site)},
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+    assert made.returncode == 0, made.stderr
+    assert tested.returncode == 0, tested.stdout
+    assert " passed" in tested.stdout
+
+
+# Names
+
+
+@pytest.mark.parametrize(("given", "name"), [("acme", "acme"), ("bond-acme-2", "acme-2")])
+def test_a_name_is_taken(given, name):
+    """With or without `bond-`."""
+    assert check_name(given) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["Acme", "acme_fx", "2acme", "a" * 41, "class", "builtin", "", "-"]
+)
+def test_what_is_no_name_is_refused(tmp_path, name):
+    """
+    Nothing is written, and where it can be said, a name that works is.
+    """
+    done = bond("plugins", "new", "--kind", "poll", "--", name, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "error[bad_name]" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(tmp_path):
+    """
+    A folder with something in it is left as it is; so is a plugin that is installed.
+    """
+    (tmp_path / "bond-acme").mkdir()
+    (tmp_path / "bond-acme" / "mine.txt").write_text("mine")
+
+    there = bond("plugins", "new", "acme", "--kind", "poll", cwd=tmp_path)
+    taken = bond("plugins", "new", "ccxt", "--kind", "poll", cwd=tmp_path)
+
+    assert "error[not_empty]" in there.stderr
+    assert "installed already" in taken.stderr
+    assert [path.name for path in (tmp_path / "bond-acme").iterdir()] == ["mine.txt"]
