@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from bond_core.plugin.discovery import Choice, Plugins
-from bond_server.auth.kept import KeptFile
-from bond_server.settings import default_data_dir
+from bond_server.environment import default_data_dir
+
+if TYPE_CHECKING:
+    from bond_server.auth.kept import KeptFile
 
 
 @attrs.define
@@ -33,7 +36,9 @@ def choice_of(environ: Mapping[str, str]) -> Choice:
     names = frozenset(name.strip() for name in listed if name.strip())
     if names:
         return Choice(only=names)
-    return Choice(without=frozenset(kept_in(environ).read().disabled))
+    if not _path(environ).exists():  # the usual case, at each start: it loads nothing more
+        return Choice()
+    return Choice(without=frozenset(_kept_in(environ).read().disabled))
 
 
 def plugins_of(environ: Mapping[str, str]) -> Plugins:
@@ -47,13 +52,18 @@ def switch(environ: Mapping[str, str], name: str, *, is_on: bool) -> Path:
     Raises:
         SetupError: It can't be written.
     """
-    file = kept_in(environ)
+    file = _kept_in(environ)
     with file.change() as kept:
         kept.disabled = sorted({*kept.disabled, name} - ({name} if is_on else set()))
     return file.path
 
 
-def kept_in(environ: Mapping[str, str]) -> KeptFile[Kept]:
-    """Return the file in which it is noted."""
+def _kept_in(environ: Mapping[str, str]) -> KeptFile[Kept]:
+    from bond_server.auth.kept import KeptFile  # noqa: PLC0415 -- see choice_of
+
+    return KeptFile(_path(environ), Kept)
+
+
+def _path(environ: Mapping[str, str]) -> Path:
     folder = environ.get("BOND_DATA_DIR", "").strip()
-    return KeptFile(Path(folder or default_data_dir(environ)) / "plugins.json", Kept)
+    return Path(folder or default_data_dir(environ)) / "plugins.json"

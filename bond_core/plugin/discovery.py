@@ -21,7 +21,6 @@ import attrs
 import pluggy
 
 from bond_core.errors import PluginError
-from bond_core.plugin.checking import fault_of
 from bond_core.plugin.hookspecs import (
     GROUP,
     AggregatorHooks,
@@ -330,6 +329,8 @@ def _checked(answer: object, spec_type: type[Spec], hook_name: str) -> list[Spec
         raise PluginError(f"{hook_name} must yield its specs, not return one")
     if not isinstance(answer, Iterable) or isinstance(answer, (str, bytes, Mapping)):
         raise PluginError(f"{hook_name} must yield its specs, returned {type(answer).__name__}")
+    from bond_core.plugin.checking import fault_of  # noqa: PLC0415 -- listing checks nothing
+
     specs: list[Spec] = []
     for spec in answer:
         if type(spec) is not spec_type:

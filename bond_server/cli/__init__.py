@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, words: Sequence[str]) -> int:
     from bond_core.errors import BondError  # noqa: PLC0415 -- --help does without attrs
-    from bond_server.settings import apply_dotenv  # noqa: PLC0415 -- as above
+    from bond_server.environment import apply_dotenv  # noqa: PLC0415 -- as above
 
     command: Any = importlib.import_module(COMMANDS[name][0])
     args = _parser(name, command).parse_args(words)
