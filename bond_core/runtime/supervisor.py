@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from bond_core.clock import NS, Clock
@@ -325,5 +326,4 @@ class Supervisor:
         feed.gap(Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=now_ns))
 
 
-def _symbol(event: Event) -> str:
-    return event.symbol
+_symbol = attrgetter("symbol")
