@@ -45,6 +45,34 @@ def read_dotenv(path: Path) -> dict[str, str]:
     return found
 
 
+class Dotenv:
+    """A `.env` file that may change while the process runs.
+
+    What came out of it is renewed, or taken back; what was set otherwise stays.
+    """
+
+    def __init__(self, environ: MutableMapping[str, str], folder: Path) -> None:
+        self._environ = environ
+        self._path = folder / ".env"
+        found = read_dotenv(self._path)
+        self._mine = {name for name, value in found.items() if environ.get(name) == value}
+
+    def read_again(self) -> None:
+        """Bring the environment up to what the file says now.
+
+        Raises:
+            SettingsError: It can't be read.
+        """
+        found = read_dotenv(self._path)
+        for name in self._mine - found.keys():
+            self._environ.pop(name, None)
+        self._mine &= found.keys()
+        for name, value in found.items():
+            if name in self._mine or name not in self._environ:
+                self._environ[name] = value
+                self._mine.add(name)
+
+
 def apply_dotenv(environ: MutableMapping[str, str], folder: Path) -> None:
     """Add what `folder/.env` says to an environment; what is set already stays."""
     for name, value in read_dotenv(folder / ".env").items():

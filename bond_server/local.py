@@ -19,7 +19,7 @@ import attrs
 import msgspec
 
 from bond_core.clock import NS, Clock, SystemClock
-from bond_core.errors import LimitError
+from bond_core.errors import BondError, LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
 from bond_core.log.event_log import Entry, EventLog, Retention
 from bond_core.log.memory import MemoryLog
@@ -28,7 +28,7 @@ from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
-from bond_core.runtime.binding import Defaults
+from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
@@ -178,7 +178,8 @@ class Bond:
     async def rescan(self) -> tuple[PluginRow, ...]:
         """Look again for plugins: new ones can be asked for from now on, and return all rows.
 
-        Streams that run go on as they are. Does nothing to a catalogue that was handed in.
+        Streams that run go on; of their sources those start anew whose settings are others
+        now, in the environment. Does nothing to a catalogue that was handed in.
 
         Raises:
             SetupError: The choice of plugins can't be read, or names one that isn't there.
@@ -188,7 +189,18 @@ class Bond:
                 rows = await asyncio.to_thread(self.plugins.load)
                 self.catalog = Catalog(rows)
                 self.vocabulary = vocabulary_of(self.catalog)
+                for stream in tuple(self._streams.values()):
+                    await self._renew(stream)
         return self.catalog.rows
+
+    async def _renew(self, stream: Stream) -> None:
+        """Have a stream's sources use the settings that they would get if it began now."""
+        if stream.state() in ("complete", "failed"):
+            return
+        try:
+            await stream.pipeline.renew(bind(stream.compiled.spec, self.catalog, self.defaults))
+        except BondError as error:
+            self._logger.warning("stream %s goes on as it is: %s", stream.stream_id, error.detail)
 
     def compile(self, request: Mapping[str, Any]) -> Compiled:
         """Turn `{"natural_language": ...}` or `{"spec": ...}` into what would run.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from bond_core.plugin.discovery import Choice, Plugins
-from bond_server.environment import default_data_dir
+from bond_server.environment import Dotenv, default_data_dir
 
 if TYPE_CHECKING:
     from bond_server.auth.kept import KeptFile
@@ -41,9 +41,20 @@ def choice_of(environ: Mapping[str, str]) -> Choice:
     return Choice(without=frozenset(_kept_in(environ).read().disabled))
 
 
-def plugins_of(environ: Mapping[str, str]) -> Plugins:
-    """Return the plugins that the environment wants; it is asked again at each rescan."""
-    return Plugins(lambda: choice_of(environ))
+def plugins_of(environ: Mapping[str, str], dotenv: Dotenv | None = None) -> Plugins:
+    """Return the plugins that the environment wants; it is asked again at each rescan.
+
+    Args:
+        environ: The environment.
+        dotenv: A file that is brought into it first, each time.
+    """
+
+    def choose() -> Choice:
+        if dotenv is not None:
+            dotenv.read_again()
+        return choice_of(environ)
+
+    return Plugins(choose)
 
 
 def switch(environ: Mapping[str, str], name: str, *, is_on: bool) -> Path:
