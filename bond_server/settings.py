@@ -48,6 +48,8 @@ class ServerSettings:
         token_ttl_s: How long a token is good for, in seconds.
         max_streams: Streams a project may have at once.
         ring_seconds: How much of a stream is kept for replay, in seconds.
+        drain_s: Over how long its clients are told to leave when it ends, in seconds; a few
+            are told sooner.
         public_ws_base: What stands before `/{stream_id}` in the URLs given out, such as
             `wss://streams.example.com/ws`.
         ws_host: Host and port of the WebSocket server in the URLs given out.
@@ -70,6 +72,7 @@ class ServerSettings:
     token_ttl_s: int = 3600
     max_streams: int = 5
     ring_seconds: float = 60.0
+    drain_s: float = 10.0
     public_ws_base: str | None = None
     ws_host: str | None = None
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
@@ -124,6 +127,7 @@ def read_settings(
         "token_ttl_s": read.whole("BOND_TOKEN_TTL", 3600, at_least=1, at_most=10 * 365 * 86_400),
         "max_streams": read.whole("BOND_MAX_STREAMS", 5, at_least=1, at_most=1_000_000),
         "ring_seconds": read.number("BOND_RING_SECONDS", 60.0, at_least=0, at_most=86_400),
+        "drain_s": read.number("BOND_DRAIN_SECONDS", 10.0, at_least=0, at_most=10),
         "public_ws_base": read.matching(
             "PUBLIC_WS_BASE", r"wss?://[^\s?#]+", "ws:// or wss:// and a host, such as "
             "wss://streams.example.com/ws"

@@ -27,6 +27,7 @@ from bond_server.environment import Dotenv
 from bond_server.local import Bond
 from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
+from bond_server.process import tune_for_serving
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 from bond_server.telemetry.loop_lag import watch_the_loop
 from bond_server.telemetry.tracing import NO_TRACING, Tracing, tracing_from
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     tracing = tracing_from(os.environ)
     logs = LogStyle(level=args.log_level, format=args.log_format)
     bound = listening_socket(settings.host, settings.port)
+    tune_for_serving()
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, bound, logs, tracing))
@@ -113,10 +115,10 @@ async def serve_bond(
         logs: What to log on stderr; None leaves the process's logging as it is.
         ready: Called once connections are taken.
     """
-    drain, loop_lag = Drain(), Latency()
+    drain, loop_lag = Drain(spread_s=settings.drain_s), Latency()
     access = Access(settings, bond.clock)
     app = create_app(bond, settings, drain, access=access, loop_lag=loop_lag)
-    server = BondServer(uvicorn_config(app, logs=logs), drain, ready=ready)
+    server = BondServer(uvicorn_config(app, logs=logs, drain=drain), drain, ready=ready)
     watching = asyncio.create_task(watch_the_loop(bond.clock, loop_lag), name="event loop's lag")
     async with access.running():
         serving = asyncio.create_task(server.serve(sockets=[bound]))
