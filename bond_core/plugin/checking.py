@@ -35,7 +35,8 @@ _RESERVED = frozenset({
 })  # fmt: skip
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}")
+# With a range where it stands for many: `price_p{1..99}`.
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}(?:\{[0-9]+\.\.[0-9]+\})?")
 
 
 def fault_of(spec: Spec) -> str | None:

@@ -43,6 +43,7 @@ GUARDED = [
     ("GET", "/v1/streams/{id}/metrics", "metrics:read", None),
     ("POST", "/v1/explain", "streams:read", {"spec": SPEC}),
     ("GET", "/v1/plugins", "streams:read", None),
+    ("POST", "/v1/plugins/rescan", "admin", None),
     ("GET", "/v1/sources", "streams:read", None),
 ]
 OPEN_CALLS = ["/", "/health", "/health/live", "/health/ready", "/schema", "/schema/openapi.json"]
