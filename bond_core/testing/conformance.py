@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 from unittest.mock import patch
 
 import attrs
@@ -137,6 +137,7 @@ class ConnectorConformance(Conformance):
         first, _ = self.heard(lambda ear: len(ear.events) >= self._expected())
         second, _ = self.heard(lambda ear: len(ear.events) >= self._expected())
 
+        assert first.events, f"nothing was heard; states: {first.statuses}"
         assert [said(e) for e in first.events] == [said(e) for e in second.events]
 
     def test_it_ends_when_told_to(self) -> None:
@@ -175,6 +176,8 @@ class ConnectorConformance(Conformance):
         self, enough: Callable[[RecordingListener], bool], cassette: Sequence[Any] | None = None
     ) -> tuple[RecordingListener, Cassette]:
         """Run the connector on what the source says until it is enough; return what was heard."""
+        if not self.cassette and not self.sdks:
+            _skip("no cassette: nothing is known of what its source says")
         spec = self.installed()
         assert isinstance(spec, ConnectorSpec)
         played = Cassette(self.cassette if cassette is None else cassette, self.sdks)
@@ -196,7 +199,7 @@ class ConnectorConformance(Conformance):
                     await feeds.subscribe(origin, channel.name, symbol, ear)
             deadline_s = asyncio.get_running_loop().time() + WITHIN_S
             while not enough(ear) and asyncio.get_running_loop().time() < deadline_s:
-                if ear.statuses and ear.status == "failed":
+                if ear.rejected or (ear.statuses and ear.status == "failed"):
                     break
                 await settle()
                 await asyncio.sleep(0.001)
@@ -248,6 +251,8 @@ class AggregatorConformance(Conformance):
 
     def test_it_says_something(self) -> None:
         """Of `events` at least one field is known."""
+        if not self.events:
+            _skip("no events to compute of")
         assert any(value is not None for value in self._values(self.events, (60,)).values())
 
     def _aggregator(self) -> AggregatorSpec:
@@ -288,11 +293,11 @@ class SinkConformance(Conformance):
 
     def make_config(self, tmp_path: Path) -> Mapping[str, Any]:
         """Return settings with which it writes below a folder of the test's own."""
-        raise NotImplementedError
+        _skip("no make_config: nothing is known of where it writes")
 
     def read_back(self, tmp_path: Path) -> Sequence[Any]:
         """Return the records that were written, in order."""
-        raise NotImplementedError
+        _skip("no read_back: nothing is known of what it wrote")
 
     def test_it_writes_every_record(self, tmp_path: Path) -> None:
         """Batch by batch, in order."""
@@ -338,6 +343,12 @@ class SinkConformance(Conformance):
             return load_class(spec.factory)(
                 config=structure(spec.config, self.make_config(tmp_path))
             )
+
+
+def _skip(why: str) -> NoReturn:
+    import pytest  # noqa: PLC0415 -- only where tests run
+
+    pytest.skip(why)
 
 
 def _is_close(a: Any, b: Any) -> bool:

@@ -26,7 +26,7 @@ COMMANDS = {
     "listen": ("bond_server.cli.listen", "run a stream here and print its records"),
     "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
     "explain": ("bond_server.cli.explain", "say what a sentence would become"),
-    "plugins": ("bond_server.cli.plugins", "what is installed, and how it fares"),
+    "plugins": ("bond_server.cli.plugins", "what is installed, how it fares, and how to write one"),
     "keys": ("bond_server.cli.keys", "make, list and revoke API keys"),
     "secret": ("bond_server.cli.secret", "make the secret that tokens are signed with"),
 }
