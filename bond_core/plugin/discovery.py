@@ -28,7 +28,7 @@ from bond_core.plugin.hookspecs import (
     ConnectorHooks,
     SinkHooks,
 )
-from bond_core.plugin.patience import PATIENCE_S, Attempt, Patience, TooSlowError
+from bond_core.plugin.patience import AT_LAST_S, PATIENCE_S, Attempt, Patience, TooSlowError
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
 
 State = Literal["found", "loaded", "failed", "conflict", "disabled"]
@@ -153,7 +153,12 @@ class Plugins:
                 f"installed: {names}"
             )
         patience = Patience(self._patience_s)
-        return [self._row(f, choice, patience) for f in found]
+        rows = [self._row(f, choice, patience) for f in found]
+        at_last = Patience(AT_LAST_S)  # most that are slow have only been slow
+        return [
+            self._row(f, choice, at_last) if row.name in self._slow else row
+            for f, row in zip(found, rows, strict=True)
+        ]
 
     def _row(self, found: _Found, choice: Choice, patience: Patience) -> PluginRow:
         row = found.row
@@ -178,6 +183,8 @@ class Plugins:
         attempt = self._slow.pop(row.name, None)
         if attempt is None or attempt.is_over_with_error:
             attempt = Attempt(lambda: register(found.load(), name=row.name), name=row.name)
+        if row.name == _BUILTIN:  # ours: without it nothing works, however slow the machine
+            attempt.wait(None)
         try:
             specs = patience.wait(attempt)
         except TooSlowError as error:

@@ -12,11 +12,14 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_S = 1.5
+PATIENCE_S = 1.2
 """How long a plugin may take to register. Real seconds: it hangs where no clock reaches."""
 
 AFTER_THAT = 10
-"""Once one has hung, the others get so many times less each: together they add a second."""
+"""Once one has hung, the others get so many times less each."""
+
+AT_LAST_S = 0.3
+"""How long those are waited for, in the end, that were slower than that."""
 
 
 class TooSlowError(Exception):
@@ -42,8 +45,8 @@ class Attempt(Generic[T]):
         """Whether it failed."""
         return self.error is not None
 
-    def wait(self, seconds: float) -> bool:
-        """Wait for its end, at most so long; whether it has come."""
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for its end, at most so long where that is said; whether it has come."""
         return self._over.wait(seconds)
 
     def result(self) -> T:
@@ -74,9 +77,9 @@ class Patience:
             TooSlowError: It isn't over yet.
         """
         if not attempt.wait(self._left_s):
-            allowed_s, self._left_s = self._left_s, self._first_s / AFTER_THAT
+            self._left_s = self._first_s / AFTER_THAT
             raise TooSlowError(
-                f"it did not finish registering within {allowed_s:g} s, and is left to itself; "
-                "a rescan takes it in once it has"
+                "it has not finished registering in time, and is left to itself; a rescan takes "
+                "it in once it has"
             )
         return attempt.result()

@@ -85,6 +85,15 @@ def test_everything_else_works(zoo):
     assert zoo["created"].status_code == 201
 
 
+def test_openapi_has_an_example_of_each(zoo):
+    """A sentence for each installed source stands beside those that are always there."""
+    for path in ("/v1/streams", "/v1/explain"):
+        body = zoo["openapi"].json()["paths"][path]["post"]["requestBody"]
+        examples = body["content"]["application/json"]["examples"]
+        assert examples["healthy"]["value"] == {"natural_language": "BTC pulse every 5s"}
+        assert {"sentence", "spec", "ccxt"} <= examples.keys()
+
+
 def test_what_hangs_does_not_hold_up_the_start(zoo):
     """Two plugins that hang for ten seconds each cost a small part of that."""
     assert zoo["took_s"] < 8

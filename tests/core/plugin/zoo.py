@@ -44,10 +44,10 @@ ZOO = {
     "async-hook": Animal(_HOOK + "async def bond_connectors(): return []", "is async"),
     "missing-sdk": Animal("import no_such_sdk", "No module named 'no_such_sdk'"),
     "stale": Animal(None, "its files are gone and its metadata stayed"),
-    "hangs": Animal("import time; time.sleep(10)", "did not finish registering"),
+    "hangs": Animal("import time; time.sleep(10)", "has not finished registering"),
     "hangs-in-hook": Animal(
         _HOOK + "def bond_sinks():\n    __import__('time').sleep(10)\n    return []",
-        "did not finish registering",
+        "has not finished registering",
     ),
     "none": Animal(_HOOK + "def bond_connectors(): pass", "returned NoneType"),
     "number": Animal(_HOOK + "def bond_connectors(): return 7", "returned int"),
