@@ -37,7 +37,7 @@ _BUILTIN = "builtin"
 _BUILTIN_MODULE = "bond_core.aggregators.plugin"
 
 _ARGUMENTS = {"api": ApiInfo()}
-_MOST_SPECS = 1_000
+_MOST_SPECS = 200
 """A hook that yields more does not end."""
 
 _HOOKS: tuple[tuple[str, type[Spec]], ...] = (

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_S = 1.2
+PATIENCE_S = 1.0
 """How long a plugin may take to register. Real seconds: it hangs where no clock reaches."""
 
 AFTER_THAT = 10
