@@ -134,7 +134,7 @@ class Bond:
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
-        self.catalog = catalog or Catalog(self.plugins.load() if self.plugins else ())
+        self.catalog = catalog or (Catalog.loaded(self.plugins) if self.plugins else Catalog(()))
         self.tracing = tracing
         self.log: EventLog = log or MemoryLog()
         if tracing is not NO_TRACING:
@@ -186,8 +186,7 @@ class Bond:
         """
         if self.plugins is not None:
             async with self._changing:  # plugins load one at a time
-                rows = await asyncio.to_thread(self.plugins.load)
-                self.catalog = Catalog(rows)
+                self.catalog = await asyncio.to_thread(Catalog.loaded, self.plugins)
                 self.vocabulary = vocabulary_of(self.catalog)
                 for stream in tuple(self._streams.values()):
                     await self._renew(stream)

@@ -47,7 +47,21 @@ if TYPE_CHECKING:
     )
     from bond_core.plugin.websocket import WebSocketConnector
     from bond_core.settings import Secret, setting, structure
-    from bond_core.windows.plan import Count, First, Fold, Last, Max, Metric, Min, Reduce, Sum
+    from bond_core.windows.plan import (
+        ByVenue,
+        Change,
+        Count,
+        First,
+        Fold,
+        Last,
+        Max,
+        Metric,
+        Min,
+        Reduce,
+        Rolling,
+        Sum,
+        VenueWindow,
+    )
 
 __all__ = [
     "GROUP",
@@ -56,9 +70,11 @@ __all__ = [
     "ApiInfo",
     "BlockingConnector",
     "BlockingContext",
+    "ByVenue",
     "Candle",
     "Capabilities",
     "Chain",
+    "Change",
     "Channel",
     "Connector",
     "ConnectorSpec",
@@ -85,6 +101,7 @@ __all__ = [
     "Quote",
     "Reduce",
     "Retryable",
+    "Rolling",
     "Secret",
     "Sink",
     "SinkSpec",
@@ -93,6 +110,7 @@ __all__ = [
     "Sum",
     "Trade",
     "Trend",
+    "VenueWindow",
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",
@@ -157,6 +175,8 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "structure",
     ),
     "bond_core.windows.plan": (
+        "ByVenue",
+        "Change",
         "Count",
         "First",
         "Fold",
@@ -165,7 +185,9 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Metric",
         "Min",
         "Reduce",
+        "Rolling",
         "Sum",
+        "VenueWindow",
     ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

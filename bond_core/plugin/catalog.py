@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
-from bond_core.errors import PluginError
-from bond_core.plugin.discovery import PluginRow, load_plugins
+from bond_core.plugin.discovery import PluginRow, Plugins, load_plugins
+from bond_core.plugin.field_names import family_of, template_of
+from bond_core.plugin.plans import with_checked_plans
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec, describe
 
-__all__ = ["Catalog", "describe", "load_class", "load_name"]
+__all__ = ["Catalog", "describe"]
 
 
 class Catalog:
@@ -27,13 +26,20 @@ class Catalog:
         self._sinks: dict[str, SinkSpec] = {}
         self._aggregators: dict[str, AggregatorSpec] = {}
         self._by_field: dict[tuple[str, str], AggregatorSpec] = {}
+        self._families: dict[str, dict[str, AggregatorSpec]] = {}
         self._claimed: dict[tuple[str, ...], str] = {}
         self.rows: tuple[PluginRow, ...] = tuple(self._take(row) for row in rows)
 
     @classmethod
     def installed(cls, *, only: Iterable[str] | None = None, strict: bool = False) -> Catalog:
         """Return the catalogue of what is installed in this environment."""
-        return cls(load_plugins(only=None if only is None else frozenset(only), strict=strict))
+        rows = load_plugins(only=None if only is None else frozenset(only), strict=strict)
+        return cls(with_checked_plans(rows, strict=strict))
+
+    @classmethod
+    def loaded(cls, plugins: Plugins) -> Catalog:
+        """Return the catalogue of what this process's plugins are now."""
+        return cls(with_checked_plans(plugins.load(), strict=False))
 
     @property
     def connectors(self) -> tuple[ConnectorSpec, ...]:
@@ -61,24 +67,18 @@ class Catalog:
 
     def aggregator(self, field: str, kind: str) -> AggregatorSpec | None:
         """Return what computes a record field from one kind of event, or None."""
-        return self._by_field.get((field, kind))
+        found = self._by_field.get((field, kind))
+        if found is None:
+            families = self._families.get(kind, {})
+            found = families.get(family_of(field, families) or "")
+        return found
 
-    def with_computed(self, connector: ConnectorSpec) -> ConnectorSpec:
-        """Return a connector whose channels offer what aggregators compute of them by a word.
+    def fields_of(self, kind: str) -> tuple[str, ...]:
+        """Return all record fields that can be computed from one kind of event.
 
-        Such a field is in a stream where it is asked for, and never by default.
+        Names with a range (`price_p{1..99}`) among them.
         """
-        offered = set(connector.fields)
-        channels = []
-        for channel in connector.channels:
-            computed = dict.fromkeys(
-                field
-                for spec in self.aggregators if spec.kind == channel.kind
-                for field in spec.words.values() if field not in offered
-            )  # fmt: skip
-            offered |= computed.keys()
-            channels.append(attrs.evolve(channel, fields=(*channel.fields, *computed)))
-        return attrs.evolve(connector, channels=tuple(channels))
+        return tuple(f for spec in self.aggregators if spec.kind == kind for f in spec.fields)
 
     def _take(self, row: PluginRow) -> PluginRow:
         claimed: dict[tuple[str, ...], str] = {}
@@ -102,6 +102,8 @@ class Catalog:
             self._aggregators[spec.name] = spec
             for field in spec.fields:
                 self._by_field[field, spec.kind] = spec
+                if template_of(field) is not None:
+                    self._families.setdefault(spec.kind, {})[field] = spec
         else:
             self._sinks[spec.name] = spec
 
@@ -124,33 +126,3 @@ def _conflict(claim: tuple[str, ...], owner: str) -> str:
         f"the {what} {name!r} of kind {kind[0]} is taken by {owner}; "
         f"put a name of your own before it, such as acme_{name}"
     )
-
-
-def load_name(name: str) -> Any:
-    """Import and return what `package.module:attribute`, or `package.module` alone, names.
-
-    Raises:
-        PluginError: As load_class says.
-    """
-    if ":" in name:
-        return load_class(name)
-    try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error
-
-
-def load_class(factory: str) -> Any:
-    """Import and return what `package.module:Class` names.
-
-    Raises:
-        PluginError: It can't be imported (its SDK is missing, or it breaks while it is
-            imported), or isn't there.
-    """
-    module_name, _, attribute = factory.partition(":")
-    try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{factory} can't be loaded: {error}") from error
-    except (Exception, SystemExit) as error:  # whatever a plugin does at import
-        raise PluginError(f"{factory} can't be loaded: {type(error).__name__}: {error}") from error

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from bond_core.clock import NS, Clock
 from bond_core.errors import Fatal
-from bond_core.plugin.catalog import load_name
 from bond_core.plugin.context import WebSocket
 from bond_core.plugin.egress import Egress, Route
+from bond_core.plugin.factories import load_name
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.http import fetch, fetch_json
 from bond_core.runtime.websocket import open_websocket

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bond_core.plugin.catalog import load_name
 from bond_core.plugin.context import WebSocket
+from bond_core.plugin.factories import load_name
 
 
 class Cassette:

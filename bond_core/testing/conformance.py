@@ -27,8 +27,9 @@ import attrs
 from bond_core.clock import NS, Clock, ManualClock, settle
 from bond_core.errors import Retryable
 from bond_core.model.event import Event
-from bond_core.plugin.catalog import Catalog, load_class
+from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import find_plugins
+from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
 from bond_core.runtime.feeds import Feeds, Origin
 from bond_core.runtime.simulators import Simulators

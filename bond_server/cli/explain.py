@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was understood. RequestError: the sentence makes no sense."""
-    catalog = Catalog(plugins_of(os.environ).load())
+    catalog = Catalog.loaded(plugins_of(os.environ))
     defaults = defaults_of(os.environ, simulate=False)
     vocabulary = vocabulary_of(catalog)
     understanding = understand(args.text, vocabulary, default_exchanges=defaults.exchanges)

@@ -113,7 +113,7 @@ def require_installed(name: str) -> None:
 def _catalog(choice: Choice) -> Catalog:
     from bond_core.plugin.catalog import Catalog  # noqa: PLC0415 -- `list` needs none
 
-    return Catalog(Plugins(lambda: choice).load())
+    return Catalog.loaded(Plugins(lambda: choice))
 
 
 def _with_choice(row: PluginRow, choice: Choice) -> PluginRow:

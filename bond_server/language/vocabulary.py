@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import attrs
 
+from bond_core.aggregators.plugin import bond_aggregators
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
@@ -33,6 +34,7 @@ class Vocabulary:
         providers: Name of a source that brings market data itself → its source type.
         assets: Tickers and names.
         installed: Source type → what the connector installed for it says of itself.
+        computed: What computes record fields that are asked for one by one, by their words.
         lexicon: Every phrase; derived from the others.
         misspellings: The phrases of one word that may be corrected; derived.
     """
@@ -42,6 +44,7 @@ class Vocabulary:
     providers: Mapping[str, str]
     assets: Assets
     installed: Mapping[str, Family] = attrs.field(factory=dict)
+    computed: tuple[AggregatorSpec, ...] = ()
     lexicon: Lexicon = attrs.field(init=False, repr=False)
     misspellings: Misspellings = attrs.field(init=False, repr=False)
 
@@ -61,28 +64,36 @@ class Vocabulary:
 
     def carriers(self, word: str) -> tuple[tuple[Family, Channel], ...]:
         """Return the families that a field word asks for, with the channel that carries it."""
+        specs = [spec for spec in self.computed if word in spec.words.values()]
+        kinds = {spec.kind for spec in specs}
         return tuple(
             (family, channel)
             for family in self.families.values()
             for channel in family.channels
-            if word in channel.words.values()
+            if word in channel.words.values() or channel.kind in kinds
         )
 
-    def channels_of(self, source_type: str, family: str, words: Collection[str]) -> list[Channel]:
-        """Return the channels of a source that words of a family ask for.
+    def channels_of(self, source_type: str, family: str, words: Iterable[str]) -> list[Channel]:
+        """Return the channels of a source that words of a family ask for, whole.
 
         A provider (`BTC price from acme`) is asked for a family's words, and brings what it
         says itself: the channels with these words, else those with the same kinds of events.
         """
-        known = self.families[family]
-        wanted = [c for c in known.channels if set(words) & set(c.words.values())]
-        wanted = wanted or list(known.channels)
+        asked = {word for word in words if not self.is_computed(word)}
+        if not asked:
+            return []
+        known = self.families[family].channels
+        wanted = [c for c in known if asked & set(c.words.values())] or list(known)
         itself = self.installed.get(source_type)
         if itself is None or source_type == family:
             return wanted
         kinds = {channel.kind for channel in wanted}
-        by_word = [c for c in itself.channels if set(words) & set(c.words.values())]
+        by_word = [c for c in itself.channels if asked & set(c.words.values())]
         return by_word or [c for c in itself.channels if c.kind in kinds] or wanted
+
+    def is_computed(self, word: str) -> bool:
+        """Whether a field word is a record field by itself, and no feed's."""
+        return any(word in spec.words.values() for spec in self.computed)
 
     def spelling(self, word: str) -> str:
         """Return the phrase that asks for a field word, as a sentence writes it."""
@@ -91,7 +102,8 @@ class Vocabulary:
             entry = self.lexicon.single.get(phrase)
             if entry is not None and entry.name == word:
                 return phrase
-        phrases = [p for _, c in self.carriers(word) for p, w in c.words.items() if w == word]
+        taught = [c.words for _, c in self.carriers(word)] + [s.words for s in self.computed]
+        phrases = [p for words in taught for p, w in words.items() if w == word]
         return next((p for p in phrases if p != word), phrases[0] if phrases else plain)
 
 
@@ -103,6 +115,7 @@ def bundled() -> Vocabulary:
         venues=bundle.VENUES,
         providers=bundle.STOCK_PROVIDERS,
         assets=bundled_assets(),
+        computed=tuple(spec for spec in bond_aggregators() if spec.words),
     )
 
 
@@ -116,12 +129,12 @@ def with_plugins(
     connectors: Iterable[ConnectorSpec],
     aggregators: Iterable[AggregatorSpec] = (),
 ) -> Vocabulary:
-    """Return the vocabulary with what installed connectors bring.
+    """Return the vocabulary with what installed connectors and aggregators bring.
 
     A connector that is a known family by its name or an alias adds its words and venues, and
     says which fields its channels really have. Any other becomes a family of its own; where
     it carries market data under known words, `from NAME` chooses it. An aggregator's words
-    ask for the channels of its kind, and for its fields of them.
+    ask for its fields of the channels of its kind.
     """
     families = dict(vocabulary.families)
     venues = dict(vocabulary.venues)
@@ -139,13 +152,10 @@ def with_plugins(
             families |= _new_words(spec, families)
         else:
             families[spec.name] = _family(spec, spec.channels)
-    for aggregator in aggregators:
-        if aggregator.words:
-            families = {name: _computing(f, aggregator) for name, f in families.items()}
-            installed = {name: _computing(f, aggregator) for name, f in installed.items()}
+    computed = {spec.name: spec for spec in (*vocabulary.computed, *aggregators) if spec.words}
     return Vocabulary(
         families=families, venues=venues, providers=providers, assets=vocabulary.assets,
-        installed=installed,
+        installed=installed, computed=tuple(computed.values()),
     )  # fmt: skip
 
 
@@ -175,25 +185,6 @@ def _taught(family: Family, spec: ConnectorSpec) -> Family:
         channels.append(attrs.evolve(channel, words=words))
     names = dict.fromkeys((*family.names, spec.name, *spec.aliases))
     return attrs.evolve(family, channels=(*channels, *by_kind.values()), names=tuple(names))
-
-
-def _computing(family: Family, aggregator: AggregatorSpec) -> Family:
-    """Return a family with an aggregator's words and fields, if it has events of its kind."""
-    of_kind = [channel for channel in family.channels if channel.kind == aggregator.kind]
-    if not of_kind:
-        return family
-    words: dict[str, dict[str, str]] = {}
-    for phrase, field in aggregator.words.items():
-        words.setdefault(field, {field: field})[phrase] = field
-    # Each field a channel of its own: whoever asks for one doesn't get the others too.
-    more = (
-        attrs.evolve(
-            of_kind[0], name=f"{of_kind[0].name}.{field}", fields=(field,), words=asking,
-            default=False,
-        )
-        for field, asking in words.items()
-    )  # fmt: skip
-    return attrs.evolve(family, channels=(*family.channels, *more))
 
 
 def _new_words(spec: ConnectorSpec, families: Mapping[str, Family]) -> dict[str, Family]:
@@ -234,6 +225,7 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("adverb", {word: word for word in ADVERBS}),
         ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
         *(("field", words) for words in channel_words),
+        *(("field", _phrased(spec.words)) for spec in vocabulary.computed),
         ("source", {name: family.type for family in families for name in family.names}),
         ("order", _same(closed.ORDERS)),
         ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),
@@ -250,6 +242,10 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("join", _same(closed.JOINS)),
         ("filler", _same(closed.FILLER)),
     ]
+
+
+def _phrased(words: Mapping[str, str]) -> dict[str, str]:
+    return {phrase.lower(): field for phrase, field in words.items()}
 
 
 def _same(phrases: tuple[str, ...]) -> dict[str, str]:
