@@ -88,7 +88,10 @@ def _connector_fault(spec: ConnectorSpec) -> str | None:
 def _aggregator_fault(spec: AggregatorSpec) -> str | None:
     if not spec.fields:
         return "an aggregator computes at least one field"
-    if stray := sorted(set(spec.words.values()) - set(spec.fields)):
+    # Of `price_p{1..99}` a word means one.
+    ranges = tuple(field.partition("{")[0] for field in spec.fields if "{" in field)
+    meant = set(spec.words.values()) - set(spec.fields)
+    if stray := sorted(field for field in meant if not field.startswith(ranges)):
         return f"a word stands for {stray[0]!r}, which is none of its fields"
     return _odd_word(spec.words)
 

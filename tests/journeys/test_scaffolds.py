@@ -208,8 +208,8 @@ def replaced(kind, path, old, new):
         ("sdk", "bond_acme_fx/connector.py", "        return client_factory",
          "        print(self.config.key.reveal())\n        return client_factory",
          "test_it_shows_no_secret"),
-        ("aggregator", "bond_acme_fx/aggregator.py", '_typical_price": Metric', '": Metric',
-         "test_it_has_a_plan_for_each_field"),
+        ("aggregator", "bond_acme_fx/aggregator.py", "close) / 3", "close) / 0",
+         "test_it_says_something"),
         ("sink", "bond_acme_fx/sink.py", '"a"', '"w"', "test_it_adds_to_what_is_there"),
     ],
 )  # fmt: skip

@@ -134,4 +134,4 @@ def test_batches_are_told_from_repeats_as_single_events_are(batches, size):
         expected = [e for e in events if e.id is None or not one_by_one.is_repeat(e.id)]
         assert together.new_of(events) == expected
         small.new_of(events)
-        assert len(small._younger) <= size + len(ids)
+        assert len(small._younger) < size + 12  # the largest batch
