@@ -83,6 +83,7 @@ class BlockingConnector(ABC):
         """Run `listen` in a thread, anew with each change of what is wanted."""
         if self._left_behind is not None and self._left_behind.is_alive():
             raise Retryable("the library still hangs where it was left")
+        self._left_behind = None
         while True:
             wanted = await ctx.wanted.changed(frozenset())
             thread = _Thread(self, ctx, wanted)
