@@ -83,6 +83,7 @@ class BlockingConnector(ABC):
         """Run `listen` in a thread, anew with each change of what is wanted."""
         if self._left_behind is not None and self._left_behind.is_alive():
             raise Retryable("the library still hangs where it was left")
+        self._left_behind = None
         while True:
             wanted = await ctx.wanted.changed(frozenset())
             thread = _Thread(self, ctx, wanted)
@@ -138,7 +139,7 @@ class BlockingContext:
         """Wait so many seconds of Bond's clock; ends at once where the connector is to end."""
         self.check()
         self._waiting = asyncio.run_coroutine_threadsafe(_sleep(self._ctx, seconds), self._loop)
-        if self._is_over.is_set():
+        if self.is_over:
             self._waiting.cancel()
         with suppress(CancelledError):
             self._waiting.result()
@@ -156,9 +157,14 @@ class BlockingContext:
         """See Context."""
         return self._ctx.sdk(name)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the connector is to end, or has."""
+        return self._is_over.is_set()
+
     def check(self) -> None:
         """Return, unless the connector is to end."""
-        if self._is_over.is_set():
+        if self.is_over:
             raise Stopped
 
     def end(self) -> None:
@@ -257,7 +263,7 @@ class _Thread:
 
     def _take(self) -> None:
         """Hand on what was heard; in the event loop."""
-        if self._inner._is_over.is_set():  # noqa: SLF001 -- its other half
+        if self._inner.is_over:
             return
         with self._hearing:
             heard, self._heard, self._is_told = self._heard, [], False
@@ -286,7 +292,8 @@ class _Thread:
         self._take()
         if self.over.done():
             return
-        if error is None:
+        # What a library raises because its client was closed is no news.
+        if error is None or self._inner.is_over:
             self.over.set_result(None)
         else:
             self.over.set_exception(error)
