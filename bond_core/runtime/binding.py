@@ -7,7 +7,7 @@ that a stream's id names what really runs. What can't be had is refused here, ne
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -69,6 +69,18 @@ class BoundStream:
     sources: tuple[BoundSource, ...]
     fallbacks: Mapping[tuple[int, str], tuple[BoundSource, ...]]
     assumed: tuple[str, ...] = ()
+
+    def all_sources(self) -> tuple[BoundSource, ...]:
+        """Return the sources, then what stands in for them."""
+        return (*self.sources, *(s for group in self.fallbacks.values() for s in group))
+
+    def with_sources(self, change: Callable[[BoundSource], BoundSource]) -> BoundStream:
+        """Return the same stream with each of its sources changed."""
+        return attrs.evolve(
+            self,
+            sources=tuple(map(change, self.sources)),
+            fallbacks={name: tuple(map(change, group)) for name, group in self.fallbacks.items()},
+        )
 
 
 def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:

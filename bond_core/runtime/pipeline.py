@@ -136,6 +136,26 @@ class Pipeline:
             for feed in ear.feeds.values():
                 self._feeds.unsubscribe(ear.source.origin, feed, ear)
 
+    async def renew(self, bound: BoundStream) -> None:
+        """Listen anew to the sources whose settings are others in `bound`; to those only.
+
+        Raises:
+            BondError: A simulator is missing.
+        """
+        origins = {source.plan.name: source.origin for source in bound.all_sources()}
+
+        def renewed(source: BoundSource) -> BoundSource:
+            origin = origins.get(source.plan.name, source.origin)
+            return attrs.evolve(source, origin=origin)
+
+        self.bound = self.bound.with_sources(renewed)
+        self._failover.renew(self.bound)
+        for source in self.bound.all_sources():
+            ear = self.ears.get(source.plan.name)
+            if ear is not None and ear.source.origin != source.origin:
+                self.unlisten(source.plan.name)
+                await self.listen(source)
+
     def wake(self) -> None:
         """Publish what has closed, soon."""
         self._closed.set()
