@@ -58,9 +58,7 @@ class Ring:
             if not ends or ends[-1] != offset.ms:
                 ends.append(offset.ms)
             self.top = offset
-        if ends and (
-            ends[0] < ends[-1] - self._keep_ms or self._bytes > self._retention.max_bytes
-        ):
+        if ends and (ends[0] < ends[-1] - self._keep_ms or self._bytes > self._retention.max_bytes):
             self._trim()
 
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [NAME] [--case CASE] [--json FILE]
 
-Without a name all run; a benchmark with `CASES` runs one of them alone where asked to. Exit status: 0 when every goal is met, 1 when one is missed, 2 when the
-command was wrong.
+Without a name all run; a benchmark with `CASES` runs one of them alone where asked to. Exit
+status: 0 when every goal is met, 1 when one is missed, 2 when the command was wrong.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.case is not None:
         known = cases_of(asked.name) if asked.name else ()
         if asked.case not in known:
-            parser.error(f"{asked.name or 'without a name'}: cases are {', '.join(known) or 'none'}")
+            parser.error(f"--case must be one of: {', '.join(known) or 'none are known'}")
 
     print(_ROW.format("bench", "case", "against", "ratio", "goal", "met"))
     figures = []

@@ -16,7 +16,6 @@ from tests.benchmarks.fanout.rounds import CASES, measure_rounds
 from tests.benchmarks.fanout.table import figures_of
 from tests.benchmarks.figure import Figure
 
-
 __all__ = ["CASES", "run"]
 
 

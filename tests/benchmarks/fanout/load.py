@@ -194,9 +194,10 @@ def _shake_hands(one: socket.socket) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Subscribe, then do what stdin says until it ends."""
     mode, port, control, record_bytes, file = arguments
+    paths = Path(file).read_text(encoding="utf-8").splitlines()
     load = Load(
         is_nats=mode == "nats", port=int(port), control=int(control),
-        record_bytes=int(record_bytes), paths=Path(file).read_text(encoding="utf-8").split("\n")[:-1],
+        record_bytes=int(record_bytes), paths=paths,
     )  # fmt: skip
     print(json.dumps({"readers": load.readers}), flush=True)
     asked = b""
