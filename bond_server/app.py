@@ -21,6 +21,7 @@ from bond_server.auth.door import Door
 from bond_server.auth.project import OPEN, check_scope, needs, project
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
+from bond_server.delivery.hub import Hub
 from bond_server.local import Bond
 from bond_server.logs import install_redaction
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
@@ -100,6 +101,7 @@ def create_app(
             "settings": _always(settings),
             "access": _always(access),
             "counters": _always(counters),
+            "hub": _always(Hub(bond.clock)),
             "registry": _always(registry),
             "drain": _always(drain or Drain()),
         },

@@ -49,10 +49,13 @@ class ServerSettings:
         token_ttl_s: How long a token is good for, in seconds.
         max_streams: Streams a project may have at once.
         ring_seconds: How much of a stream is kept for replay, in seconds.
+        drain_s: Over how long its clients are told to leave when it ends, in seconds; a few
+            are told sooner.
         public_ws_base: What stands before `/{stream_id}` in the URLs given out, such as
             `wss://streams.example.com/ws`.
         ws_host: Host and port of the WebSocket server in the URLs given out.
         data_dir: Where it keeps what must outlive it.
+        redis_url: Where records are kept; None keeps them in this process. It may hold a password.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
         api_keys: Keys of the environment, beside those of the data directory.
@@ -71,9 +74,11 @@ class ServerSettings:
     token_ttl_s: int = 3600
     max_streams: int = 5
     ring_seconds: float = 60.0
+    drain_s: float = 10.0
     public_ws_base: str | None = None
     ws_host: str | None = None
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
+    redis_url: Secret | None = None
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
     api_keys: tuple[ApiKey, ...] = ()
@@ -125,6 +130,7 @@ def read_settings(
         "token_ttl_s": read.whole("BOND_TOKEN_TTL", 3600, at_least=1, at_most=10 * 365 * 86_400),
         "max_streams": read.whole("BOND_MAX_STREAMS", 5, at_least=1, at_most=1_000_000),
         "ring_seconds": read.number("BOND_RING_SECONDS", 60.0, at_least=0, at_most=86_400),
+        "drain_s": read.number("BOND_DRAIN_SECONDS", 10.0, at_least=0, at_most=10),
         "public_ws_base": read.matching(
             "PUBLIC_WS_BASE", r"wss?://[^\s?#]+", "ws:// or wss:// and a host, such as "
             "wss://streams.example.com/ws"
@@ -144,6 +150,7 @@ def read_settings(
     read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")
+    redis_url = read.redis_url("REDIS_URL")
     read.finish()
     if not is_loopback(host):
         has_key = bool(values["api_keys"] or key_file(data_dir).read().keys)
@@ -154,14 +161,13 @@ def read_settings(
             "BOND_SECRET_PREVIOUS counts for as long as it is set: "
             "BOND_SECRET_PREVIOUS_VALID_UNTIL gives it an end"
         )
-    if environ.get("REDIS_URL"):
-        warnings.append("REDIS_URL is set, and not used: this version keeps its log in memory")
     return ServerSettings(
         host=host,
         port=port,
         secret=secret,
         secret_previous=Secret(previous) if previous else None,
         data_dir=data_dir,
+        redis_url=Secret(redis_url) if redis_url else None,
         warnings=tuple(warnings),
         **values,
     )
@@ -367,6 +373,14 @@ class _Reader:
         text = self.text(name)
         if text is not None and not re.fullmatch(pattern, text):
             self._wrong(name, f"must be {what}", text)
+        return text
+
+    def redis_url(self, name: str) -> str | None:
+        """Return an address of a Redis. It may hold a password, so it isn't repeated."""
+        text = self.text(name)
+        if text is not None and not re.fullmatch(r"(rediss?|unix)://\S+", text):
+            detail = "must be redis://, rediss:// or unix:// and where, as redis://localhost:6379/0"
+            self._problems.append(Problem(detail=detail, pointer=name))
         return text
 
     def _wrong(self, name: str, detail: str, text: str) -> None:

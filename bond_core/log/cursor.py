@@ -11,6 +11,8 @@ from bond_core.log.event_log import Entry
 from bond_core.log.offset import Offset
 from bond_core.log.tail import Tail
 
+_ALL = 1_000_000_000
+
 
 @attrs.frozen(kw_only=True)
 class Hole:
@@ -34,30 +36,49 @@ class StreamEnded(Exception):  # noqa: N818 -- like StopIteration: the end, not 
 
 
 class Cursor:
-    """Walks a tail from a position on. Never goes back, never yields an entry twice."""
+    """Walks a tail from a position on. Never goes back, never yields an entry twice.
+
+    Attributes:
+        tail: What it walks on.
+        position: What it stands after.
+    """
 
     def __init__(
         self, tail: Tail, after: Offset | None = None, *,
         on_close: Callable[[], None] | None = None,
     ) -> None:  # fmt: skip
         """Stand after `after`; None stands at the top, so that only what is new comes."""
-        self._tail = tail
+        self.tail = tail
         self._on_close = on_close
-        self._wake = asyncio.Event()
         self.position = tail.top if after is None else after
-        self._is_first = True
-        tail.attach(self._wake)
+        self._is_first = after is not None
+        self._is_closed = False
+        tail.readers += 1
 
     def close(self) -> None:
         """Leave the tail. May be called twice."""
-        self._tail.detach(self._wake)
-        on_close, self._on_close = self._on_close, None
-        if on_close is not None:
-            on_close()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.tail.readers -= 1
+        if self._on_close is not None:
+            self._on_close()
 
-    def ready(self, limit: int = 256) -> Batch:
-        """Return what is there already, possibly nothing."""
-        entries = _unbroken(self._tail.after(self.position, limit))
+    def ready(
+        self, limit: int = 256, max_bytes: int | None = None, until: Offset | None = None
+    ) -> Batch:
+        """Return what is there already, possibly nothing.
+
+        Args:
+            limit: Entries at most.
+            max_bytes: And so many bytes of records; but the first entry always comes.
+            until: None behind this position.
+        """
+        entries = _unbroken(self.tail.after(self.position, limit))
+        if until is not None:
+            entries = tuple(entry for entry in entries if entry.offset <= until)
+        if max_bytes is not None:
+            entries = _no_larger(entries, max_bytes)
         if not entries:
             return Batch(entries=())
         hole = None
@@ -75,13 +96,40 @@ class Cursor:
             StreamEnded: Nothing more will come.
         """
         while True:
-            self._wake.clear()
             batch = self.ready(limit)
             if batch.entries:
                 return batch
-            if self._tail.has_ended:
+            if self.tail.has_ended:
                 raise StreamEnded
-            await self._wake.wait()
+            more = asyncio.Event()
+            wake = more.set
+            self.tail.attach(wake)
+            try:
+                await more.wait()
+            finally:
+                self.tail.detach(wake)
+
+    def skip_to_newest_window(self) -> tuple[int, Hole | None]:
+        """Leave out whatever comes before the newest window; return how much, and the hole.
+
+        What was trimmed meanwhile is in the hole and not in the number: nobody knows it.
+        """
+        waiting = self.tail.after(self.position, _ALL)
+        newest = [entry for entry in waiting if entry.offset.ms == waiting[-1].offset.ms]
+        if len(newest) == len(waiting):
+            return 0, None
+        hole = Hole(after=self.position, until=newest[0].offset, reason="slow")
+        self.position = newest[0].prev
+        return len(waiting) - len(newest), hole
+
+
+def _no_larger(entries: tuple[Entry, ...], max_bytes: int) -> tuple[Entry, ...]:
+    total = 0
+    for i, entry in enumerate(entries):
+        total += len(entry.data)
+        if total > max_bytes and i:
+            return entries[:i]
+    return entries
 
 
 def _unbroken(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

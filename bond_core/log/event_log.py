@@ -3,14 +3,16 @@
     append   idempotent and fenced; one window's entries enter in one step
     read     everything kept after an offset, in order
     watch    a hint that there is more; it may lose, `prev` shows it, `read` repairs it
+    follow   the same, where the log can call instead of waking a task
 
 Ids are given by the writer, the log only orders.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -101,4 +103,18 @@ class EventLog(Protocol):
 
     async def delete(self, stream_id: str) -> None:
         """Forget the stream; its watchers end."""
+        ...
+
+
+@runtime_checkable
+class PushedLog(Protocol):
+    """An EventLog that hands on what is appended without a task that waits for it."""
+
+    def follow(
+        self, stream_id: str, take: Callable[[Sequence[Entry]], None], over: Callable[[], None]
+    ) -> AbstractContextManager[None]:
+        """Call `take` with each append, as long as the context lasts, and `over` at the end.
+
+        Both are called inside `append` and `delete`: they must neither raise nor take long.
+        """
         ...

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from bond_core.errors import FencedError, LogError
 from bond_core.log.event_log import Entry, Page, Retention
@@ -43,6 +44,8 @@ class MemoryLog:
             kept.ring.extend(entries)
             for watcher in kept.watchers:
                 watcher.put_nowait(entries)
+            for take, _ in kept.followers:
+                take(entries)
 
     async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
         """See EventLog."""
@@ -72,12 +75,31 @@ class MemoryLog:
         finally:
             kept.watchers.discard(appended)
 
+    @contextmanager
+    def follow(
+        self, stream_id: str, take: Callable[[Sequence[Entry]], None], over: Callable[[], None]
+    ) -> Iterator[None]:
+        """See PushedLog."""
+        kept = self._streams.get(stream_id)
+        if kept is None:
+            over()
+            yield
+            return
+        follower = (take, over)
+        kept.followers.append(follower)
+        try:
+            yield
+        finally:
+            kept.followers.remove(follower)
+
     async def delete(self, stream_id: str) -> None:
         """See EventLog."""
         kept = self._streams.pop(stream_id, None)
         if kept is not None:
             for watcher in kept.watchers:
                 watcher.put_nowait(None)
+            for _, over in tuple(kept.followers):
+                over()
 
 
 class _Kept:
@@ -88,3 +110,4 @@ class _Kept:
         self.epoch = secrets.token_hex(4)
         self.fence = 0
         self.watchers: set[asyncio.Queue[Sequence[Entry] | None]] = set()
+        self.followers: list[tuple[Callable[[Sequence[Entry]], None], Callable[[], None]]] = []

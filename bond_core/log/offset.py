@@ -7,15 +7,17 @@ counts within it. The text form is the record's `id` and a valid Redis stream id
 from __future__ import annotations
 
 import re
-
-import attrs
+from typing import NamedTuple
 
 _TEXT = re.compile(r"([0-9]{1,15})-([0-9]{1,9})")
 
 
-@attrs.frozen(order=True)
-class Offset:
-    """A position. Offsets compare as the log is ordered."""
+class Offset(NamedTuple):
+    """A position. Offsets compare as the log is ordered.
+
+    A tuple, since every record is compared with others several times on its way to clients, and
+    tuples compare in a tenth of the time.
+    """
 
     ms: int
     n: int

@@ -21,6 +21,7 @@ class Ring:
 
     def __init__(self, retention: Retention) -> None:
         self._retention = retention
+        self._keep_ms = round(retention.seconds * 1000)
         self._entries: list[Entry] = []
         self._first = 0  # entries before it are trimmed; the list is cut now and then
         self._bytes = 0
@@ -59,14 +60,21 @@ class Ring:
 
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
-        at = bisect_right(self._entries, position, lo=self._first, key=_offset)
-        return tuple(self._entries[at : at + limit])
+        entries = self._entries
+        if position >= self.top or not limit:
+            return ()
+        if entries[-1].prev == position:  # what a live reader finds
+            return (entries[-1],)
+        at = bisect_right(entries, position, lo=self._first, key=_offset)
+        return tuple(entries[at : at + limit])
 
     def _trim(self) -> None:
         keep = self._retention
         if not self._ends:
             return
-        since_ms = self._ends[-1] - round(keep.seconds * 1000)
+        since_ms = self._ends[-1] - self._keep_ms
+        if self._ends[0] >= since_ms and self._bytes <= keep.max_bytes:
+            return
         while len(self._ends) > 1 and (
             (self._ends[0] < since_ms and len(self._ends) > keep.windows)
             or self._bytes > keep.max_bytes

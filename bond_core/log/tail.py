@@ -8,23 +8,30 @@ the log. Entries are kept once, however many cursors walk over them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 from bond_core.errors import LogUnavailableError
-from bond_core.log.event_log import Entry, EventLog, Retention
+from bond_core.log.event_log import Entry, EventLog, PushedLog, Retention
 from bond_core.log.offset import Offset
 from bond_core.log.ring import Ring
 
 
 class Tail:
-    """A window on the log that moves on by itself while `run` runs."""
+    """A window on the log that moves on by itself while `run` runs.
+
+    Attributes:
+        readers: How many cursors stand on it.
+        epoch: Which life of the log it shows.
+        has_ended: Whether nothing more will come.
+    """
 
     def __init__(self, log: EventLog, stream_id: str, retention: Retention) -> None:
         self._log = log
         self._stream_id = stream_id
         self._ring = Ring(retention)
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: set[Callable[[], object]] = set()
+        self.readers = 0
         self.epoch = ""
         self.has_ended = False
 
@@ -48,21 +55,16 @@ class Tail:
         """How many bytes of records are kept."""
         return self._ring.size_bytes
 
-    @property
-    def readers(self) -> int:
-        """How many cursors stand on it."""
-        return len(self._waiting)
-
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
         return self._ring.after(position, limit)
 
-    def attach(self, wake: asyncio.Event) -> None:
-        """Have `wake` set whenever there is more, or the stream ends."""
+    def attach(self, wake: Callable[[], object]) -> None:
+        """Have `wake` called whenever there is more, or the stream ends. It must not raise."""
         self._waiting.add(wake)
 
-    def detach(self, wake: asyncio.Event) -> None:
-        """Stop setting `wake`."""
+    def detach(self, wake: Callable[[], object]) -> None:
+        """Stop calling `wake`."""
         self._waiting.discard(wake)
 
     async def load(self) -> None:
@@ -71,13 +73,40 @@ class Tail:
 
     async def run(self) -> None:
         """Follow the log until the stream is deleted."""
+        if isinstance(self._log, PushedLog):
+            await self._follow(self._log)
+        else:
+            await self._watch()
+        self.end()
+
+    async def _follow(self, log: PushedLog) -> None:
+        stirred = asyncio.Event()
+        is_over = False
+
+        def take(entries: Sequence[Entry]) -> None:
+            if entries and entries[0].prev > self.top:
+                stirred.set()
+            else:
+                self._take(entries)
+
+        def over() -> None:
+            nonlocal is_over
+            is_over = True
+            stirred.set()
+
+        with log.follow(self._stream_id, take, over):
+            while not is_over:
+                await self._repair()
+                await stirred.wait()
+                stirred.clear()
+
+    async def _watch(self) -> None:
         async with aclosing(self._log.watch(self._stream_id)) as appended:
             async for entries in appended:
                 if not entries or entries[0].prev > self.top:
                     await self._repair_if_possible()
                 if entries and entries[0].prev <= self.top:
                     self._take(entries)
-        self.end()
 
     def end(self) -> None:
         """Let every reader know that nothing more will come."""
@@ -99,11 +128,12 @@ class Tail:
                 return
 
     def _take(self, entries: Sequence[Entry]) -> None:
-        fresh = [e for e in entries if e.offset > self.top]
+        top = self.top
+        fresh = [e for e in entries if e.offset > top]
         if fresh:
             self._ring.extend(fresh)
             self._wake_all()
 
     def _wake_all(self) -> None:
-        for wake in self._waiting:
-            wake.set()
+        for wake in tuple(self._waiting):
+            wake()

@@ -173,7 +173,9 @@ class SourceState:
                 self.reject(state)
                 return None
             pane = state.windows.pane(start)
-            found = PanePart(start=start, end=start + self.grid.pane_ns, pane=pane, state=state)
+            own = self.program.own_pane(pane, self.plan.name)
+            end = start + self.grid.pane_ns
+            found = PanePart(start=start, end=end, pane=pane, state=state, own=own)
             state.parts[start] = found
             if state.is_closed or start > state.current.start:
                 state.use(found)

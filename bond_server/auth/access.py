@@ -15,7 +15,7 @@ from bond_core.errors import BondError, SetupError
 from bond_server.auth.keys import Keys, digest_of, key_file
 from bond_server.auth.limits import Limiter, address_of
 from bond_server.auth.listeners import Admission, Listeners
-from bond_server.auth.presented import presented_token
+from bond_server.auth.presented import header_of, presented_token
 from bond_server.auth.refusals import TooManyError
 from bond_server.auth.registry import DAY_S, Registered, Registry
 from bond_server.auth.tickets import TICKET_S, Tickets
@@ -187,7 +187,7 @@ class Access:
     def _check_scopes(self, grant: Grant, connection: Any) -> None:
         query: Mapping[str, Any] = connection.query_params
         asks_for_past = (
-            query.get("from") or query.get("after") or connection.headers.get("last-event-id")
+            query.get("from") or query.get("after") or header_of(connection.scope, b"last-event-id")
         )
         wanted = {SUBSCRIBE, REPLAY} if asks_for_past else {SUBSCRIBE}
         if missing := sorted(wanted - grant.scopes):

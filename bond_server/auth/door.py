@@ -16,6 +16,7 @@ from bond_core.errors import BondError
 from bond_server.auth.access import Access
 from bond_server.auth.limits import Limiter, address_of
 from bond_server.auth.origins import host_of
+from bond_server.auth.presented import header_of
 from bond_server.auth.refusals import AccessError, TooManyError
 from bond_server.problems import plain_answer
 
@@ -47,7 +48,7 @@ class Door:
         origin, is_welcome = self._origin_of(scope)
         if origin is not None:
             send = _saying_who_may_read(send, origin if is_welcome else None)
-        is_preflight = scope["method"] == "OPTIONS" and _header(
+        is_preflight = scope["method"] == "OPTIONS" and header_of(
             scope, b"access-control-request-method"
         )
         refusal = self._wrong_host(scope)
@@ -93,7 +94,7 @@ class Door:
 
     def _origin_of(self, scope: Any) -> tuple[str | None, bool]:
         """Return the page's origin, None where no browser says one, and whether it may come."""
-        origin, host = _header(scope, b"origin"), _header(scope, b"host")
+        origin, host = header_of(scope, b"origin"), header_of(scope, b"host")
         return origin, self._access.origins.accepts_origin(origin, host)
 
     def _limiter_of(self, scope: Any) -> Limiter:
@@ -102,7 +103,7 @@ class Door:
         return self._access.connects if scope["path"].endswith("/events") else self._access.reads
 
     def _too_many(self, scope: Any, limiter: Limiter) -> BondError | None:
-        text = (_header(scope, b"authorization") or "").partition(" ")[2].strip()
+        text = (header_of(scope, b"authorization") or "").partition(" ")[2].strip()
         key = self._access.keys.find(text) if text else None
         wait_s = limiter.take(f"key {key.key_id}" if key else address_of(scope.get("client")))
         if not wait_s or limiter.rate is None:
@@ -168,10 +169,6 @@ def _bad_origin() -> AccessError:
         code="origin",
         fix="BOND_ALLOWED_ORIGINS=https://app.example.com",
     )
-
-
-def _header(scope: Any, name: bytes) -> str | None:
-    return next((v.decode("latin-1") for n, v in scope["headers"] if n == name), None)
 
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
@@ -28,31 +27,26 @@ class Admission:
 
     Attributes:
         grant: What its token gives.
+        is_revoked: Whether its token counts no more.
     """
 
     def __init__(self, grant: Grant, address: str, listeners: Listeners) -> None:
         self.grant = grant
         self.address = address
         self._listeners = listeners
-        self._revoked = asyncio.Event()
+        self.is_revoked = False
         self._calls: list[Callable[[], None]] = []
 
-    @property
-    def is_revoked(self) -> bool:
-        """Whether its token counts no more."""
-        return self._revoked.is_set()
-
     def on_revoked(self, call: Callable[[], None]) -> None:
-        """Have `call` called once when the token is revoked: what follows a task per client."""
-        self._calls.append(call)
-
-    async def until_revoked(self) -> None:
-        """Return when the token is revoked."""
-        await self._revoked.wait()
+        """Have `call` called once when the token is revoked, at once if it has been."""
+        if self.is_revoked:
+            call()
+        else:
+            self._calls.append(call)
 
     def revoke(self) -> None:
         """Tell the connection that it must end."""
-        self._revoked.set()
+        self.is_revoked = True
         calls, self._calls = self._calls, []
         for call in calls:
             call()

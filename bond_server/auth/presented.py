@@ -24,9 +24,14 @@ _TOKEN_PROTOCOL = "bond.token."  # noqa: S105 -- a prefix
 _BASE64 = re.compile(r"[A-Za-z0-9_-]{1,1024}={0,2}")
 
 
+def header_of(scope: Any, name: bytes) -> str | None:
+    """Return a header without having them all parsed, and kept as long as the connection lasts."""
+    return next((v.decode("latin-1") for n, v in scope["headers"] if n == name), None)
+
+
 def bearer(connection: Any) -> str | None:
     """Return the credentials of an `Authorization: Bearer` header; None where there are none."""
-    kind, _, credentials = connection.headers.get("authorization", "").partition(" ")
+    kind, _, credentials = (header_of(connection.scope, b"authorization") or "").partition(" ")
     text = str(credentials).strip()
     return text if kind.lower() == "bearer" and text else None
 

@@ -37,6 +37,7 @@ class Start:
         oldest: The oldest position kept; None while there is none.
         top: The newest position.
         epoch: Which life of the log this is.
+        is_of_another_epoch: Whether the client was last served from another life of it.
     """
 
     after: Offset | None
@@ -44,6 +45,7 @@ class Start:
     oldest: Offset | None
     top: Offset
     epoch: str
+    is_of_another_epoch: bool = False
 
     def headers(self) -> dict[str, str]:
         """Return it as the headers that an accepted client gets."""
@@ -56,9 +58,13 @@ class Start:
 
 
 async def find_start(
-    log: EventLog, stream_id: str, *, from_: str | None, after: str | None, now_ns: int
-) -> Start:
+    log: EventLog, stream_id: str, *, from_: str | None, after: str | None, now_ns: int,
+    epoch: str | None = None,
+) -> Start:  # fmt: skip
     """Return where a client starts that asked for `from_` and `after`.
+
+    A client that resumes may say which `epoch` it was served from. If that is not this one, then
+    what it has not seen may be gone, whatever the ids look like: its replay is truncated.
 
     Resuming after a time repeats that time's window where it held more than one record: the
     client may have seen only some of them.
@@ -83,7 +89,15 @@ async def find_start(
     if asked is not None:
         is_cut = bool(page.entries) and asked < page.entries[0].prev
         replay = "truncated" if is_cut else "full"
-    return Start(after=asked, replay=replay, oldest=page.oldest, top=page.top, epoch=page.epoch)
+    is_other = bool(after and epoch) and epoch != page.epoch
+    return Start(
+        after=asked,
+        replay="truncated" if is_other else replay,
+        oldest=page.oldest,
+        top=page.top,
+        epoch=page.epoch,
+        is_of_another_epoch=is_other,
+    )
 
 
 async def _after_time(log: EventLog, stream_id: str, ms: int) -> Offset:

@@ -1,10 +1,14 @@
-"""uvicorn as Bond needs it: dead peers are cut, and it leaves in order.
+"""uvicorn as Bond needs it: connections that can be written to directly, bounded, and cut.
 
-* A peer that doesn't read can't be closed: `transport.close()` waits until what is buffered
-  has gone out, for ever. So a WebSocket whose pings are not answered is aborted, and a
-  handler may abort its own through the scope extension `bond.abort`.
-* What kills a half-open connection of any kind is TCP_USER_TIMEOUT, set on the listening
-  socket and inherited by every connection.
+* The transport below a connection is handed to the application in the scope's extension
+  `bond.line`, so that records go out without a task and a message for each client.
+* A peer that doesn't read can't be closed: `transport.close()` waits until what is buffered has
+  gone out, for ever. So whatever ends a connection here is followed by `transport.abort()`.
+* What kills a half-open connection of any kind is TCP_USER_TIMEOUT, and what bounds how much the
+  kernel takes for a slow one TCP_NOTSENT_LOWAT; both are set on the listening socket and
+  inherited by every connection.
+* Whoever connects and sends no request, or only drips it, is cut: after REQUEST_WITHIN_S, or
+  earlier where more than MOST_UNFINISHED do so, the oldest first.
 * After a signal uvicorn raises it again when it is done, which would end the process before
   its streams have ended; here `serve` just returns.
 """
@@ -12,6 +16,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import socket
 import sys
@@ -22,28 +27,44 @@ from typing import Any
 
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bond_core.errors import SetupError
 from bond_server.delivery.drain import Drain
+from bond_server.delivery.line import CHUNKS, FRAMES, LINE, DirectLine
+from bond_server.delivery.slim import Gate, Inbox
 from bond_server.logs import LogStyle, log_config
 
-ABORT = "bond.abort"
 PING_EVERY_S = 15.0
 PONG_WITHIN_S = 10.0
-DRAIN_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 5.0
+REQUEST_WITHIN_S = 10.0
+MOST_UNFINISHED = 512
 SHUTDOWN_WITHIN_S = 15
 MAX_CLIENT_MESSAGE_BYTES = 4096
+_SESSIONS_END_WITHIN_S = 2.0
 _UNACKNOWLEDGED_MS = 30_000
+_NOT_SENT_BYTES = 16 * 1024
+_BACKLOG = 2048
+_PONGS_AT_ONCE = 20
+_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket that can be given up without its peer's consent."""
+    """A WebSocket that is written to directly, and given up without its peer's consent."""
+
+    line: DirectLine | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.queue: Any = Inbox()
+        self.writable: Any = Gate(is_open=True)
 
     async def run_asgi(self) -> None:
-        """Hand the application a way to abort."""
-        extensions = self.scope.setdefault("extensions", {})
-        extensions[ABORT] = {"abort": self.transport.abort}
+        """Hand the application a way to the transport."""
+        extensions: Any = self.scope.setdefault("extensions", {})
+        extensions[LINE] = self._make_line
         await super().run_asgi()
 
     def data_received(self, data: bytes) -> None:
@@ -60,10 +81,180 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if is_refusal and not message.get("more_body", False):
             self.handshake_complete = True
 
+    def start_keepalive(self) -> None:
+        """Begin to ping; the handshake is over, and what it needed is let go."""
+        super().start_keepalive()
+        self.request.headers.clear()  # the parser keeps the request itself
+        self.request = self.response = None  # type: ignore[assignment]
+
+    def pause_writing(self) -> None:
+        """Tell the line, too."""
+        super().pause_writing()
+        if self.line is not None:
+            self.line.paused()
+
+    def resume_writing(self) -> None:
+        """Tell the line, too."""
+        super().resume_writing()
+        if self.line is not None:
+            self.line.resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the line, too."""
+        super().connection_lost(exc)
+        line, self.line = self.line, None
+        if line is not None:
+            line.lost()
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye behind what was written, whether or not there is room, and see it done."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.stop_keepalive()
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
+
     def keepalive_timeout(self) -> None:
         """Give up a peer that doesn't answer."""
         super().keepalive_timeout()
         self.transport.abort()
+
+    def handle_ping(self) -> None:
+        """Answer, but not all of many, and none to who doesn't read: answers would pile up."""
+        answers = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(answers[-_PONGS_AT_ONCE:]))
+
+    def send_receive_event_to_app(self) -> None:
+        """Refuse text that is none; a client's mistake is no error of ours to be logged."""
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    def handle_close(self, event: Any) -> None:
+        """Answer a goodbye; a peer that doesn't read the answer is cut after a while."""
+        super().handle_close(event)
+        self._abort_soon()
+
+    def handle_parser_exception(self) -> None:
+        """Close for what the peer sent; one that doesn't read why is cut after a while."""
+        super().handle_parser_exception()
+        self._abort_soon()
+
+    def shutdown(self) -> None:
+        """Close because the server ends; a peer that doesn't read that is cut after a while."""
+        super().shutdown()
+        self._abort_soon()
+
+    def _make_line(self) -> DirectLine:
+        if self.line is None:
+            self.line = DirectLine(self.transport, FRAMES, self.close)
+        return self.line
+
+    def _abort_soon(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(CLOSE_WITHIN_S, self.transport.abort)
+
+
+class Unfinished:
+    """The connections whose request has not come in whole yet, the oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[HttpProtocol, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def begin(self, protocol: HttpProtocol) -> None:
+        """Wait for a request, not for ever; and not for too many."""
+        if protocol not in self._waiting:
+            self._waiting[protocol] = protocol.loop.call_later(
+                REQUEST_WITHIN_S, self._give_up, protocol
+            )
+            if len(self._waiting) > MOST_UNFINISHED:
+                self._give_up(next(iter(self._waiting)))
+
+    def end(self, protocol: HttpProtocol) -> None:
+        """Wait no more: the request is there, or the connection is gone."""
+        timer = self._waiting.pop(protocol, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _give_up(self, protocol: HttpProtocol) -> None:
+        self.end(protocol)
+        protocol.transport.abort()
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """HTTP whose endless responses are written to directly, and whose requests end."""
+
+    line: DirectLine | None = None
+
+    def __init__(self, *args: Any, unfinished: Unfinished, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.unfinished = unfinished
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request."""
+        super().connection_made(transport)
+        self.unfinished.begin(self)
+
+    def on_message_begin(self) -> None:
+        """Expect the rest of a request."""
+        super().on_message_begin()
+        self.unfinished.begin(self)
+
+    def on_message_complete(self) -> None:
+        """Expect nothing more."""
+        super().on_message_complete()
+        self.unfinished.end(self)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to the WebSocket protocol."""
+        self.unfinished.end(self)
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """Tell the line, too."""
+        super().pause_writing()
+        if self.line is not None:
+            self.line.paused()
+
+    def resume_writing(self) -> None:
+        """Tell the line, too."""
+        super().resume_writing()
+        if self.line is not None:
+            self.line.resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the line, too."""
+        self.unfinished.end(self)
+        super().connection_lost(exc)
+        line, self.line = self.line, None
+        if line is not None:
+            line.lost()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        def make() -> DirectLine | None:
+            if not (cycle.response_started and cycle.chunked_encoding):
+                return None
+            self.line = DirectLine(self.transport, CHUNKS)
+            return self.line
+
+        extensions: Any = cycle.scope.setdefault("extensions", {})
+        extensions[LINE] = make
+        super()._start_asgi_task(cycle, app)
 
 
 class BondServer(uvicorn.Server):
@@ -86,7 +277,7 @@ class BondServer(uvicorn.Server):
         """Stop listening, end the sessions, then whatever is left."""
         for server in self.servers:
             server.close()
-        await self._drain.run(DRAIN_WITHIN_S)
+        await self._drain.run(self._drain.spread_s + _SESSIONS_END_WITHIN_S)
         await super().shutdown(sockets)
 
     @contextmanager
@@ -106,16 +297,20 @@ class BondServer(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def uvicorn_config(app: Any, *, logs: LogStyle | None) -> uvicorn.Config:
+def uvicorn_config(app: Any, *, logs: LogStyle | None, drain: Drain) -> uvicorn.Config:
     """Return how uvicorn serves a Bond application; None leaves logging as it is."""
+    sessions_end_s = drain.spread_s + _SESSIONS_END_WITHIN_S
+    http: Any = functools.partial(HttpProtocol, unfinished=Unfinished())  # it is only called
     return uvicorn.Config(
         app,
+        http=http,
         ws=WebSocketProtocol,
         ws_max_size=MAX_CLIENT_MESSAGE_BYTES,
         ws_per_message_deflate=False,
         ws_ping_interval=PING_EVERY_S,
         ws_ping_timeout=PONG_WITHIN_S,
-        timeout_graceful_shutdown=SHUTDOWN_WITHIN_S - round(DRAIN_WITHIN_S),
+        timeout_graceful_shutdown=SHUTDOWN_WITHIN_S - round(sessions_end_s),
+        backlog=_BACKLOG,
         log_config=None if logs is None else log_config(logs),
         server_header=False,
         lifespan="off",  # what lives as long as the server is around it, not in it
@@ -145,6 +340,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
+        if _TCP_NOTSENT_LOWAT is not None:
+            bound.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
         bound.bind(address)
     except OSError as error:
         bound.close()

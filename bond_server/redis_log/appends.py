@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
-from bond_core.errors import FencedError, LogError, LogUnavailableError
+from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.offset import Offset
 from bond_server.redis_log.keys import StreamKeys
 from bond_server.redis_log.scripts import Scripts
@@ -34,7 +34,7 @@ class Append:
     keys: StreamKeys
     fence: int
     items: Sequence[tuple[Offset, bytes]]
-    done: asyncio.Future[None]
+    done: asyncio.Future[bool]
 
 
 class Appends:
@@ -49,12 +49,12 @@ class Appends:
 
     async def append(
         self, stream_id: str, keys: StreamKeys, items: Sequence[tuple[Offset, bytes]], fence: int
-    ) -> None:
-        """Append in one step; see EventLog.append."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ) -> bool:
+        """Append in one step, see EventLog.append; return whether the stream is open at all."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append(Append(stream_id, keys, fence, items, done))
         self._some.set()
-        await done
+        return await done
 
     async def run(self) -> None:
         """Send what gathers, until cancelled."""
@@ -148,11 +148,8 @@ def _answer(append: Append, result: int) -> None:
     if result == _FENCED:
         detail = f"stream {append.stream_id} is written by another owner now"
         append.done.set_exception(FencedError(detail))
-    elif result == _NOT_OPEN:
-        detail = f"stream {append.stream_id} isn't open: it was deleted, or never opened"
-        append.done.set_exception(LogError(detail))
     else:
-        append.done.set_result(None)
+        append.done.set_result(result != _NOT_OPEN)
 
 
 def _refuse(packet: Iterable[Append], error: Exception) -> None:

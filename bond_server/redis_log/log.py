@@ -13,7 +13,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from bond_core.clock import Clock, SystemClock
-from bond_core.errors import LogUnavailableError
+from bond_core.errors import LogError, LogUnavailableError
 from bond_core.log.event_log import Entry, Page, Retention
 from bond_core.log.offset import START, Offset
 from bond_server.redis_log.appends import Appends
@@ -37,9 +37,11 @@ class RedisLog:
         self._scripts = Scripts(redis)
         self.appends = Appends(redis, self._scripts, self._publish)
         self.bus = Bus(redis, clock, is_cluster=is_cluster)
+        self._opened: dict[str, Retention] = {}
 
     async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
         """See EventLog."""
+        self._opened[stream_id] = retention
         top = await self._eval(
             self._scripts.open,
             [keys_of(stream_id).meta],
@@ -54,7 +56,15 @@ class RedisLog:
         self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
     ) -> None:
         """See EventLog."""
-        await self.appends.append(stream_id, keys_of(stream_id), items, fence)
+        keys = keys_of(stream_id)
+        if await self.appends.append(stream_id, keys, items, fence):
+            return
+        retention = self._opened.get(stream_id)
+        if retention is not None:  # not deleted here: the server has lost it
+            await self.open_stream(stream_id, retention)
+            if await self.appends.append(stream_id, keys, items, fence):
+                return
+        raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
 
     async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
         """See EventLog."""
@@ -85,6 +95,7 @@ class RedisLog:
 
     async def delete(self, stream_id: str) -> None:
         """See EventLog."""
+        self._opened.pop(stream_id, None)
         keys = keys_of(stream_id)
         await self._eval(
             self._scripts.delete, [keys.log, keys.meta, keys.ends], self._publish, keys.bus

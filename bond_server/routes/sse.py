@@ -16,41 +16,36 @@ import logging
 from typing import Any
 
 import attrs
-import msgspec
 from litestar import Request, Response, get
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
-from bond_core.clock import Clock
-from bond_core.log.cursor import Cursor, Hole
-from bond_core.log.event_log import Entry
 from bond_server.auth.access import Access
 from bond_server.auth.listeners import Admission, ServerFullError
 from bond_server.auth.project import OPEN, needs
 from bond_server.auth.refusals import TooManyError
-from bond_server.delivery.counters import Counters, Delivered
+from bond_server.delivery.client import Client
+from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
-from bond_server.delivery.session import (
-    COMPLETE,
+from bond_server.delivery.endings import (
     DELETED,
     GONE,
     INTERNAL,
-    RESTART,
+    REVOKED,
     SLOW,
+    TOO_MANY_CONNECTIONS,
     Ending,
-    ending_of,
-    expiry,
-    revocation,
-    run_session,
 )
+from bond_server.delivery.hub import Hub
+from bond_server.delivery.line import BODIES, AsgiLine, DirectLine, direct_line
+from bond_server.delivery.speech import EVENTS
 from bond_server.delivery.start import Start, find_start
 from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.operations import Listens, problem_answers
 
-HEARTBEAT_S = 15.0
-RETRY_MS = 2000
+_END_WITHIN_S = 1.0
 
 _log = logging.getLogger("bond.server")
 
@@ -65,7 +60,7 @@ _log = logging.getLogger("bond.server")
 )
 async def stream_events(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
-    counters: Given[Counters], drain: Given[Drain],
+    counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> Response[bytes]:  # fmt: skip
     """Send records from where the client was: Last-Event-ID, else `after`, else `from`."""
     admission = access.admit(request, stream_id)
@@ -76,12 +71,13 @@ async def stream_events(
     after = request.headers.get("last-event-id") or query.get("after")
     async with access.replays:
         start = await find_start(
-            bond.log, stream_id, from_=query.get("from"), after=after, now_ns=bond.clock.now_ns()
-        )
+            bond.log, stream_id, from_=query.get("from"), after=after,
+            now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
+        )  # fmt: skip
     return EventStream(
         Listening(
             bond=bond, stream=stream, start=start, admission=admission, counters=counters,
-            drain=drain,
+            drain=drain, hub=hub, scope=request.scope,
         )
     )  # fmt: skip
 
@@ -96,100 +92,71 @@ class Listening:
     admission: Admission
     counters: Counters
     drain: Drain
+    hub: Hub
+    scope: Any
 
     async def serve(self, send: Send, receive: Receive) -> None:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
-        client = EventClient(send, receive)
-        with self.drain.session(), self.counters.client(self.stream, "sse") as counts:
-            try:
-                with self.admission:
-                    ending = await self._run(client, counts)
-            except (TooManyError, ServerFullError):  # others came since it was asked
-                ending = Ending(4429, "connections")
-            except Exception:  # noqa: BLE001 -- whatever it is, the client is told
-                _log.exception("the session of a client of stream %s failed", stream_id)
-                ending = INTERNAL
-            counts.slow += ending == SLOW
-            await client.end(ending)
-
-    async def _run(self, client: EventClient, counts: Delivered) -> Ending:
-        cursor = self._cursor()
-        if cursor is None:
-            return DELETED
-        clock = self.bond.clock
         try:
-            return await run_session(
-                client,
-                cursor,
-                expiry(clock, self.admission.grant.end_s),
-                revocation(self.admission),
-                self.drain.ending(),
-                client.heartbeat(clock),
-                how_it_ended=self._how_it_ended,
-                counters=counts,
-                live_from=self.start.top,
-                wrote=self.stream.wrote,
-            )
+            cursor = self.bond.cursor(stream_id, self.start.after)
+        except KeyError:  # deleted since it was found
+            await _end(send, EVENTS.bye(DELETED))
+            return
+        line = direct_line(self.scope) or AsgiLine(send, BODIES)
+        try:
+            with self.admission, self.counters.client(self.stream, "sse") as counts:
+                client = Client(
+                    line=line, speech=EVENTS, cursor=cursor, start=self.start,
+                    end_s=self.admission.grant.end_s,
+                    channel=self.hub.channel(self.stream, counts),
+                )  # fmt: skip
+                self.admission.on_revoked(lambda: client.end(REVOKED))
+                with self.drain.session(client.end):
+                    ending = await self._run(client, send, receive)
+                counts.slow += ending == SLOW
+        except (TooManyError, ServerFullError):  # others came since it was asked
+            await _end(send, EVENTS.bye(TOO_MANY_CONNECTIONS))
+        except Exception:  # noqa: BLE001 -- whatever it is, the client is told
+            _log.exception("the session of a client of stream %s failed", stream_id)
+            await _end(send, EVENTS.bye(INTERNAL))
         finally:
             cursor.close()
 
-    def _cursor(self) -> Cursor | None:
-        try:
-            return self.bond.cursor(self.stream.stream_id, self.start.after)
-        except KeyError:  # deleted since it was found
-            return None
+    async def _run(self, client: Client, send: Send, receive: Receive) -> Ending:
+        line = client.line
+        if isinstance(line, AsgiLine):
+            async with line:
+                ending = await self.hub.serve(client, lambda: _until_gone(receive))
+                if ending not in (GONE, SLOW):
+                    try:
+                        async with asyncio.timeout(_END_WITHIN_S):
+                            await line.finish()
+                    except TimeoutError:
+                        ending = SLOW
+        else:
+            ending = await self.hub.serve(client, lambda: _until_gone(receive))
+        if ending == SLOW and isinstance(line, DirectLine):
+            line.abort()
+            await _until_gone(receive)
+        elif ending != GONE:
+            await _end(send, client.speech.bye(ending))
+        return ending
 
-    def _how_it_ended(self) -> Ending:
-        return ending_of(self.stream)
+
+async def _until_gone(receive: Receive) -> Ending:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    return GONE
 
 
-class EventClient:
-    """A client on an HTTP response that doesn't end."""
-
-    def __init__(self, send: Send, receive: Receive) -> None:
-        self._send = send
-        self._receive = receive
-
-    async def send(self, entry: Entry) -> None:
-        """See Outlet."""
-        await self._write(b"id: %s\ndata: %s\n\n" % (str(entry.offset).encode(), entry.data))
-
-    async def tell_hole(self, hole: Hole) -> None:
-        """Say from where to where records are missing, and why."""
-        gap = {"from": str(hole.after), "to": str(hole.until), "reason": hole.reason}
-        await self._write(_event("gap", gap))
-
-    async def listen(self) -> Ending:
-        """Wait until the client leaves."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        return GONE
-
-    async def heartbeat(self, clock: Clock) -> Ending:
-        """Tell how soon to come back; then show now and then that the connection lives."""
-        await self._write(b"retry: %d\n\n" % RETRY_MS)
-        while True:
-            await clock.sleep(HEARTBEAT_S)
-            await self._write(b": hb %d\n\n" % (clock.now_ns() // 1_000_000))
-
-    async def end(self, ending: Ending) -> None:
-        """Say why it is over, if the client is there to hear it, and end the response."""
-        if ending in (GONE, SLOW):
-            return
-        said = b""
-        if ending == COMPLETE:
-            said = _event("complete", {})
-        elif ending != RESTART:
-            said = _event("problem", {"code": ending.reason, "retryable": ending == INTERNAL})
-        try:
-            async with asyncio.timeout(1.0):
-                await self._send({"type": "http.response.body", "body": said, "more_body": False})
-        except (TimeoutError, OSError):
-            pass
-
-    async def _write(self, chunk: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+async def _end(send: Send, said: bytes | None) -> None:
+    """End the response with what is to be said, if the client is there to hear it."""
+    try:
+        async with asyncio.timeout(_END_WITHIN_S):
+            await send({"type": "http.response.body", "body": said or b"", "more_body": False})
+    except (TimeoutError, OSError):
+        pass
 
 
 class EventStream(Response[bytes]):
@@ -221,7 +188,3 @@ class _Endless(ASGIResponse):
     async def send_body(self, send: Send, receive: Receive) -> None:
         """Run the session."""
         await self._listening.serve(send, receive)
-
-
-def _event(name: str, data: dict[str, Any]) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (name.encode(), msgspec.json.encode(data))

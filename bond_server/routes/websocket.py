@@ -11,43 +11,42 @@ import asyncio
 import logging
 from typing import Any
 
+import attrs
 from litestar import WebSocket, get, websocket
 from litestar.exceptions import WebSocketDisconnect
 
 from bond_core.clock import NS, Clock
 from bond_core.errors import LogUnavailableError, RequestError
-from bond_core.log.cursor import Hole
-from bond_core.log.event_log import Entry
 from bond_server.auth.access import Access
 from bond_server.auth.door import refuse_handshake
-from bond_server.auth.listeners import ServerFullError
+from bond_server.auth.listeners import Admission, ServerFullError
 from bond_server.auth.presented import chosen_subprotocol
 from bond_server.auth.project import OPEN, needs
 from bond_server.auth.refusals import TooManyError
 from bond_server.auth.tokens import TokenError
+from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
-from bond_server.delivery.session import (
+from bond_server.delivery.endings import (
+    BAD_FROM,
+    BAD_SLOW,
     DELETED,
     GONE,
     INTERNAL,
+    REVOKED,
     SLOW,
+    TOO_MANY_CONNECTIONS,
+    TOO_MANY_MESSAGES,
+    UNAVAILABLE,
     Ending,
-    ending_of,
-    expiry,
-    revocation,
-    run_session,
 )
-from bond_server.delivery.start import find_start
-from bond_server.delivery.transport import ABORT
-from bond_server.local import Bond
+from bond_server.delivery.hub import Hub
+from bond_server.delivery.line import MESSAGES, AsgiLine, direct_line
+from bond_server.delivery.speech import ENVELOPED, ENVELOPES, PLAIN
+from bond_server.delivery.start import Start, find_start
+from bond_server.local import Bond, Stream
 from bond_server.routes.given import Given, StreamId
 
-_UNAVAILABLE = Ending(1013, "unavailable")
-_BAD_FROM = Ending(1008, "bad_from")
-_BAD_SLOW = Ending(1008, "bad_slow")
-_TOO_MANY_MESSAGES = Ending(1008, "too_many_messages")
-_TOO_MANY_CONNECTIONS = Ending(4429, "connections")
 _MESSAGES_PER_S = 20
 _CLOSE_WITHIN_S = 1.0
 
@@ -57,118 +56,140 @@ _log = logging.getLogger("bond.server")
 @websocket("/ws/{stream_id:str}", opt=needs(OPEN))
 async def stream_socket(
     socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
-    counters: Given[Counters], drain: Given[Drain],
+    counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> None:  # fmt: skip
     """Serve one client until its session is over, and tell it why."""
     try:
-        with drain.session():
-            ending = await _serve(socket, stream_id, bond, access, counters, drain)
+        asked = await _judge(socket, stream_id, bond, access)
+        if isinstance(asked, Asked):
+            await _serve(socket, asked, bond, counters, drain, hub)
+        else:
+            await _close(socket, asked)
+    except (WebSocketDisconnect, OSError):
+        pass  # it has left
     except (TooManyError, ServerFullError) as error:
-        ending = _TOO_MANY_CONNECTIONS
-        if error.code != "connections":
+        if error.code == "connections":
+            await _close(socket, TOO_MANY_CONNECTIONS)
+        else:
             await refuse_handshake(socket.send, error)
-            ending = GONE
     except Exception:  # noqa: BLE001 -- whatever it is, the client is told
         _log.exception("the session of a client of stream %s failed", stream_id[:40])
-        ending = INTERNAL
-    await _close(socket, ending)
+        await _close(socket, INTERNAL)
 
 
-async def _serve(
-    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, access: Access,
-    counters: Counters, drain: Drain,
-) -> Ending:  # fmt: skip
+@attrs.frozen
+class Asked:
+    """What a client asked for and may have."""
+
+    stream: Stream
+    start: Start
+    admission: Admission
+    conflates: bool
+
+
+async def _judge(
+    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, access: Access
+) -> Asked | Ending:
     query = socket.query_params
-    ending, start, admission = None, None, None
     try:
         admission = access.admit(socket, stream_id)
         async with access.replays:
             start = await find_start(
                 bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
-                now_ns=bond.clock.now_ns(),
+                now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
             )  # fmt: skip
     except TokenError as error:
-        ending = Ending(1008, error.code)
+        return Ending(1008, error.code)
     except TooManyError:
         raise
     except LogUnavailableError:
-        ending = _UNAVAILABLE
+        return UNAVAILABLE
     except RequestError:
-        ending = _BAD_FROM
-    stream = bond.find(stream_id)
+        return BAD_FROM
     slow = query.get("slow", "disconnect")
     if slow not in ("disconnect", "conflate"):
-        ending = ending or _BAD_SLOW
-    if ending is None and stream is None:
-        ending = DELETED
-    if ending is not None or start is None or stream is None or admission is None:
-        return ending or INTERNAL
-    cursor = bond.cursor(stream_id, start.after)
+        return BAD_SLOW
+    stream = bond.find(stream_id)
+    if stream is None:
+        return DELETED
+    return Asked(stream, start, admission, slow == "conflate")
+
+
+async def _serve(
+    socket: WebSocket[Any, Any, Any], asked: Asked, bond: Bond, counters: Counters, drain: Drain,
+    hub: Hub,
+) -> None:  # fmt: skip
+    has_envelopes = ENVELOPES in socket.scope["subprotocols"]
+    subprotocol = ENVELOPES if has_envelopes else chosen_subprotocol(socket)
+    stream, admission = asked.stream, asked.admission
+    cursor = bond.cursor(stream.stream_id, asked.start.after)
     try:
         with admission, counters.client(stream, "websocket") as counts:
-            await socket.accept(chosen_subprotocol(socket), headers=start.headers())
-            ending = await run_session(
-                Socket(socket, bond.clock),
-                cursor,
-                expiry(bond.clock, admission.grant.end_s),
-                revocation(admission),
-                drain.ending(),
-                how_it_ended=lambda: ending_of(stream),
-                counters=counts,
-                slow="conflate" if slow == "conflate" else "disconnect",
-                live_from=start.top,
-                wrote=stream.wrote,
+            await socket.accept(subprotocol, headers=asked.start.headers())
+            line = direct_line(socket.scope) or AsgiLine(socket.send, MESSAGES)
+            client = Client(
+                line=line,
+                speech=ENVELOPED if has_envelopes else PLAIN,
+                cursor=cursor,
+                channel=hub.channel(stream, counts),
+                start=asked.start,
+                end_s=admission.grant.end_s,
+                slow="conflate" if asked.conflates else "disconnect",
             )
+            admission.on_revoked(lambda: client.end(REVOKED))
+            with drain.session(client.end):
+                if isinstance(line, AsgiLine):
+                    async with line:
+                        ending = await hub.serve(client, lambda: _listen(socket, bond.clock))
+                        await _part(line, client, ending)
+                else:
+                    ending = await hub.serve(client, lambda: _listen(socket, bond.clock))
+                    if ending != GONE:
+                        client.say(client.speech.bye(ending))
             counts.slow += ending == SLOW
+            await _close(socket, ending)
     finally:
         cursor.close()
-    return ending
 
 
-class Socket:
-    """A client on a WebSocket in plain framing: nothing but records."""
-
-    def __init__(self, socket: WebSocket[Any, Any, Any], clock: Clock) -> None:
-        self._socket = socket
-        self._clock = clock
-
-    async def send(self, entry: Entry) -> None:
-        """See Outlet."""
+async def _part(line: AsgiLine, client: Client, ending: Ending) -> None:
+    """Send what is written already, and why it is over, if that is soon done."""
+    if ending not in (GONE, SLOW):
+        client.say(client.speech.bye(ending))
         try:
-            await self._socket.send_data(entry.data.decode())
-        except (WebSocketDisconnect, OSError) as error:
-            raise ConnectionError("the client has left") from error
+            async with asyncio.timeout(_CLOSE_WITHIN_S):
+                await line.finish()
+        except TimeoutError:
+            pass
 
-    async def tell_hole(self, hole: Hole) -> None:
-        """Say nothing: plain framing has no way to, but for the headers at the start."""
 
-    async def listen(self) -> Ending:
-        """Take and drop what the client sends, so that pings get through; not too much of it."""
-        second, messages = 0, 0
-        while True:
-            message = await self._socket.receive()
-            if message["type"] != "websocket.receive":
-                return GONE
-            now_s = self._clock.monotonic_ns() // NS
-            messages = messages + 1 if now_s == second else 1
-            second = now_s
-            if messages > _MESSAGES_PER_S:
-                return _TOO_MANY_MESSAGES
+async def _listen(socket: WebSocket[Any, Any, Any], clock: Clock) -> Ending:
+    """Take and drop what the client sends, so that pings get through; not too much of it."""
+    second, messages = 0, 0
+    while True:
+        message = await socket.receive()
+        if message["type"] != "websocket.receive":
+            return GONE
+        now_s = clock.monotonic_ns() // NS
+        messages = messages + 1 if now_s == second else 1
+        second = now_s
+        if messages > _MESSAGES_PER_S:
+            return TOO_MANY_MESSAGES
 
 
 async def _close(socket: WebSocket[Any, Any, Any], ending: Ending) -> None:
-    """Close with the ending's code; abort where even that can't be said."""
+    """Close with the ending's code; without waiting, where the server can."""
     if ending == GONE or socket.connection_state == "disconnect":
         return
     try:
         async with asyncio.timeout(_CLOSE_WITHIN_S):
             await socket.accept()  # does nothing where that is done
-            await socket.close(ending.code, ending.reason)
-    except TimeoutError:
-        abort: Any = (socket.scope.get("extensions") or {}).get(ABORT)
-        if abort is not None:
-            abort["abort"]()
-    except (WebSocketDisconnect, OSError):
+            line = direct_line(socket.scope)
+            if line is not None and line.close is not None:
+                line.close(ending.code, ending.reason)
+            else:
+                await socket.close(ending.code, ending.reason)
+    except (TimeoutError, WebSocketDisconnect, OSError):
         pass
 
 

@@ -56,6 +56,7 @@ class Observed:
             said["http.request.method"] = kind
         try:
             with self._tracing.request(kind, headers, said) as span:
+                headers.clear()  # read by now, while the connection may last for hours
                 if is_http:
                     send = self._answering(scope, send, request_id, kind, span)
                 try:

@@ -53,9 +53,10 @@ def measure(names: Iterable[str]) -> Iterable[Figure]:
 
 def row(figure: Figure) -> str:
     """Return the figure as a line of the table; a dash where there is no goal."""
-    goal = "-" if figure.goal is None else f"{figure.goal:g}"
+    goal = "-" if figure.goal is None else f"{figure.goal:.3g}"
     met = {None: "-", True: "yes", False: "NO"}[figure.met]
-    return _ROW.format(figure.bench, figure.case, figure.against, f"{figure.ratio:.2f}", goal, met)
+    ratio = "absent" if figure.ratio is None else f"{figure.ratio:.3g}"
+    return _ROW.format(figure.bench, figure.case, figure.against, ratio, goal, met)
 
 
 if __name__ == "__main__":

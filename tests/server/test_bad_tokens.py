@@ -83,7 +83,9 @@ def bad_tokens(chance, stream_id=STREAM, now_s=NOW_S):
 def a_connection(text, address="192.0.2.1"):
     """Return what the verifier looks at of a connection."""
     return SimpleNamespace(
-        headers={}, query_params={"token": text}, scope={"client": (address, 1), "subprotocols": []}
+        headers={},
+        query_params={"token": text},
+        scope={"client": (address, 1), "subprotocols": [], "headers": []},
     )
 
 

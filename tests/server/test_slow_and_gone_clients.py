@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import pytest
 
 from bond_core.clock import NS, ManualClock
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import Offset
-from bond_server.delivery import session, transport
+from bond_server.delivery import hub, transport
 from bond_server.routes import websocket
-from tests.server.running import closing, receive, record, serving
+from tests.server.peers import a_peer, ws_path
+from tests.server.running import closing, in_order, receive, record, serving
 
 NOW_S = 1_761_053_400
 T = NOW_S * 1000
@@ -59,47 +59,56 @@ def test_a_client_that_talks_too_much_is_cut(monkeypatch, messages, code):
     on_a_server(monkeypatch, scenario, clock=ManualClock(NOW_S * NS))
 
 
-@contextlib.asynccontextmanager
-async def a_reader_that_does_not_read(server, created, query=""):
-    """Shake hands as a WebSocket client, and then read nothing until told to."""
-    reader, writer = await asyncio.open_connection(*server.address.split(":"), limit=1024)
-    path = f"/ws/{created['stream_id']}?token={created['access_token']}{query}"
-    writer.write(
-        f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
-    )
-    try:
-        assert b"101" in await reader.readline()
-        yield reader
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+async def publish_large(server, created, ends, size=256 * 1024):
+    """Append windows of one large record each."""
+    for end_ms in ends:
+        entry = (Offset(end_ms, 0), record(end_ms, 0, size=size))
+        await server.bond.log.append(created["stream_id"], [entry])
+        await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("slow", ["", "&slow=conflate"])
+@pytest.mark.usefixtures("delivery")
+@pytest.mark.parametrize("slow", ["disconnect", "conflate"])
 def test_a_client_that_reads_nothing_is_given_up(monkeypatch, slow):
     """
-    After the time allowed for one send it is cut, counted and gone; others notice nothing.
+    After the time allowed it is cut, counted and gone; others notice nothing.
     """
-    monkeypatch.setattr(session, "SEND_WITHIN_S", 0.3)
+    monkeypatch.setattr(hub, "STALLED_AFTER_S", 0.3)
+    monkeypatch.setattr(transport, "CLOSE_WITHIN_S", 0.3)
     monkeypatch.setattr(websocket, "_CLOSE_WITHIN_S", 0.0)
 
     async def scenario(server, created):
+        path = ws_path(created, slow=slow)
         async with (
             server.socket(created) as healthy,
-            a_reader_that_does_not_read(server, created, slow) as reader,
+            a_peer(server.address, path, receive_bytes=4096) as peer,
         ):
-            for end_ms in range(T, T + 64_000, 1000):  # 16 MiB: more than the sockets take
-                entry = (Offset(end_ms, 0), record(end_ms, 0, size=256 * 1024))
-                await server.bond.log.append(created["stream_id"], [entry])
+            for end_ms in range(T, T + 8_000, 1000):
+                await publish_large(server, created, [end_ms])
                 assert await receive(healthy, 1) == [f"{end_ms}-0"]
             metrics = await server.metrics_when(created, lambda m: m["slow_disconnects"] == 1)
             assert metrics["clients"] == 1
-            with contextlib.suppress(ConnectionError):
-                while await reader.read(65_536):
-                    pass
+            _, code = await peer.records_to_the_end()
+            assert code in (4008, 1006)
+
+    on_a_server(monkeypatch, scenario)
+
+
+def test_a_slow_client_reads_why_behind_what_it_had(monkeypatch):
+    """
+    The goodbye stands behind the records that were on their way: whoever reads on gets both.
+    """
+    monkeypatch.setattr(hub, "STALLED_AFTER_S", 0.3)
+
+    async def scenario(server, created):
+        path = ws_path(created)
+        async with a_peer(server.address, path, receive_bytes=4096) as peer:
+            await publish_large(server, created, range(T, T + 8_000, 1000), size=20_000)
+            await server.metrics_when(created, lambda m: m["slow_disconnects"] == 1)
+            got, code = await peer.records_to_the_end()
+            assert code == 4008
+            assert [one["id"] for one in got] == [f"{T + i * 1000}-0" for i in range(len(got))]
+            assert 0 < len(got) < 8
 
     on_a_server(monkeypatch, scenario)
 
@@ -112,20 +121,17 @@ def test_a_peer_that_answers_no_ping_is_gone(monkeypatch):
     monkeypatch.setattr(transport, "PONG_WITHIN_S", 0.2)
 
     async def scenario(server, created):
-        async with a_reader_that_does_not_read(server, created) as reader:
-            for end_ms in range(T, T + 6_400, 100):
-                entry = (Offset(end_ms, 0), record(end_ms, 0, size=256 * 1024))
-                await server.bond.log.append(created["stream_id"], [entry])
+        async with a_peer(server.address, ws_path(created)) as peer:
+            await publish_large(server, created, range(T, T + 6_400, 100))
             await server.metrics_when(created, lambda metrics: metrics["clients"] == 1)
             metrics = await server.metrics_when(created, lambda found: found["clients"] == 0)
             assert metrics["slow_disconnects"] == 0
-            with contextlib.suppress(ConnectionError):
-                while await reader.read(65_536):
-                    pass
+            await peer.records_to_the_end()
 
     on_a_server(monkeypatch, scenario)
 
 
+@pytest.mark.usefixtures("delivery")
 def test_a_client_that_falls_off_the_ring_is_4008(monkeypatch):
     """
     Whoever is so slow that records were dropped before it is told to resume.
@@ -142,24 +148,34 @@ def test_a_client_that_falls_off_the_ring_is_4008(monkeypatch):
     on_a_server(monkeypatch, scenario, retention=Retention(seconds=0, windows=2))
 
 
+@pytest.mark.usefixtures("delivery")
 def test_conflating_skips_to_the_newest_window(monkeypatch):
     """
-    A client that asked for it gets the newest window, and what it did not get is counted.
+    A slow client that asked for it gets the newest window whole, and what it missed is counted.
     """
 
     async def scenario(server, created):
-        await server.publish(created["stream_id"], (T, 1))
-        async with server.socket(created, after="0-0", slow="conflate") as socket:
-            assert await receive(socket, 1) == [f"{T}-0"]
-            await server.publish(created["stream_id"], *((T + i * 1000, 2) for i in range(1, 6)))
-            assert await receive(socket, 2) == [f"{T + 5000}-0", f"{T + 5000}-1"]
+        path = ws_path(created, slow="conflate")
+        async with a_peer(server.address, path, receive_bytes=4096) as peer:
+            wanted = []
+            for i in range(100):
+                window = [(Offset(T + i, n), record(T + i, n, size=100_000)) for n in range(2)]
+                await server.bond.log.append(created["stream_id"], window)
+                wanted += [f"{T + i}-{n}" for n in range(2)]
+                await asyncio.sleep(0)
+            got = []
+            while wanted[-1] not in got:
+                got.append((await peer.record())["id"])
         url = f"/v1/streams/{created['stream_id']}/metrics"
         metrics = (await server.http.get(url)).json()
-        assert (metrics["conflated"], metrics["dropped"]) == (8, 8)
+        assert in_order(got) == sorted(set(in_order(got)))
+        assert got[-2:] == wanted[-2:]
+        assert metrics["conflated"] == metrics["dropped"] == len(wanted) - len(got) > 0
 
     on_a_server(monkeypatch, scenario)
 
 
+@pytest.mark.usefixtures("delivery")
 def test_a_client_that_leaves_is_not_served_on(monkeypatch):
     """
     After a client has gone, however it went, nothing of it is left.

@@ -16,6 +16,8 @@ from tests.server.running import closing, in_order, receive, serving
 NOW_S = 1_761_053_400
 T = NOW_S * 1000
 
+pytestmark = pytest.mark.usefixtures("delivery")
+
 
 def on_a_server(monkeypatch, scenario, **options):
     """Create a stream on a server, and run `scenario(server, created)`."""

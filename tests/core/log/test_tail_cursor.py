@@ -24,9 +24,28 @@ class LossyLog(MemoryLog):
 
     loses = False
 
-    async def watch(self, stream_id):
-        async for entries in super().watch(stream_id):
+    def follow(self, stream_id, take, over):
+        def maybe(entries):
             if not self.loses:
+                take(entries)
+
+        return super().follow(stream_id, maybe, over)
+
+
+class WatchedLog:
+    """A log that loses as much, and can't push."""
+
+    def __init__(self):
+        self.log = LossyLog()
+
+    def __getattr__(self, name):
+        if name == "follow":
+            raise AttributeError(name)
+        return getattr(self.log, name)
+
+    async def watch(self, stream_id):
+        async for entries in self.log.watch(stream_id):
+            if not self.log.loses:
                 yield entries
 
 
