@@ -1,18 +1,35 @@
 """Decide what happens to an event whose window is closed.
 
-There is one policy today, `drop`: it is not counted in any window, but it is counted as
-late, and told. A larger window that is still open doesn't get it either, so that a minute
-is always the sum of its seconds.
+    drop     it is in no window, but counted as late, and told
+    side     the same, and it is handed to whoever asked for such events
+    update   its window is sent again with it, as long as windows are corrected
+             (`bond_core.windows.corrections`); after that, as with `drop`
+
+With `drop` a larger window that is still open doesn't get it either, so that a minute is
+always the sum of its seconds; with `update` it does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice
+
+if TYPE_CHECKING:
+    from bond_core.windows.pane import PanePart
+    from bond_core.windows.symbol_state import SymbolState
+
+
+class Correctable(Protocol):
+    """Takes late events in."""
+
+    def part(self, state: SymbolState, start: int) -> PanePart | None:
+        """Return where an event of a closed pane goes; None if it is too late for that."""
+        ...
 
 
 @attrs.define

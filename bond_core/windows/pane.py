@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from bond_core.windows.kept import Kept
 from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
 
@@ -62,12 +63,22 @@ class OpenWindows:
         open: Open panes by start, ns; only those that had an event.
         larger: For each larger timeframe the window that is filling; None while it is empty.
         unit: What sizes count, once a trade has said it; None for base units.
+        kept: Closed panes, where they are needed again; `larger` is not used then.
+        seen_ns: The start of the newest pane that closed with an event.
     """
 
     program: Program
     larger: list[Any]
     open: dict[int, Any] = attrs.field(factory=dict)
     unit: str | None = UNSET
+    kept: Kept | None = None
+    seen_ns: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no window holds anything of it."""
+        is_kept = self.kept is not None and not self.kept.is_empty
+        return not (self.open or is_kept or any(w is not None for w in self.larger))
 
     def pane(self, start_ns: int) -> Any:
         """Return an open pane, a new one if need be."""
@@ -98,14 +109,45 @@ class OpenWindows:
         if pane is None:
             return None
         pane.n = n
+        self.seen_ns = start_ns
         self.program.settle(pane)
+        if self.kept is not None:
+            self.kept.panes[start_ns] = pane
+            return pane
         for place, window in enumerate(self.larger):
             into = self.program.new_pane() if window is None else window
             self.program.absorb(into, pane)
             self.larger[place] = into
         return pane
 
-    def close_larger(self, place: int) -> Any:
+    def late_pane(self, start_ns: int) -> Any:
+        """Return a closed pane that is kept, a new one if it had no event."""
+        assert self.kept is not None  # noqa: S101 -- asked only where late events correct
+        pane = self.kept.panes.get(start_ns)
+        if pane is None:
+            pane = self.program.new_pane()
+            pane.unit = self.unit
+        return pane
+
+    def correct(self, start_ns: int, pane: Any, n: int) -> None:
+        """Settle a kept pane anew, which got `n` more events."""
+        assert self.kept is not None  # noqa: S101 -- as above
+        self.kept.panes[start_ns] = pane
+        pane.n += n
+        self.program.settle(pane)
+
+    def has_larger(self, place: int, end_ns: int) -> bool:
+        """Whether the window of a larger timeframe that is filling had an event."""
+        if self.kept is None:
+            return self.larger[place] is not None
+        start_ns = end_ns - self.kept.lengths_ns[place]
+        return start_ns in self.kept.bases[place] or any(
+            start_ns <= start < end_ns for start in self.kept.panes
+        )
+
+    def close_larger(self, place: int, end_ns: int) -> Any:
         """Take the window of a larger timeframe out; None if it had no event."""
+        if self.kept is not None:
+            return self.kept.larger(place, end_ns)
         window, self.larger[place] = self.larger[place], None
         return window

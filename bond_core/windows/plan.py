@@ -120,6 +120,9 @@ class Fold:
 
 FieldPlan = Metric | Reduce | Fold
 
+LatePolicy = Literal["drop", "update", "side"]
+Fill = Literal["null", "previous", "skip"]
+
 
 @attrs.frozen(kw_only=True)
 class SourcePlan:
@@ -160,6 +163,11 @@ class StreamPlan:
         sources: Those known at the start; more may be added (a fallback steps in).
         instead: By field, further kinds it can be computed from, the best first: for symbols
             that no source of the first kind is for (a price from samples, without trades).
+        late: What becomes of an event whose window has closed.
+        corrections_ns: How long after its end `update` still corrects a window.
+        window_ns: Where windows slide, the length of each; one ends with every pane.
+        fill: What a record of a window without a trade says.
+        key_ttl_ns: How long what is known of a silent symbol is kept; None for ever.
     """
 
     symbols: tuple[str, ...]
@@ -167,3 +175,22 @@ class StreamPlan:
     fields: Mapping[str, tuple[str, FieldPlan]]
     sources: tuple[SourcePlan, ...]
     instead: Mapping[str, Mapping[str, FieldPlan]] = attrs.field(factory=dict)
+    late: LatePolicy = "drop"
+    corrections_ns: int = 0
+    window_ns: int | None = None
+    fill: Fill = "null"
+    key_ttl_ns: int | None = None
+
+    def length_ns(self, timeframe: int) -> int:
+        """Return the length of the windows of a timeframe, by its place."""
+        return self.window_ns or self.timeframes_ns[timeframe]
+
+    @property
+    def slide_ns(self) -> int:
+        """How far a window reaches back before its last pane; 0 unless windows slide."""
+        return self.window_ns - self.timeframes_ns[0] if self.window_ns else 0
+
+    @property
+    def keeps_panes(self) -> bool:
+        """Whether closed panes are needed again."""
+        return self.late == "update" or self.window_ns is not None

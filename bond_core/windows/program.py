@@ -50,11 +50,10 @@ class Program:
     _failed: Failed
 
     def settle(self, pane: Any) -> None:
-        """Compute what needs all events of a pane, once, when it closes."""
+        """Compute what needs all events of a pane, when it closes; again, if it gets more."""
         if not self.plan.reduces or not pane.events:
             return
         events = sorted(pane.events, key=lambda e: (e.ts, e.seq))
-        pane.events = []
         for field in self.plan.reduces:
             if rows := self._columns[field.slot](events):
                 columns = [list(column) for column in zip(*rows, strict=True)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice
-from bond_core.windows.lateness import drop
+from bond_core.windows.lateness import Correctable, drop
 from bond_core.windows.pane import PanePart
 from bond_core.windows.plan import SourcePlan
 from bond_core.windows.program import Program
 from bond_core.windows.symbol_state import CurrentParts, SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark
+
+Aside = Callable[[str, Event], None]
+"""Takes a late event that is in no window, with its source's name."""
 
 Tell = Callable[[str | None, Notice], None]
 """Takes a notice, and the symbol whose records show it (None for all)."""
@@ -32,6 +36,8 @@ class Totals:
         rejected: They made no sense.
         unrouted: Their symbol is not this stream's.
         gaps: Holes that were noticed; not events.
+        corrected: Those of the counted that came late, and corrected a window.
+        refused_keys: Symbols there was no room for; not events.
     """
 
     counted: int = 0
@@ -40,6 +46,8 @@ class Totals:
     rejected: int = 0
     unrouted: int = 0
     gaps: int = 0
+    corrected: int = 0
+    refused_keys: int = 0
 
     @property
     def events(self) -> int:
@@ -81,6 +89,8 @@ class SourceState:
         parts: By event symbol, the part of the newest pane: what the loop finds first.
         fan: Where an event symbol counts for several symbols (a post of an asset), the parts
             of each, by event symbol; empty where none does.
+        corrections: Takes late events that may still correct a window.
+        aside: Is handed those that are in no window.
     """
 
     plan: SourcePlan
@@ -94,6 +104,8 @@ class SourceState:
     fire_at: int = NEVER
     left_ns: int = NEVER
     states: dict[str | None, SymbolState] = attrs.field(factory=dict)
+    corrections: Correctable | None = None
+    aside: Aside | None = None
     parts: CurrentParts = attrs.field(factory=CurrentParts, init=False)
     fan: dict[str, tuple[CurrentParts, ...]] = attrs.field(factory=dict, init=False)
     _told_units: bool = attrs.field(default=False, init=False)
@@ -105,7 +117,7 @@ class SourceState:
     def is_blank(self) -> bool:
         """Whether nothing of it is left to tell."""
         tallies = (tally for state in self.states.values() for tally in state.tallies)
-        has_parts = any(state.parts for state in self.states.values())
+        has_parts = any(state.parts or state.slides for state in self.states.values())
         return not has_parts and all(tally.is_blank for tally in tallies)
 
     @property
@@ -116,10 +128,11 @@ class SourceState:
     def open(self) -> None:
         """Lay the ways from event symbols to their parts, once all states are there."""
         if self.plan.scope == "stream":
-            self.parts.otherwise = self.states[None].current
+            if None in self.states:
+                self.parts.otherwise = self.states[None].current
             return
         routes = {
-            symbol: [self.states[target] for target in dict.fromkeys(targets)]
+            symbol: [self.states[t] for t in dict.fromkeys(targets) if t in self.states]
             for symbol, targets in self.plan.routes.items()
         }
         has_fan = any(len(states) > 1 for states in routes.values())
@@ -163,21 +176,34 @@ class SourceState:
             return None
         start = self.grid.floor(event.ts)
         if start < self.grid.done_ns:
-            drop(event, (tally.late for tally in state.tallies))
-            self.totals.late += 1
-            self.totals.counted -= 1
-            return None
+            return self._late(state, start, event)
         found = state.parts.get(start)
         if found is None:
             if len(state.parts) >= self.grid.max_open:
                 self.reject(state)
                 return None
-            pane = state.windows.pane(start)
-            found = PanePart(start=start, end=start + self.grid.pane_ns, pane=pane, state=state)
+            found = self.part(state, start, state.windows.pane(start))
             state.parts[start] = found
             if state.is_closed or start > state.current.start:
                 state.use(found)
         return found
+
+    def part(self, state: SymbolState, start: int, pane: Any) -> PanePart:
+        """Return this source's part in a pane, still without events."""
+        return PanePart(start=start, end=start + self.grid.pane_ns, pane=pane, state=state)
+
+    def _late(self, state: SymbolState, start: int, event: Event) -> PanePart | None:
+        """Return the part of a late event that corrects a window; else count it, and hand it on."""
+        if self.corrections is not None:
+            found = self.corrections.part(state, start)
+            if found is not None:
+                return found
+        drop(event, (tally.late for tally in state.tallies))
+        self.totals.late += 1
+        self.totals.counted -= 1
+        if self.aside is not None:
+            self.aside(self.plan.name, event)
+        return None
 
     def admits_unit(self, part: PanePart, event: Event) -> bool:
         """Let an event through if its size counts what its pane's sizes count; else reject it."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from bond_core.model.record import Notice, Record, SourceReport, Value
 from bond_core.windows.compile import plan_kind
+from bond_core.windows.fill import CLOSE, Filler
+from bond_core.windows.kept import Kept
 from bond_core.windows.notices import Notices
 from bond_core.windows.pane import UNSET, OpenWindows
 from bond_core.windows.plan import StreamPlan
@@ -33,6 +35,7 @@ class StreamState:
         sources: In the plan's order, those that came later behind them.
         open_windows: By symbol and kind; those of sources without symbols under None.
         notices: One for each timeframe.
+        filler: What silent windows are filled with.
     """
 
     plan: StreamPlan
@@ -41,9 +44,11 @@ class StreamState:
     sources: list[SourceState] = attrs.field(factory=list)
     programs: dict[str, Program] = attrs.field(factory=dict)
     open_windows: dict[tuple[str | None, str], OpenWindows] = attrs.field(factory=dict)
+    filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
+        self.filler = Filler(self.plan.fill)
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
 
@@ -61,7 +66,12 @@ class StreamState:
         """Return where events of a kind add up for a symbol, None for the whole stream."""
         if (symbol, kind) not in self.open_windows:
             larger = [None] * (len(self.plan.timeframes_ns) - 1)
-            self.open_windows[symbol, kind] = OpenWindows(program=self.program(kind), larger=larger)
+            program = self.program(kind)
+            self.open_windows[symbol, kind] = OpenWindows(
+                program=program,
+                larger=larger,
+                kept=Kept(program, self.plan.timeframes_ns[1:]) if self.plan.keeps_panes else None,
+            )
         return self.open_windows[symbol, kind]
 
     def add(self, source: SourceState) -> None:
@@ -86,14 +96,32 @@ class StreamState:
 
     def forget(self, done_ns: int) -> None:
         """Let go what no open window will ask for: old statuses, sources that left."""
-        oldest_ns = min(done_ns - done_ns % length for length in self.plan.timeframes_ns)
+        plan = self.plan
+        oldest_ns = min(done_ns - done_ns % length for length in plan.timeframes_ns)
+        # The next window that slides reaches back from the next pane.
+        oldest_ns -= plan.slide_ns
         for source in self.sources:
             for state in source.states.values():
-                state.coverage.forget(oldest_ns)
+                state.forget(oldest_ns)
+        for windows in self.open_windows.values() if plan.keeps_panes else ():
+            if windows.kept is not None:
+                corrected_ns = done_ns - plan.corrections_ns
+                last_ns = corrected_ns - plan.slide_ns - plan.timeframes_ns[0]
+                windows.kept.forget(last_ns + 1, corrected_ns)
+        if plan.key_ttl_ns is not None:
+            self._evict(done_ns - plan.key_ttl_ns)
         gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
         for source in gone:
             self.sources.remove(source)
             self._states.clear()
+
+    def _evict(self, before_ns: int) -> None:
+        """Let go what is known of symbols of which nothing came since a time."""
+        for (symbol, _), windows in self.open_windows.items():
+            if windows.unit is not UNSET and windows.is_idle and windows.seen_ns <= before_ns:
+                windows.unit = UNSET
+                if symbol is not None:
+                    self.filler.forget(symbol)
 
     def tell(self, symbol: str | None, notice: Notice) -> None:
         """Show a notice in the next records of a symbol, or of all."""
@@ -119,62 +147,72 @@ class StreamState:
         for key, windows in self.open_windows.items():
             if windows.open and (pane := windows.close(start_ns, counts.get(id(windows), 0))):
                 closed[key] = pane
+        if self.plan.window_ns:
+            return self.closed_again(0, start_ns + self.plan.timeframes_ns[0])
         return closed
 
-    def close_larger(self, timeframe: int) -> Closed:
+    def close_larger(self, timeframe: int, end_ns: int) -> Closed:
         """Close the window of a larger timeframe, of every symbol and kind."""
         closed = {}
         for key, windows in self.open_windows.items():
-            if (window := windows.close_larger(timeframe - 1)) is not None:
+            if (window := windows.close_larger(timeframe - 1, end_ns)) is not None:
                 closed[key] = window
         return closed
 
-    def has_larger(self, timeframe: int) -> bool:
+    def closed_again(self, timeframe: int, end_ns: int) -> Closed:
+        """Put a window together from kept panes, of every symbol and kind."""
+        closed = {}
+        for key, windows in self.open_windows.items():
+            if (kept := windows.kept) is None:
+                continue
+            if timeframe:
+                window = kept.larger(timeframe - 1, end_ns)
+            else:
+                window = kept.window(end_ns - self.plan.length_ns(0), end_ns)
+            if window is not None:
+                closed[key] = window
+        return closed
+
+    def has_larger(self, timeframe: int, end_ns: int) -> bool:
         """Whether the window of a larger timeframe that is filling had an event."""
-        return any(w.larger[timeframe - 1] is not None for w in self.open_windows.values())
+        return any(w.has_larger(timeframe - 1, end_ns) for w in self.open_windows.values())
 
     def records(
         self, timeframe: int, end_ns: int, closed: Closed, *, is_partial: bool
     ) -> list[Record]:
         """Say what was in a closed window of a timeframe: one record for each symbol."""
-        length_ns = self.plan.timeframes_ns[timeframe]
         told = self.notices[timeframe].take()
-        window = _OneWindow(self, timeframe, end_ns - length_ns, end_ns, closed)
+        window = _OneWindow.of(self, timeframe, end_ns, closed)
         records = []
         for symbol in self.plan.symbols:
             sources: dict[str, SourceReport] = {}
-            heard: set[str] = set()
-            served: dict[str, None] = {}
             notices = [*told.get(None, ()), *told.get(symbol, ())]
             for state in self.states(symbol):
                 report, late = window.report(state)
                 if late is not None:
                     notices.append(late)
-                if report is None:
-                    continue
-                plan = state.source.plan
-                sources[plan.name] = report
-                if report.coverage:
-                    heard.add(plan.kind)
-                if report.count and plan.venue and plan.kind not in _NO_VENUE:
-                    served[plan.venue] = None
-            records.append(
-                Record(
-                    symbol=symbol,
-                    timeframe_ns=length_ns,
-                    window_start_ns=end_ns - length_ns,
-                    window_end_ns=end_ns,
-                    values=window.values(symbol, heard),
-                    sources=sources,
-                    partial=is_partial,
-                    notices=tuple(notices),
-                    served=tuple(served),
-                    size_unit=self._unit(symbol),
-                )
-            )
+                if report is not None:
+                    sources[state.source.plan.name] = report
+            record, heard = window.record(symbol, sources)
+            record.partial, record.notices = is_partial, tuple(notices)
+            if self.plan.fill == "previous":
+                is_heard = CLOSE in record.values and self.kind_of(symbol, CLOSE) in heard
+                self.filler.previous(timeframe, record, is_heard=is_heard)
+            records.append(record)
         return records
 
-    def _unit(self, symbol: str) -> str | None:
+    def record(
+        self,
+        timeframe: int,
+        end_ns: int,
+        symbol: str,
+        sources: Mapping[str, SourceReport],
+        closed: Closed,
+    ) -> Record:
+        """Say again what was in a closed window."""
+        return _OneWindow.of(self, timeframe, end_ns, closed).record(symbol, sources)[0]
+
+    def unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
         for kind in ("trade", "liquidation"):
             if (windows := self.open_windows.get((symbol, kind))) is not None:
@@ -195,6 +233,38 @@ class _OneWindow:
         factory=dict
     )
     _shared: dict[str, dict[str, Value]] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, stream: StreamState, timeframe: int, end_ns: int, closed: Closed) -> _OneWindow:
+        """Return the window of a timeframe that ends at a time."""
+        start_ns = end_ns - stream.plan.length_ns(timeframe)
+        return cls(stream, timeframe, start_ns, end_ns, closed)
+
+    def record(
+        self, symbol: str, sources: Mapping[str, SourceReport]
+    ) -> tuple[Record, Collection[str]]:
+        """Return a symbol's record, and the kinds of events that were heard."""
+        heard: set[str] = set()
+        served: dict[str, None] = {}
+        for state in self.stream.states(symbol):
+            plan = state.source.plan
+            if (report := sources.get(plan.name)) is None:
+                continue
+            if report.coverage:
+                heard.add(plan.kind)
+            if report.count and plan.venue and plan.kind not in _NO_VENUE:
+                served[plan.venue] = None
+        record = Record(
+            symbol=symbol,
+            timeframe_ns=self.end_ns - self.start_ns,
+            window_start_ns=self.start_ns,
+            window_end_ns=self.end_ns,
+            values=self.values(symbol, heard),
+            sources=sources,
+            served=tuple(served),
+            size_unit=self.stream.unit(symbol),
+        )
+        return record, heard
 
     def report(self, state: SymbolState) -> _Report:
         """Report on a source and its late events; None if it left before the window."""

@@ -75,14 +75,17 @@ class Stream:
         fields: Mapping[str, tuple[str, FieldPlan]] = MARKET,
         start: float = 0,
         live: bool = True,
+        engine: Mapping[str, object] | None = None,
+        **options: object,
     ) -> None:
         self.plan = StreamPlan(
             symbols=tuple(symbols),
             timeframes_ns=tuple(round(each * SECOND) for each in seconds),
             fields=fields,
             sources=sources or (a_source(symbols=symbols),),
+            **options,
         )
-        self.engine = WindowEngine(self.plan, start_ns=ns(start))
+        self.engine = WindowEngine(self.plan, start_ns=ns(start), **(engine or {}))
         self.seen: list[Record] = []
         if live:
             for source in self.plan.sources:
@@ -123,3 +126,8 @@ def counts(records: Sequence[Record], source: str = "binance") -> dict[float, in
 def notices(record: Record) -> list[str]:
     """The codes of a record's notices."""
     return [notice.code for notice in record.notices]
+
+
+def about(record):
+    """What a record is about."""
+    return record.symbol, record.timeframe_ns // SECOND, start_of(record), record.rev
