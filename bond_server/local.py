@@ -147,7 +147,9 @@ class Bond:
             simulators=self.simulators,
             egress=egress,
         )
-        self.vocabulary: Vocabulary = with_plugins(bundled(), self.catalog.connectors)
+        self.vocabulary: Vocabulary = with_plugins(
+            bundled(), self.catalog.connectors, self.catalog.aggregators
+        )
         self._streams: dict[str, Stream] = {}
         self._leaving: set[Stream] = set()
         self._gone = Ledger()

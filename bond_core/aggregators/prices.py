@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from bond_core.windows.plan import Count, FieldPlan, First, Last, Max, Metric, Min, Sum
 
+SAMPLE = "last if last is not None else (bid + ask) / 2"
+"""What a quote's price is where a source brings no trades."""
+
 
 class TradePrices:
     """Prices of a window's trades.
@@ -35,7 +38,7 @@ class QuotePrices:
 
     def plan(self) -> Mapping[str, FieldPlan]:
         """Return the prices' plans."""
-        price = "last if last is not None else (bid + ask) / 2"
+        price = SAMPLE
         is_sample = "last is not None or bid is not None and ask is not None"
         return {
             "price_avg": Metric({"total": Sum(price), "n": Count(is_sample)}, mean),

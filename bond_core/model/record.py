@@ -12,7 +12,8 @@ from typing import Literal
 import attrs
 
 Status = Literal["starting", "live", "stale", "reconnecting", "failed"]
-Value = float | int | str | None
+Value = float | int | str | Mapping[str, float | None] | None
+"""A field's value. Few fields are mappings: numbers by venue."""
 
 
 @attrs.define(kw_only=True)

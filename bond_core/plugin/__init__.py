@@ -41,16 +41,32 @@ from bond_core.plugin.specs import (
 )
 from bond_core.plugin.websocket import WebSocketConnector
 from bond_core.settings import Secret, setting, structure
-from bond_core.windows.plan import Count, First, Fold, Last, Max, Metric, Min, Reduce, Sum
+from bond_core.windows.plan import (
+    ByVenue,
+    Change,
+    Count,
+    First,
+    Fold,
+    Last,
+    Max,
+    Metric,
+    Min,
+    Reduce,
+    Rolling,
+    Sum,
+    VenueWindow,
+)
 
 __all__ = [
     "GROUP",
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "ByVenue",
     "Candle",
     "Capabilities",
     "Chain",
+    "Change",
     "Channel",
     "Connector",
     "ConnectorSpec",
@@ -77,6 +93,7 @@ __all__ = [
     "Quote",
     "Reduce",
     "Retryable",
+    "Rolling",
     "Secret",
     "Sink",
     "SinkSpec",
@@ -85,6 +102,7 @@ __all__ = [
     "Sum",
     "Trade",
     "Trend",
+    "VenueWindow",
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
-from bond_core.errors import PluginError
 from bond_core.plugin.discovery import PluginRow, load_plugins
+from bond_core.plugin.field_names import family_of, template_of
+from bond_core.plugin.plans import with_checked_plans
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
 from bond_core.settings import json_schema
 
@@ -26,13 +26,15 @@ class Catalog:
         self._sinks: dict[str, SinkSpec] = {}
         self._aggregators: dict[str, AggregatorSpec] = {}
         self._by_field: dict[tuple[str, str], AggregatorSpec] = {}
+        self._families: dict[str, dict[str, AggregatorSpec]] = {}
         self._claimed: dict[tuple[str, ...], str] = {}
         self.rows: tuple[PluginRow, ...] = tuple(self._take(row) for row in rows)
 
     @classmethod
     def installed(cls, *, only: Iterable[str] | None = None, strict: bool = False) -> Catalog:
         """Return the catalogue of what is installed in this environment."""
-        return cls(load_plugins(only=None if only is None else frozenset(only), strict=strict))
+        rows = load_plugins(only=None if only is None else frozenset(only), strict=strict)
+        return cls(with_checked_plans(rows, strict=strict))
 
     @property
     def connectors(self) -> tuple[ConnectorSpec, ...]:
@@ -60,7 +62,18 @@ class Catalog:
 
     def aggregator(self, field: str, kind: str) -> AggregatorSpec | None:
         """Return what computes a record field from one kind of event, or None."""
-        return self._by_field.get((field, kind))
+        found = self._by_field.get((field, kind))
+        if found is None:
+            families = self._families.get(kind, {})
+            found = families.get(family_of(field, families) or "")
+        return found
+
+    def fields_of(self, kind: str) -> tuple[str, ...]:
+        """Return all record fields that can be computed from one kind of event.
+
+        Names with a range (`price_p{1..99}`) among them.
+        """
+        return tuple(f for spec in self.aggregators if spec.kind == kind for f in spec.fields)
 
     def _take(self, row: PluginRow) -> PluginRow:
         claimed: dict[tuple[str, ...], str] = {}
@@ -84,6 +97,8 @@ class Catalog:
             self._aggregators[spec.name] = spec
             for field in spec.fields:
                 self._by_field[field, spec.kind] = spec
+                if template_of(field) is not None:
+                    self._families.setdefault(spec.kind, {})[field] = spec
         else:
             self._sinks[spec.name] = spec
 
@@ -108,22 +123,6 @@ def _conflict(claim: tuple[str, ...], owner: str) -> str:
     )
 
 
-def load_class(factory: str) -> Any:
-    """Import and return what `package.module:Class` names.
-
-    Raises:
-        PluginError: It can't be imported (its SDK is missing, or it breaks while it is
-            imported), or isn't there.
-    """
-    module_name, _, attribute = factory.partition(":")
-    try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{factory} can't be loaded: {error}") from error
-    except (Exception, SystemExit) as error:  # whatever a plugin does at import
-        raise PluginError(f"{factory} can't be loaded: {type(error).__name__}: {error}") from error
-
-
 def describe(spec: Spec) -> dict[str, Any]:
     """Return a spec as JSON, with its settings' schema: for `/v1/sources` and `bond plugins`."""
     body: dict[str, Any] = {
@@ -145,5 +144,5 @@ def describe(spec: Spec) -> dict[str, Any]:
             "polls_every_s": spec.polls_every_s,
         }
     elif isinstance(spec, AggregatorSpec):
-        body |= {"kind": spec.kind, "fields": list(spec.fields)}
+        body |= {"kind": spec.kind, "fields": list(spec.fields), "words": dict(spec.words)}
     return body

@@ -139,10 +139,13 @@ class AggregatorSpec:
         name: Unique, such as `builtin.prices`.
         kind: The kind of event it reads.
         fields: The record fields it computes. Two aggregators may compute one field from
-            different kinds (a price from trades, or from quotes); not from the same kind.
+            different kinds (a price from trades, or from quotes); not from the same kind. A
+            name may end in a range, `price_p{1..99}`: it stands for all of `price_p1` and on.
         factory: `package.module:Class`; called with `config=` if it has settings. The object
-            has `plan() -> Mapping[field, FieldPlan]`.
+            has `plan() -> Mapping[field, FieldPlan]`; to a field with a range belongs a
+            function that takes the number and returns the FieldPlan.
         rank: Where several kinds of a stream can give a field, the smallest rank does.
+        words: What English calls its fields: phrase → field.
     """
 
     name: str
@@ -152,6 +155,7 @@ class AggregatorSpec:
     summary: str
     config: type = NoConfig
     rank: int = 0
+    words: Mapping[str, str] = attrs.field(factory=dict)
     stability: Stability = "beta"
 
 

@@ -91,12 +91,12 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         resolved.append(source)
         assumed += said
     spec = attrs.evolve(spec, sources=tuple(resolved), simulate=defaults.simulate)
-    fields = fields_of(spec, connectors)
+    fields = fields_of(spec, connectors, catalog)
     taken: set[str] = set()
     sources: list[BoundSource] = []
     fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
     for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
-        for channel in channels_of(connector, spec, fields):
+        for channel in channels_of(connector, spec, fields, catalog):
             group = (i, channel.name)
             bound = [
                 _source(spec, source, connector, channel, venue, group, taken)
@@ -109,8 +109,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
             )
     _require_a_listener(spec, sources)
     _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
-    if spec.fields is not None:
-        spec = attrs.evolve(spec, fields=tuple(sorted(fields)))
+    if spec.fields is not None or spec.derived:
+        spec = attrs.evolve(spec, fields=tuple(sorted(fields)), derived=())
     plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
     return BoundStream(
         spec=spec,

@@ -3,40 +3,76 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Sequence
 
-from bond_core.errors import PluginError, Problem, RequestError
-from bond_core.plugin.catalog import Catalog, load_class
-from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec, NoConfig
-from bond_core.settings import structure
+from bond_core.errors import Problem, RequestError
+from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.field_names import template_of
+from bond_core.plugin.plans import Plans, plan_of, plans_of
+from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_core.spec.stream_spec import StreamSpec
 from bond_core.windows.plan import FieldPlan, Metric, SourcePlan
 
 
-def fields_of(spec: StreamSpec, connectors: Iterable[ConnectorSpec]) -> tuple[str, ...]:
+def fields_of(
+    spec: StreamSpec, connectors: Sequence[ConnectorSpec], catalog: Catalog
+) -> tuple[str, ...]:
     """Return the record fields the stream has, in the order of its feeds.
+
+    Without `fields` in the spec they are those that its default feeds bring by themselves,
+    and `derived` adds to them; with `fields` they are these, any that its feeds can bring.
 
     Raises:
         RequestError: `unknown_field`.
     """
-    offered = list(dict.fromkeys(f for c in connectors for f in c.fields))
+    brought = list(dict.fromkeys(f for c in connectors for f in c.fields))
+    kinds = dict.fromkeys(kind for c in connectors for kind in c.kinds)
+    computed = list(dict.fromkeys(f for kind in kinds for f in catalog.fields_of(kind)))
+    asked = [*(spec.fields or ()), *spec.derived]
+    for key, fields in (("fields", spec.fields or ()), ("derived", spec.derived)):
+        for field in fields:
+            if field not in brought and all(
+                template_of(field) or catalog.aggregator(field, kind) is None for kind in kinds
+            ):
+                raise _unknown(field, key, brought, computed)
     if spec.fields is None:
         # A connector whose channels are none of them default is asked for by name: all of it.
-        return tuple(
-            dict.fromkeys(
-                f for c in connectors for channel in _default_channels(c) for f in channel.fields
-            )
-        )
-    for field in spec.fields:
-        if field not in offered:
-            near = tuple(difflib.get_close_matches(field, offered, n=3))
-            detail = f"no source of this stream brings {field!r}; they bring {', '.join(offered)}"
-            raise RequestError(
-                detail, code="unknown_field",
-                problems=[Problem(detail=detail, pointer="/spec/fields", text=field,
-                                  did_you_mean=near)],
-            )  # fmt: skip
-    return tuple(f for f in offered if f in spec.fields)
+        asked += [f for c in connectors for channel in _default_channels(c) for f in channel.fields]
+    known = [*brought, *computed]
+    return (*(f for f in dict.fromkeys(known) if f in asked),
+            *(f for f in dict.fromkeys(asked) if f not in known))  # fmt: skip
+
+
+def _unknown(field: str, key: str, brought: Sequence[str], computed: Sequence[str]) -> RequestError:
+    near = _near(field, (*brought, *computed))
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    others = [f for f in computed if f not in brought]
+    also = f", and on request {', '.join(others)}" if others else ""
+    detail = (
+        f"no source of this stream brings {field!r}{hint}; they bring {', '.join(brought)}{also}"
+    )
+    problem = Problem(detail=detail, pointer=f"/spec/{key}", text=field, did_you_mean=near)
+    return RequestError(detail, code="unknown_field", problems=[problem])
+
+
+def _near(field: str, offered: Iterable[str]) -> tuple[str, ...]:
+    """Return the offered names that look like a field's, numbers brought into their range."""
+    stem, digits = re.fullmatch(r"(.*?)(\d*)", field, re.DOTALL).groups()  # type: ignore[union-attr] # it always matches
+    names: dict[str, str] = {}
+    for name in offered:
+        template = template_of(name)
+        names[name] = name if template is None else f"{template.prefix}{template.low}"
+        if template is None:
+            continue
+        if digits:
+            number = min(max(int(digits[:9]), template.low), template.high)
+            names[template.prefix + digits] = f"{template.prefix}{number}"
+        else:
+            names[template.prefix] = f"{template.prefix}{min(20, template.high)}"
+    words = [name for name in names if len(stem) > 2 and stem in name.split("_")]
+    found = [*difflib.get_close_matches(field, names, n=3), *words]
+    return tuple(dict.fromkeys(names[name] for name in found))[:3]
 
 
 def _default_channels(connector: ConnectorSpec) -> tuple[Channel, ...]:
@@ -44,12 +80,26 @@ def _default_channels(connector: ConnectorSpec) -> tuple[Channel, ...]:
 
 
 def channels_of(
-    connector: ConnectorSpec, spec: StreamSpec, fields: tuple[str, ...]
+    connector: ConnectorSpec, spec: StreamSpec, fields: Iterable[str], catalog: Catalog
 ) -> tuple[Channel, ...]:
     """Return the feeds of a connector that the stream's fields need."""
-    if spec.fields is None:
-        return _default_channels(connector)
-    return tuple(c for c in connector.channels if set(c.fields) & set(fields))
+    needed = list(_default_channels(connector)) if spec.fields is None else []
+    for field in fields:
+        needed += _carriers(connector, field, catalog)
+    names = {channel.name for channel in needed}
+    return tuple(channel for channel in connector.channels if channel.name in names)
+
+
+def _carriers(connector: ConnectorSpec, field: str, catalog: Catalog) -> Iterable[Channel]:
+    """Return the channels that bring a field; else those of the best kind to compute it from."""
+    if by_name := [c for c in connector.channels if field in c.fields]:
+        return by_name
+    ranks = {
+        kind: spec.rank
+        for kind in connector.kinds
+        if (spec := catalog.aggregator(field, kind)) is not None
+    }
+    return [c for c in connector.channels if ranks and ranks.get(c.kind) == min(ranks.values())]
 
 
 def field_plans(
@@ -70,12 +120,12 @@ def field_plans(
         symbols.setdefault(source.kind, set()).update(heard)
     plans: dict[str, tuple[str, FieldPlan]] = {}
     instead: dict[str, dict[str, FieldPlan]] = {}
-    built: dict[str, Mapping[str, FieldPlan]] = {}
+    built: dict[str, Plans] = {}
 
-    def plan_of(spec: AggregatorSpec, field: str) -> FieldPlan:
+    def planned(spec: AggregatorSpec, field: str) -> FieldPlan:
         if spec.name not in built:
-            built[spec.name] = _build(spec)
-        return built[spec.name][field]
+            built[spec.name] = plans_of(spec)
+        return plan_of(spec, built[spec.name], field)
 
     for field in fields:
         found = [(kind, spec) for kind in symbols if (spec := catalog.aggregator(field, kind))]
@@ -86,23 +136,8 @@ def field_plans(
         served: set[str] = set()
         for kind, spec in sorted(found, key=lambda pair: pair[1].rank):
             if field not in plans:
-                plans[field] = (kind, plan_of(spec, field))
+                plans[field] = (kind, planned(spec, field))
             elif symbols[kind] - served:
-                instead.setdefault(field, {})[kind] = plan_of(spec, field)
+                instead.setdefault(field, {})[kind] = planned(spec, field)
             served |= symbols[kind]
     return plans, instead
-
-
-def _build(spec: AggregatorSpec) -> Mapping[str, FieldPlan]:
-    """Return the plans of an aggregator's fields; what is wrong with them is its plugin's fault."""
-    make = load_class(spec.factory)
-    try:
-        aggregator = make() if spec.config is NoConfig else make(config=structure(spec.config, {}))
-        plans: Mapping[str, FieldPlan] = aggregator.plan()
-        missing = [field for field in spec.fields if field not in plans]
-    except Exception as error:
-        detail = f"aggregator {spec.name} can't be built: {type(error).__name__}: {error}"
-        raise PluginError(detail) from error
-    if missing:
-        raise PluginError(f"aggregator {spec.name} has no plan for its field {missing[0]!r}")
-    return plans

@@ -12,7 +12,6 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
         "window_sec": spec.window_ms is not None,
         "filter": spec.filter is not None,
         "alerts": bool(spec.alerts),
-        "derived": bool(spec.derived),
         "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
         "late": spec.late != "drop",

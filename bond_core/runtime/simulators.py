@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from bond_core.clock import Clock
 from bond_core.errors import NotInstalledError, PluginError
-from bond_core.plugin.catalog import load_class
+from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import ConnectorSpec
 
 

@@ -18,9 +18,9 @@ from bond_core.clock import NS, Clock
 from bond_core.errors import Fatal, PluginError, Retryable
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
-from bond_core.plugin.catalog import load_class
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.egress import Egress
+from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.contained import cause_of, contained

@@ -14,7 +14,9 @@ EXAMPLE: Mapping[str, Any] = {
 }
 """A spec that works wherever bond-ccxt is installed."""
 
-MAX_ITEMS: Mapping[str, int] = {"sources": 8, "symbols": 500, "timeframes": 32}
+MAX_ITEMS: Mapping[str, int] = {
+    "sources": 8, "symbols": 500, "timeframes": 32, "fields": 100, "derived": 100,
+}  # fmt: skip
 """How long the lists of a spec may be."""
 
 _MOST = 50  # beyond so many mistakes an example helps more than a mended spec

@@ -115,6 +115,7 @@ _COMES_OF = {
     "symbols": {"sources", "symbols"},
     "timeframes": {"timeframes", "interval_sec"},
     "fields": {"fields"},
+    "derived": {"derived"},
 }
 """By the key of a contradiction, the keys it comes of."""
 
@@ -128,7 +129,10 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
         yield MisfitError("at least one symbol is required, such as BTC/USDT", pointer="/symbols")
     if given.fields == ():
         yield MisfitError("name at least one field, or leave it out", pointer="/fields")
-    lists = {"sources": given.sources, "symbols": symbols, "timeframes": timeframes}
+    lists = {
+        "sources": given.sources, "symbols": symbols, "timeframes": timeframes,
+        "fields": given.fields or (), "derived": given.derived or (),
+    }  # fmt: skip
     for key, items in lists.items():
         if len(items) > (most := MAX_ITEMS[key]):
             yield MisfitError(f"at most {most} {key}, were {len(items)}", pointer=f"/{key}")

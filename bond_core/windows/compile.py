@@ -19,6 +19,8 @@ from bond_core.model.event import EVENT_CLASSES
 from bond_core.model.record import Value as FieldValue
 from bond_core.windows import expression
 from bond_core.windows.plan import (
+    ByVenue,
+    Change,
     Count,
     FieldPlan,
     First,
@@ -29,6 +31,7 @@ from bond_core.windows.plan import (
     Min,
     Partial,
     Reduce,
+    Rolling,
     Sum,
 )
 
@@ -77,7 +80,10 @@ class MetricField:
 
 @attrs.frozen
 class ReduceField:
-    """A Reduce: its columns, and the conditions under which an event has a row in them."""
+    """A Reduce: its columns, and the conditions under which an event has a row in them.
+
+    Fields that share a partial have the same slot.
+    """
 
     name: str
     plan: Reduce
@@ -101,6 +107,8 @@ class KindPlan:
 
     Attributes:
         has_units: Whether these events may say what their sizes count.
+        texts: The fields whose values are texts.
+        own: What is kept of each source's events apart; None where no field needs it.
     """
 
     kind: str
@@ -110,6 +118,13 @@ class KindPlan:
     reduces: tuple[ReduceField, ...]
     folds: tuple[FoldField, ...]
     has_units: bool
+    texts: frozenset[str] = frozenset()
+    own: KindPlan | None = None
+
+    @property
+    def partials(self) -> tuple[ReduceField, ...]:
+        """One of the fields for each partial of a Reduce."""
+        return tuple({reduce.slot: reduce for reduce in self.reduces[::-1]}.values())[::-1]
 
 
 def plan_kind(kind: str, fields: Mapping[str, FieldPlan]) -> KindPlan:
@@ -122,29 +137,15 @@ def plan_kind(kind: str, fields: Mapping[str, FieldPlan]) -> KindPlan:
     if kind not in EVENT_CLASSES:
         known = ", ".join(EVENT_CLASSES)
         raise PluginError(f"There are no events of kind {kind!r}; kinds are {known}")
-    planner = _Planner(kind)
-    metrics, reduces, folds = [], [], []
-    for number, (name, field) in enumerate(fields.items()):
-        if isinstance(field, Metric):
-            metrics.append(planner.metric(name, field))
-        elif isinstance(field, Reduce):
-            reduces.append(planner.reduce(name, field, f"r{number}"))
-        elif isinstance(field, Fold):
-            folds.append(FoldField(name, field, f"f{number}"))
+    both, own = _Planner(kind), _Planner(kind)
+    for name, field in fields.items():
+        if isinstance(field, ByVenue):
+            own.add(name, field.of)
+        elif isinstance(field, Change | Rolling):
+            both.add(name, field.of)
         else:
-            raise PluginError(
-                f"The field {name} is planned by a {type(field).__name__}; it takes a Metric, "
-                f"a Reduce or a Fold"
-            )
-    return KindPlan(
-        kind=kind,
-        slots=tuple(planner.slots.values()),
-        reads=tuple(planner.reads.values()),
-        metrics=tuple(metrics),
-        reduces=tuple(reduces),
-        folds=tuple(folds),
-        has_units="size_unit" in expression.event_fields(kind),
-    )
+            both.add(name, field)
+    return attrs.evolve(both.plan(), own=own.plan() if own.metrics or own.reduces else None)
 
 
 @attrs.define
@@ -154,6 +155,38 @@ class _Planner:
     kind: str
     slots: dict[tuple[object, ...], Slot] = attrs.field(factory=dict)
     reads: dict[tuple[object, ...], Read] = attrs.field(factory=dict)
+    metrics: list[MetricField] = attrs.field(factory=list)
+    reduces: list[ReduceField] = attrs.field(factory=list)
+    folds: list[FoldField] = attrs.field(factory=list)
+    texts: set[str] = attrs.field(factory=set)
+    shared: dict[tuple[object, ...], str] = attrs.field(factory=dict)
+
+    def add(self, name: str, field: Metric | Reduce | Fold) -> None:
+        if isinstance(field, Metric):
+            self.metrics.append(self.metric(name, field))
+        elif isinstance(field, Reduce):
+            self.reduces.append(self.reduce(name, field))
+        elif isinstance(field, Fold):
+            self.folds.append(FoldField(name, field, f"f{len(self.folds)}"))
+        else:
+            raise PluginError(
+                f"The field {name} is planned by a {type(field).__name__}; it takes a Metric, "
+                f"a Reduce or a Fold, or what is made of them: Change, Rolling, ByVenue"
+            )
+        if field.gives == "text":
+            self.texts.add(name)
+
+    def plan(self) -> KindPlan:
+        return KindPlan(
+            kind=self.kind,
+            slots=tuple(self.slots.values()),
+            reads=tuple(self.reads.values()),
+            metrics=tuple(self.metrics),
+            reduces=tuple(self.reduces),
+            folds=tuple(self.folds),
+            has_units="size_unit" in expression.event_fields(self.kind),
+            texts=frozenset(self.texts),
+        )
 
     def metric(self, name: str, metric: Metric) -> MetricField:
         if metric.finish is None and len(metric.partials) != 1:
@@ -163,6 +196,9 @@ class _Planner:
             )
         if odd := [key for key in metric.partials if not key.isidentifier() or iskeyword(key)]:
             raise PluginError(f"The field {name} calls its partials {odd}: give them names")
+        (first, *_) = (*metric.partials.values(), None)
+        if metric.finish is None and _is_text(first, self.kind, name):
+            self.texts.add(name)
         found = {key: self.read(name, partial) for key, partial in metric.partials.items()}
         places = list(self.reads)
         reads = {key: places.index(read) for key, read in found.items()}
@@ -208,7 +244,9 @@ class _Planner:
             self.slots[key] = Slot(name, step, tree, type_, conditions)
         return self.slots[key]
 
-    def reduce(self, name: str, field: Reduce, slot: str) -> ReduceField:
+    def reduce(self, name: str, field: Reduce) -> ReduceField:
+        key = (tuple(field.columns), id(field.reduce), id(field.merge))
+        slot = self.shared.setdefault(key, f"r{len(self.shared)}")
         values = [expression.parse_value(c, kind=self.kind, field=name) for c in field.columns]
         conditions = _once(tuple(need for value in values for need in value.needs))
         return ReduceField(name, field, slot, tuple(v.tree for v in values), conditions)
@@ -216,3 +254,9 @@ class _Planner:
 
 def _once(conditions: tuple[ast.expr, ...]) -> tuple[ast.expr, ...]:
     return tuple({ast.unparse(each): each for each in conditions}.values())
+
+
+def _is_text(partial: Partial | None, kind: str, field: str) -> bool:
+    if not isinstance(partial, First | Last):
+        return False
+    return expression.parse_value(partial.of, kind=kind, field=field).type == "text"

@@ -283,8 +283,17 @@ class WindowEngine:
         """Count a field that couldn't be computed, and tell of it the first time."""
         self.field_errors[field] = self.field_errors.get(field, 0) + 1
         if self.field_errors[field] == 1:
-            detail = f"{field} can't be computed and is null: {type(error).__name__}: {error}"
+            detail = f"{field} can't be computed and is null: {_said(error)}"
             self.notify(Notice(code="aggregator_error", detail=detail))
+
+
+def _said(error: Exception) -> str:
+    """Return what an author's error says, which is the author's code too."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 -- whatever it does, it is told as what it is
+        text = "its text can't be had"
+    return f"{type(error).__name__}: {text[:300]}"
 
 
 def _check(plan: StreamPlan) -> None:

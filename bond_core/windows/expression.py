@@ -92,6 +92,7 @@ def parse_value(text: str, *, kind: str, field: str) -> Value:
     tree = reader.parse()
     type_ = reader.value(tree)
     fields = event_fields(kind)
+    tree = _Floats(fields).visit(tree)
     return Value(_guard(tree, fields), type_, tuple(_needs(tree, fields)))
 
 
@@ -104,7 +105,8 @@ def parse_condition(text: str, *, kind: str, field: str) -> tuple[ast.expr, ...]
     reader = _Reader(text, kind, field)
     tree = reader.parse()
     reader.condition(tree)
-    guarded = _guard(tree, event_fields(kind))
+    fields = event_fields(kind)
+    guarded = _guard(_Floats(fields).visit(tree), fields)
     is_all = isinstance(guarded, ast.BoolOp) and isinstance(guarded.op, ast.And)
     return tuple(guarded.values) if is_all else (guarded,)  # type: ignore[attr-defined] # is_all says so
 
@@ -271,6 +273,50 @@ def _needs_of_choice(tree: ast.IfExp, fields: Mapping[str, EventField]) -> Itera
         needs = [need for need in _needs(side, fields) if ast.unparse(need) != ast.unparse(test)]
         sides.append(ast.BoolOp(ast.And(), [chosen, *needs]) if needs else chosen)
     yield ast.BoolOp(ast.Or(), sides)
+
+
+@attrs.frozen
+class _Floats(ast.NodeTransformer):
+    """Writes whole constants beside floats as floats: CPython is quick with two of a type only.
+
+    `size > 2` took 50 ns, `size > 2.0` takes 25 (CPython 3.11).
+    """
+
+    fields: Mapping[str, EventField]
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        left, right = self.pair(node.left, node.right)
+        return ast.BinOp(left, node.op, right)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        left, right = self.pair(node.left, node.comparators[0])
+        return ast.Compare(left, node.ops, [right])
+
+    def pair(self, left: ast.expr, right: ast.expr) -> tuple[ast.expr, ast.expr]:
+        if self.is_float(left):
+            return left, _as_float(right)
+        return (_as_float(left), right) if self.is_float(right) else (left, right)
+
+    def is_float(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Name(id=name):
+                return self.fields[name].type == "float"
+            case ast.BinOp(left=left, op=op, right=right):
+                return isinstance(op, ast.Div) or self.is_float(left) or self.is_float(right)
+            case ast.UnaryOp(operand=operand):
+                return self.is_float(operand)
+        return False
+
+
+def _as_float(node: ast.expr) -> ast.expr:
+    match node:
+        case ast.Constant(value=int(value)) if abs(value) < 1 << 53:
+            return ast.Constant(float(value))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return ast.UnaryOp(ast.USub(), _as_float(operand))
+    return node
 
 
 def _guard(tree: ast.expr, fields: Mapping[str, EventField]) -> ast.expr:

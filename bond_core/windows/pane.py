@@ -37,6 +37,7 @@ class PanePart:
         lags: Receive time less event time, ns, of every (`mask` + 1)th event.
         mask: One less than a power of two.
         full: The number of events from which on `lags` is to be thinned.
+        own: The part of `pane` that is this source's alone; None where no field needs it.
     """
 
     start: int
@@ -47,6 +48,7 @@ class PanePart:
     lags: list[int] = attrs.field(factory=list)
     mask: int = 0
     full: int = MAX_SAMPLES
+    own: Any = None
 
     def thin(self) -> None:
         """Keep every second delay, and sample half as often from here on."""

@@ -1,10 +1,16 @@
 """Say what a stream computes: the plan that the window loop is generated from.
 
-An aggregator's field is one of three things, the cheapest first:
+An aggregator's field is one of these, the cheapest first:
 
     Metric   mergeable partials (Count Sum Min Max First Last) and a function that finishes them
     Reduce   a function over the columns of one pane, called when the pane closes
     Fold     a state that sees every event: zero, add, merge, result
+
+or is made of one of them once a window's panes are merged:
+
+    Change   from this window's value and the last known one before
+    Rolling  from the values of the last windows
+    ByVenue  from what each source brought by itself
 
 Expressions such as `price * size` are checked against a small grammar when the plan is
 compiled; they come from installed code only, never from a request.
@@ -67,6 +73,8 @@ class Last:
     where: str | None = None
 
 
+Gives = Literal["number", "text"]
+
 Partial = Count | Sum | Min | Max | First | Last
 
 
@@ -78,10 +86,12 @@ class Metric:
         partials: By a name of the author's choosing. Equal partials are computed once.
         finish: Called once per window with the partials' values as keywords; returns the
             field's value, None for unknown. Left out, the only partial is the value.
+        gives: What the value is; anything else counts as the author's mistake.
     """
 
     partials: Mapping[str, Partial]
     finish: Callable[..., Value] | None = None
+    gives: Gives = "number"
 
 
 @attrs.frozen
@@ -90,15 +100,22 @@ class Reduce:
 
     Attributes:
         columns: Expressions; each becomes a list with a value per event.
-        reduce: Called with those lists; returns a partial of any type.
+        reduce: Called with those lists; returns a partial of any type. Plain data (numbers,
+            texts, lists) can be kept over a restart.
         merge: Joins the partials of two neighbouring panes, the earlier first.
         finish: Turns a partial into the field's value.
+        empty: The value over no events, where that is known: 0 of a number of things.
+        gives: What the value is; anything else counts as the author's mistake.
+
+    Fields with equal columns and the same `reduce` and `merge` share one partial.
     """
 
     columns: Sequence[str]
     reduce: Callable[..., Any]
     merge: Callable[[Any, Any], Any]
     finish: Callable[[Any], Value]
+    empty: Value = None
+    gives: Gives = "number"
 
 
 @attrs.frozen
@@ -110,15 +127,89 @@ class Fold:
         add: Called with the state and an event; returns the new state.
         merge: Joins two states, the earlier pane's first.
         result: Turns a state into the field's value; must not change it.
+        gives: What the value is; anything else counts as the author's mistake.
     """
 
     zero: Callable[[], Any]
     add: Callable[[Any, Any], Any]
     merge: Callable[[Any, Any], Any]
     result: Callable[[Any], Value]
+    gives: Gives = "number"
 
 
-FieldPlan = Metric | Reduce | Fold
+@attrs.frozen
+class Change:
+    """A field computed from a window's value and the newest known one of an earlier window.
+
+    Windows whose value is unknown are unknown here too, and passed over by the next.
+
+    Attributes:
+        of: The value in one window.
+        finish: Called with the window's value and the earlier one, both known.
+    """
+
+    of: Metric
+    finish: Callable[[Any, Any], Value]
+
+
+@attrs.frozen
+class Rolling:
+    """A field computed from the last windows of its timeframe, this one included.
+
+    It is unknown until the stream has had so many windows, and while none of them has a value.
+
+    Attributes:
+        of: The value in one window.
+        windows: How many windows, empty ones included.
+        finish: Called with the known values, the oldest first; there is one at least.
+    """
+
+    of: Metric
+    windows: int
+    finish: Callable[[Sequence[Any]], Value]
+
+
+@attrs.frozen(kw_only=True)
+class VenueWindow:
+    """What one source brought for one symbol in one window.
+
+    Attributes:
+        venue: Its venue.
+        value: What `ByVenue.of` makes of its events; None where it had none.
+        before: What it made of the source's newest earlier window with events; None where the
+            source wasn't heard without a break since.
+        is_live: Whether it was live at the window's end: not stale, not gone.
+        was_heard: Whether it was heard in any part of the window.
+    """
+
+    venue: str
+    value: Any
+    before: Any
+    is_live: bool
+    was_heard: bool
+    start_ns: int
+    end_ns: int
+
+
+@attrs.frozen
+class ByVenue:
+    """A field computed from what each source of the kind brought by itself.
+
+    Attributes:
+        of: What is kept of each source's events: plain data (numbers, texts, lists).
+        finish: Called with the sources in the spec's order, silent ones too.
+        gives: What the value is; `shares` are numbers (or None) by venue.
+    """
+
+    of: Metric | Reduce
+    finish: Callable[[Sequence[VenueWindow]], Value]
+    gives: Literal["number", "text", "shares"] = "number"
+
+
+Pane = Metric | Reduce | Fold
+"""What a pane's events add up to."""
+
+FieldPlan = Metric | Reduce | Fold | Change | Rolling | ByVenue
 
 LatePolicy = Literal["drop", "update", "side"]
 Fill = Literal["null", "previous", "skip"]

@@ -8,7 +8,7 @@ rarely (a new pane, a late event, a closing window) is a call to the source it r
                        is it in that part's pane? else the source finds another, or none
                        are its sizes in the pane's unit?
                        count it, sample its delay
-                       every slot of the pane
+                       every slot of the pane, and of the source's own where a field asks for it
                        may it close a window?
 """
 
@@ -33,9 +33,11 @@ def _pane(plan: KindPlan) -> Iterator[str]:
     for slot in plan.slots:
         start |= _initial(slot)
     start |= {fold.slot: "None" for fold in plan.folds}
-    start |= {reduce.slot: "NOTHING" for reduce in plan.reduces}
+    start |= {reduce.slot: "NOTHING" for reduce in plan.partials}
     if plan.reduces:
         start["events"] = "[]"
+    if plan.own is not None:
+        start["by"] = "{}"
     yield "class Pane:"
     yield f"    __slots__ = ({', '.join(map(repr, start))},)"
     yield ""
@@ -88,6 +90,10 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield "            if n > c.full:"
     yield "                c.thin()"
     yield from (f"        {line}" for line in _steps(plan))
+    if plan.own is not None:
+        yield "        a = c.own"
+        yield "        a.n += 1"
+        yield from (f"        {line}" for line in _steps(plan.own))
     yield "        if ts > max_ts:"
     yield "            max_ts = ts"
     yield "            if ts >= fire_at:"
@@ -239,10 +245,12 @@ def _values(plan: KindPlan) -> Iterator[str]:
 
 
 def _columns(plan: KindPlan) -> Iterator[str]:
-    """Write how the rows of each Reduce are read from a pane's events."""
+    """Write how the columns of each Reduce are read from a pane's events."""
     yield "columns = {"
-    for reduce in plan.reduces:
-        known = " and ".join(expression.write(each, {}) for each in reduce.conditions) or "True"
-        row = ", ".join(expression.write(column, {}) for column in reduce.columns)
-        yield f"    {reduce.slot!r}: lambda events: [({row},) for e in events if {known}],"
+    for reduce in plan.partials:
+        known = " and ".join(expression.write(each, {}) for each in reduce.conditions)
+        condition = f" if {known}" if known else ""
+        columns = (expression.write(column, {}) for column in reduce.columns)
+        lists = "".join(f"[{column} for e in events{condition}], " for column in columns)
+        yield f"    {reduce.slot!r}: lambda events: ({lists}),"
     yield "}"

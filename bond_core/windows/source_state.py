@@ -190,7 +190,9 @@ class SourceState:
 
     def part(self, state: SymbolState, start: int, pane: Any) -> PanePart:
         """Return this source's part in a pane, still without events."""
-        return PanePart(start=start, end=start + self.grid.pane_ns, pane=pane, state=state)
+        own = self.program.own_pane(pane, self.plan.name)
+        end = start + self.grid.pane_ns
+        return PanePart(start=start, end=end, pane=pane, state=state, own=own)
 
     def _late(self, state: SymbolState, start: int, event: Event) -> PanePart | None:
         """Return the part of a late event that corrects a window; else count it, and hand it on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,15 @@ import attrs
 from bond_core.model.record import Notice, Record, SourceReport, Value
 from bond_core.windows.compile import plan_kind
 from bond_core.windows.fill import CLOSE, Filler
+from bond_core.windows.finishing import Finishing, Window
 from bond_core.windows.kept import Kept
 from bond_core.windows.notices import Notices
 from bond_core.windows.pane import UNSET, OpenWindows
 from bond_core.windows.plan import StreamPlan
-from bond_core.windows.program import Failed, Program, load
+from bond_core.windows.program import Program, load
 from bond_core.windows.source_state import SourceState
 from bond_core.windows.symbol_state import SymbolState
+from bond_core.windows.value import Failed
 
 _NO_VENUE = frozenset({"post", "chain", "trend", "custom", "gap"})
 """Kinds whose events don't happen at a venue: their sources served no market."""
@@ -45,10 +48,13 @@ class StreamState:
     programs: dict[str, Program] = attrs.field(factory=dict)
     open_windows: dict[tuple[str | None, str], OpenWindows] = attrs.field(factory=dict)
     filler: Filler = attrs.field(init=False)
+    finishing: Finishing = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.filler = Filler(self.plan.fill)
+        self.finishing = Finishing.of(self.plan, self.failed)
+        self.finishing.keep_ns = self.plan.corrections_ns + self.plan.slide_ns
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
 
@@ -98,8 +104,8 @@ class StreamState:
         """Let go what no open window will ask for: old statuses, sources that left."""
         plan = self.plan
         oldest_ns = min(done_ns - done_ns % length for length in plan.timeframes_ns)
-        # The next window that slides reaches back from the next pane.
-        oldest_ns -= plan.slide_ns
+        # The next window that slides reaches back from the next pane; one may be corrected.
+        oldest_ns -= plan.slide_ns + plan.corrections_ns
         for source in self.sources:
             for state in source.states.values():
                 state.forget(oldest_ns)
@@ -282,7 +288,21 @@ class _OneWindow:
             if self.stream.plan.instead:
                 found = {f: v for f, v in found.items() if self.stream.kind_of(symbol, f) == kind}
             values |= found
+        if self.stream.finishing.fields:
+            self._finish(symbol, values)
         return values
+
+    def _finish(self, symbol: str, values: dict[str, Value]) -> None:
+        window = Window(
+            symbol=symbol,
+            start_ns=self.start_ns,
+            end_ns=self.end_ns,
+            step_ns=self.stream.plan.timeframes_ns[self.timeframe],
+            values=values,
+            states=self.stream.states(symbol),
+            kind_of=functools.partial(self.stream.kind_of, symbol),
+        )
+        self.stream.finishing.finish(window)
 
     def _of_kind(self, symbol: str, kind: str) -> dict[str, Value]:
         program = self.stream.programs[kind]

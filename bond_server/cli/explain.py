@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what was understood. RequestError: the sentence makes no sense."""
     catalog = Catalog.installed()
     defaults = defaults_of(os.environ, simulate=False)
-    vocabulary = with_plugins(bundled(), catalog.connectors)
+    vocabulary = with_plugins(bundled(), catalog.connectors, catalog.aggregators)
     understanding = understand(args.text, vocabulary, default_exchanges=defaults.exchanges)
     spec, _ = read_spec(understanding.spec)
     needs = list(_needs(spec, catalog, defaults, os.environ))

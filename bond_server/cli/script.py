@@ -11,7 +11,7 @@ import attrs
 from bond_core.clock import ManualClock
 from bond_core.errors import NotInstalledError, PluginError, Problem, RequestError
 from bond_core.log.event_log import Retention
-from bond_core.plugin.catalog import load_class
+from bond_core.plugin.factories import load_class
 from bond_core.runtime.binding import Defaults
 from bond_server.compiling import Compiled
 from bond_server.mending import EXAMPLE

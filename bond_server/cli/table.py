@@ -130,6 +130,9 @@ class Table:
             value = record[name]
             if value is None:
                 return "-"
+            if isinstance(value, dict):  # numbers by venue
+                shares = ((k, "-" if v is None else f"{v:.2f}") for k, v in value.items())
+                return " ".join(f"{venue} {share}" for venue, share in shares)
             if not isinstance(value, float):
                 return f"{value:,}" if isinstance(value, int) else str(value)
             key = name, record["symbol"]

@@ -54,10 +54,7 @@ _PRICE = (
     "price: prices, px, last price, worth, market price, spot price, value, quotation, "
     "open, opening price, closing price, close price"
 )
-_VOLUME = (
-    "volume: volumes, vol, traded volume, trading volume, turnover, buy volume, sell volume, "
-    "buy and sell volume"
-)
+_VOLUME = "volume: volumes, vol, traded volume, trading volume, turnover"
 _TRADES = "trades: trade, executions, fills, prints, trade count, number of trades"
 _VWAP = "vwap: volume weighted average price, volume weighted price"
 _BID = "bid: bids, best bid, bid price"
@@ -217,6 +214,8 @@ COMBINED: Mapping[str, tuple[str, ...]] = {
           "best bid and ask|best bid ask|best bid and offer|l1|level 1|bid ask quotes"),
          ("bid", "ask")),
         ("ticker|tickers", ("price", "volume", "bid", "ask")),
+        ("buy and sell volume|buy/sell volume|buying and selling volume",
+         ("buy_volume", "sell_volume")),
     )
     for phrase in phrases.split("|")
 }  # fmt: skip

@@ -24,6 +24,7 @@ from bond_server.language.vocabulary import Vocabulary
 DEFAULT_QUOTE = "USDT"
 MAX_SOURCES = 8
 _MARKET_WORDS = ("price", "bid", "ask")
+_DERIVED = {"cross_exchange_spread": "venue_spread"}
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +34,8 @@ class Plan:
     Attributes:
         names: What was mentioned, and the symbol that it became.
         traded: Those mentions whose markets are meant; posts alone are about the others.
+        fields: Record fields; None for all that its feeds bring by default.
+        computed: Those of them that are asked for one by one, and not with their feed.
         whole: Whether all that its markets bring by default was asked for.
         interval_sec: None where records don't come by the clock (`100ticks`, raw).
     """
@@ -43,6 +46,7 @@ class Plan:
     sources: tuple[PlannedSource, ...]
     words: tuple[str, ...]
     fields: tuple[str, ...] | None
+    computed: tuple[str, ...]
     whole: bool
     interval_sec: float | None
     timeframes: tuple[str, ...]
@@ -93,13 +97,15 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     if reading.troubles:
         return None
     whole = any(a.word == "market" for a in draft.asked) and _is_default(reading, choices)
+    computed = _computed(reading, draft, choices)
     assumed = _assumed(draft, sources, names, asked, default_exchanges)
     _warn_of_chain(reading, sources, mentions)
     return Plan(
         symbols=distinct(names.values()), names=names, traded=traded(draft, mentions),
         sources=sources,
         words=distinct(a.word for a in asked if a.word != "custom"),
-        fields=None if whole else _fields(reading, choices), whole=whole,
+        fields=None if whole else distinct((*_fields(reading, choices), *computed)), whole=whole,
+        computed=computed,
         interval_sec=times.interval_sec, timeframes=times.timeframes,
         aggregates=distinct(draft.aggregates), window_sec=draft.window_s,
         duration_sec=draft.duration_s, replay_sec=draft.replay_s, depth=draft.depth,
@@ -246,13 +252,21 @@ def _fields(reading: Reading, choices: Choices) -> tuple[str, ...]:
 
 
 def _channels(reading: Reading, choices: Choices) -> list[Channel]:
+    """Return the feeds that are asked for, whole."""
     found = []
     for name, asked in choices.items():
         family = reading.vocabulary.families[name]
-        words = {each.word for each in asked}
+        words = {a.word for a in asked if not reading.vocabulary.is_computed(a.word)}
         wanted = [c for c in family.channels if words & set(c.words.values())]
-        found += wanted or list(family.channels)
+        found += wanted or (list(family.channels) if words else [])
     return found
+
+
+def _computed(reading: Reading, draft: Draft, choices: Choices) -> tuple[str, ...]:
+    """Return the fields that are asked for by themselves, not with their feed."""
+    words = (each.word for asked in choices.values() for each in asked)
+    fields = [_DERIVED.get(name, name) for name in draft.derived]
+    return distinct((*fields, *(w for w in words if reading.vocabulary.is_computed(w))))
 
 
 def _assumed(

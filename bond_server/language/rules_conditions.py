@@ -151,6 +151,8 @@ def _field(reading: Reading, at: int) -> str | None:
         word = named[0] if named else "price"
     if word in CONDITION_FIELDS or word == "market":
         return CONDITION_FIELDS.get(word, CONDITION_FIELDS["price"])
+    if reading.vocabulary.is_computed(word):
+        return word
     fields = [f for _, channel in reading.vocabulary.carriers(word) for f in channel.fields]
     if word in fields:
         return word

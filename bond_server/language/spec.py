@@ -20,7 +20,7 @@ def spec_of(plan: Plan) -> dict[str, object]:
         "fields": None if plan.fields is None else list(plan.fields),
         "filter": _filter(plan),
         "alerts": [dict(alert) for alert in plan.alerts],
-        "derived": list(plan.derived),
+        "derived": list(plan.computed) if plan.fields is None else [],
         "depth": plan.depth,
         "mode": "raw" if plan.raw else None,
         "duration_sec": _seconds(plan.duration_sec),

@@ -7,7 +7,8 @@ from functools import cache
 
 import attrs
 
-from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.aggregators.plugin import bond_aggregators
+from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
 from bond_server.language import words as closed
 from bond_server.language.assets import Assets, bundled_assets
@@ -31,6 +32,7 @@ class Vocabulary:
         venues: Name of an exchange → its id.
         providers: Name of a source that brings market data itself → its source type.
         assets: Tickers and names.
+        computed: What computes record fields that are asked for one by one, by their words.
         lexicon: Every phrase; derived from the others.
         misspellings: The phrases of one word that may be corrected; derived.
     """
@@ -39,6 +41,7 @@ class Vocabulary:
     venues: Mapping[str, str]
     providers: Mapping[str, str]
     assets: Assets
+    computed: tuple[AggregatorSpec, ...] = ()
     lexicon: Lexicon = attrs.field(init=False, repr=False)
     misspellings: Misspellings = attrs.field(init=False, repr=False)
 
@@ -58,12 +61,18 @@ class Vocabulary:
 
     def carriers(self, word: str) -> tuple[tuple[Family, Channel], ...]:
         """Return the families that a field word asks for, with the channel that carries it."""
+        specs = [spec for spec in self.computed if word in spec.words.values()]
+        kinds = {spec.kind for spec in specs}
         return tuple(
             (family, channel)
             for family in self.families.values()
             for channel in family.channels
-            if word in channel.words.values()
+            if word in channel.words.values() or channel.kind in kinds
         )
+
+    def is_computed(self, word: str) -> bool:
+        """Whether a field word is a record field by itself, and no feed's."""
+        return any(word in spec.words.values() for spec in self.computed)
 
     def spelling(self, word: str) -> str:
         """Return the phrase that asks for a field word, as a sentence writes it."""
@@ -72,7 +81,8 @@ class Vocabulary:
             entry = self.lexicon.single.get(phrase)
             if entry is not None and entry.name == word:
                 return phrase
-        phrases = [p for _, c in self.carriers(word) for p, w in c.words.items() if w == word]
+        taught = [c.words for _, c in self.carriers(word)] + [s.words for s in self.computed]
+        phrases = [p for words in taught for p, w in words.items() if w == word]
         return next((p for p in phrases if p != word), phrases[0] if phrases else plain)
 
 
@@ -84,11 +94,16 @@ def bundled() -> Vocabulary:
         venues=bundle.VENUES,
         providers=bundle.STOCK_PROVIDERS,
         assets=bundled_assets(),
+        computed=tuple(spec for spec in bond_aggregators() if spec.words),
     )
 
 
-def with_plugins(vocabulary: Vocabulary, connectors: Iterable[ConnectorSpec]) -> Vocabulary:
-    """Return the vocabulary with what installed connectors bring.
+def with_plugins(
+    vocabulary: Vocabulary,
+    connectors: Iterable[ConnectorSpec],
+    aggregators: Iterable[AggregatorSpec] = (),
+) -> Vocabulary:
+    """Return the vocabulary with what installed connectors and aggregators bring.
 
     A connector that is a known family by its name or an alias adds its words and venues, and
     says which fields its channels really have. Any other becomes a family of its own; where
@@ -108,9 +123,11 @@ def with_plugins(vocabulary: Vocabulary, connectors: Iterable[ConnectorSpec]) ->
             families |= _new_words(spec, families)
         else:
             families[spec.name] = _family(spec, spec.channels)
+    computed = {spec.name: spec for spec in (*vocabulary.computed, *aggregators) if spec.words}
     return Vocabulary(
-        families=families, venues=venues, providers=providers, assets=vocabulary.assets
-    )
+        families=families, venues=venues, providers=providers, assets=vocabulary.assets,
+        computed=tuple(computed.values()),
+    )  # fmt: skip
 
 
 def _known_as(spec: ConnectorSpec, families: Mapping[str, Family]) -> Family | None:
@@ -179,6 +196,7 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("adverb", {word: word for word in ADVERBS}),
         ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
         *(("field", words) for words in channel_words),
+        *(("field", _phrased(spec.words)) for spec in vocabulary.computed),
         ("source", {name: family.type for family in families for name in family.names}),
         ("order", _same(closed.ORDERS)),
         ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),
@@ -195,6 +213,10 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("join", _same(closed.JOINS)),
         ("filler", _same(closed.FILLER)),
     ]
+
+
+def _phrased(words: Mapping[str, str]) -> dict[str, str]:
+    return {phrase.lower(): field for phrase, field in words.items()}
 
 
 def _same(phrases: tuple[str, ...]) -> dict[str, str]:

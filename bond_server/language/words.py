@@ -178,7 +178,7 @@ UNSUPPORTED: Mapping[str, str] = {
           "fear and greed index|fear & greed index|tvl|supply|circulating supply"), "price"),
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
-          "volatility|standard deviation|stddev|correlation|median|percentile|dollar bars|"
+          "standard deviation|stddev|correlation|percentile|dollar bars|"
           "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
     )
     for phrase in _phrases(phrases)

@@ -151,6 +151,9 @@ def _of_ledger(ledger: Ledger) -> Iterator[Metric]:
     yield _by_source("bond_gaps", "Holes noticed in what sources sent", ledger.events, "gaps")
     yield CounterMetricFamily("bond_windows_closed", "Windows closed", value=ledger.windows)
     yield CounterMetricFamily("bond_records", "Records published", value=ledger.records)
+    yield CounterMetricFamily(
+        "bond_field_errors", "Values that an aggregator failed to give", value=ledger.field_errors
+    )
     stages = HistogramMetricFamily(
         "bond_stage_seconds", "How long each stage of the way took", labels=("stage",)
     )

@@ -30,12 +30,14 @@ class Ledger:
             share a source count it each.
         windows: Windows closed.
         records: Records published.
+        field_errors: How often the code behind a field failed, or gave what is no value.
         stages: How long the way took.
     """
 
     events: Counter[tuple[OriginKind, str]] = attrs.field(factory=Counter)
     windows: int = 0
     records: int = 0
+    field_errors: int = 0
     stages: Stages = attrs.field(factory=Stages)
 
     def add(self, pipeline: Pipeline) -> None:
@@ -51,11 +53,17 @@ class Ledger:
                 self.events[kind, fate] += getattr(totals, fate)
         self.windows += pipeline.windows_closed
         self.records += pipeline.publisher.published
+        self.field_errors += sum(pipeline.engine.field_errors.values())
         self.stages.add(pipeline.stages)
 
     def with_those(self, pipelines: Iterable[Pipeline]) -> Ledger:
         """Return the sums with those of streams that are still there."""
-        sums = Ledger(events=Counter(self.events), windows=self.windows, records=self.records)
+        sums = Ledger(
+            events=Counter(self.events),
+            windows=self.windows,
+            records=self.records,
+            field_errors=self.field_errors,
+        )
         sums.stages.add(self.stages)
         for pipeline in pipelines:
             sums.add(pipeline)

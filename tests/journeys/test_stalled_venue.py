@@ -91,3 +91,37 @@ def test_a_venue_that_comes_back_serves_again_and_the_fallback_leaves() -> None:
 
     assert {"stale", "failover", "gap"} <= _codes(records)
     assert all(a["window_end"] == b["window_start"] for a, b in pairwise(records))
+
+
+def test_a_stalled_venues_quote_is_no_best_quote() -> None:
+    """
+    Once it is stale nothing of it stands, however good its last quote was; until then it counts.
+    """
+
+    async def journey() -> tuple[list[dict[str, Any]], int]:
+        fields = ["best_bid", "best_bid_venue", "best_ask", "best_ask_venue", "venue_spread",
+                  "bid_avg"]  # fmt: skip
+        source = {"exchanges": ["binance", "okx"], "stale_sec": STALE_S}
+        async with running({**market(**source), "fields": fields}) as run:
+            await run.until(lambda r: r["venue_spread"] is not None)
+            run.simulator.faults.stall("binance")
+            await run.until(lambda r: r["sources"]["binance"]["status"] == "stale")
+            until = len(run.records)
+            for _ in range(3):
+                await run.until(lambda r: r["sources"]["binance"]["coverage"] == 0)
+            run.simulator.faults.resume("binance")
+            await run.until(lambda r: r["venue_spread"] is not None)
+            return run.records, until
+
+    records, stalled_from = asyncio.run(journey())
+
+    unheard = [r for r in records[stalled_from:] if r["sources"]["binance"]["coverage"] == 0]
+    assert len(unheard) >= 3
+    for record in unheard:
+        assert record["best_bid_venue"] == record["best_ask_venue"] == "okx"
+        assert record["best_bid"] <= record["best_ask"]
+        assert record["venue_spread"] is None
+    assert {r["best_bid_venue"] for r in (records[stalled_from - 1], records[-1])} <= {
+        "binance", "okx", None,
+    }  # fmt: skip
+    assert records[-1]["sources"]["binance"]["status"] == "live"

@@ -9,6 +9,7 @@ from bond_core.errors import RequestError
 from bond_server.language.compile import Understanding
 
 PROVIDERS = {"alpaca", "polygon", "finnhub", "ibkr"}
+DERIVED = {"spread": "spread", "venue_spread": "cross_exchange_spread"}
 FIELDS = {"price_avg": "price", "volume_sum": "volume", "bid_avg": "bid", "ask_avg": "ask"}
 
 
@@ -37,7 +38,11 @@ def meaning(found: Understanding) -> dict[str, Any]:
         "replay_sec": spec.get("replay_sec"),
         "depth": spec.get("depth"),
         "mode": spec.get("mode"),
-        "derived": spec.get("derived", []),
+        "derived": [
+            DERIVED[field]
+            for field in (*spec.get("fields", ()), *spec.get("derived", ()))
+            if field in DERIVED
+        ],
         "chain": _one(sources, "chain"),
         "twitter_accounts": _one(sources, "accounts"),
         "twitter_query": _one(sources, "query"),

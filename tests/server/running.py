@@ -84,7 +84,7 @@ class SilentPipeline:
         self.events_in = 0
         self.windows_closed = 0
         self.stages = Stages()
-        self.engine = SimpleNamespace(totals={})
+        self.engine = SimpleNamespace(totals={}, field_errors={"broken": 2})
         self.publisher = SimpleNamespace(published=0)
 
     async def start(self) -> None:

@@ -119,6 +119,22 @@ def test_nothing_of_a_user_is_ever_a_label(monkeypatch):
         assert secret not in text
 
 
+def test_values_that_aggregators_failed_to_give_are_counted(monkeypatch):
+    """
+    Over all streams, and still when a stream is gone.
+    """
+
+    async def run():
+        async with serving(monkeypatch) as server:
+            told = [await scrape(server.http)]
+            created = await server.create()
+            told.append(await scrape(server.http))
+            await server.http.delete(f"/v1/streams/{created['stream_id']}")
+            return [each["bond_field_errors_total",] for each in (*told, await scrape(server.http))]
+
+    assert asyncio.run(run()) == [0, 2, 2]
+
+
 def test_the_page_names_every_metric_and_no_other(monkeypatch):
     """
     `docs/metrics.md` has a row for each metric that is served, with its type.

@@ -9,8 +9,9 @@ import pytest
 
 from bond_core.errors import PluginError
 from bond_core.plugin import AggregatorSpec, Channel, ConnectorSpec, Secret, SinkSpec, setting
-from bond_core.plugin.catalog import Catalog, describe, load_class
+from bond_core.plugin.catalog import Catalog, describe
 from bond_core.plugin.discovery import PluginRow
+from bond_core.plugin.factories import load_class
 
 
 @attrs.frozen

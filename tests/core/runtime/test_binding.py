@@ -358,7 +358,7 @@ def test_binding_again_changes_nothing(keys):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("window_sec", 60), ("filter", {"a": 1}), ("alerts", [{"a": 1}]), ("derived", ["x"]),
+    [("window_sec", 60), ("filter", {"a": 1}), ("alerts", [{"a": 1}]),
      ("depth", 5), ("mode", "raw"), ("late", "update"), ("sinks", [{"type": "file"}])],
 )  # fmt: skip
 def test_what_this_version_cannot_do_is_said(key, value):

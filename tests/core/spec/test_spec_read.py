@@ -179,6 +179,14 @@ def test_everything_wrong_is_told_at_once():
             {"/spec/timeframes": "at most 32 timeframes, were 33"},
         ),
         (
+            {"fields": [f"price_mean_{i}" for i in range(2, 103)]},
+            {"/spec/fields": "at most 100 fields, were 101"},
+        ),
+        (
+            {"derived": [f"price_mean_{i}" for i in range(2, 103)]},
+            {"/spec/derived": "at most 100 derived, were 101"},
+        ),
+        (
             {"interval_sec": "1m", "timeframes": ["90s", "2m"]},
             {"/spec/timeframes/0": "90s is not a multiple of the interval, 1m"},
         ),

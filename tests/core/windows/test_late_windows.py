@@ -142,7 +142,7 @@ def test_a_correction_does_not_wait_for_the_end():
 
 def test_corrections_of_what_needs_all_events_are_as_if_nothing_had_been_late():
     """A Reduce gets its columns again, in order of time."""
-    order = Reduce(["price"], list, lambda a, b: [*a, *b], str)
+    order = Reduce(["price"], list, lambda a, b: [*a, *b], str, gives="text")
     stream = a_corrected_stream(fields={"order": ("trade", order)}, seconds=(5, 10))
     stream.hear(a_trade(1, 1.0), a_trade(4, 4.0), a_trade(7, 7.0), a_trade(10.5, 9.0))
     stream.hear(a_trade(2, 2.0))

@@ -78,7 +78,7 @@ def test_a_merge_may_change_what_it_is_given():
         a.extend(b)
         return a
 
-    field = Fold(list, lambda s, e: [*s, e.price], extend, str)
+    field = Fold(list, lambda s, e: [*s, e.price], extend, str, gives="text")
     stream = Stream(seconds=(1, 2, 4), fields={"x": ("trade", field)})
     stream.hear(*(a_trade(at, at) for at in range(4)))
 

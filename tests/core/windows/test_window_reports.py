@@ -349,7 +349,7 @@ def test_too_many_open_panes_are_refused():
 
 def test_a_fold_of_two_sources_sees_events_as_they_arrive():
     """Its state is the symbol's, not a source's."""
-    path = Fold(tuple, lambda state, e: (*state, e.price), lambda a, b: a + b, repr)
+    path = Fold(tuple, lambda state, e: (*state, e.price), lambda a, b: a + b, repr, gives="text")
     fields = {"path": ("trade", path), "first": ("trade", Metric({"p": First("price")}))}
     stream = Stream(a_source("binance"), a_source("okx"), fields=fields)
     stream.hear(a_trade(3, 1.0))
