@@ -28,6 +28,7 @@ from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
+from bond_core.windows.source_state import Aside
 
 TICK_NS = NS // 20
 """The grid on which the engine sees the clock: 50 ms."""
@@ -51,13 +52,13 @@ class Pipeline:
 
     def __init__(
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
-        retention: Retention, clock: Clock, fence: int = 0,
+        retention: Retention, clock: Clock, fence: int = 0, aside: Aside | None = None,
     ) -> None:  # fmt: skip
         self.bound = bound
         self.stream_id = stream_id
         self.clock = clock
         self.started_ns = clock.now_ns()
-        self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
+        self.engine = WindowEngine(bound.plan, start_ns=self.started_ns, aside=aside)
         self.publisher = Publisher(log, stream_id, retention, fence=fence)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
@@ -116,7 +117,7 @@ class Pipeline:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.engine.finish(self.clock.now_ns())
         windows = self.engine.take()
-        self.windows_closed += len(windows)
+        self.windows_closed += sum(not window.is_correction for window in windows)
         await self.publisher.publish(windows)
 
     async def listen(self, source: BoundSource) -> SourceEar:
@@ -177,13 +178,15 @@ class Pipeline:
 
     def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
         now_ns = self.clock.now_ns()
+        windows = [window for window in windows if not window.is_correction]
         self.windows_closed += len(windows)
         for window in windows:
             self.stages.window.saw(now_ns - window.window_end_ns)
 
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
         since_ns = self.clock.monotonic_ns()
-        ends_ms = [window.window_end_ns // 1_000_000 for window in windows]
+        # What is sent again stands under a newer window's time, and is late by intent.
+        ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_correction]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
         await self._append_until_done(windows)

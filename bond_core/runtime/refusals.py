@@ -9,12 +9,10 @@ from bond_core.spec.stream_spec import StreamSpec
 def refuse_what_is_missing(spec: StreamSpec) -> None:
     """Raise RequestError `unsupported` for keys that are understood but not built yet."""
     asked = {
-        "window_sec": spec.window_ms is not None,
         "filter": spec.filter is not None,
         "alerts": bool(spec.alerts),
         "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
-        "late": spec.late != "drop",
         "sinks": bool(spec.sinks),
     }
     problems = [
@@ -22,6 +20,9 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
         for key, is_asked in asked.items()
         if is_asked
     ]
+    if spec.window_ms is not None and len(spec.timeframes) > 1:
+        detail = "windows that slide (window_sec) have one length; leave timeframes out"
+        problems.append(Problem(detail=detail, pointer="/spec/timeframes", text="timeframes"))
     if problems:
         keys = ", ".join(p.text or "" for p in problems)
         raise RequestError(

@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 DEFAULT_INTERVAL_MS = 5_000
+DEFAULT_CORRECTIONS_MS = 60_000
+MAX_KEPT = 1_500
+"""How many closed intervals are kept, for windows that slide or are corrected."""
+
 MAX_SOURCES, MAX_SYMBOLS = MAX_ITEMS["sources"], MAX_ITEMS["symbols"]
 
 _MENDING_ROUNDS = 4
@@ -114,6 +118,8 @@ _COMES_OF = {
     "sources": {"sources"},
     "symbols": {"sources", "symbols"},
     "timeframes": {"timeframes", "interval_sec"},
+    "window_sec": {"window_sec", "interval_sec"},
+    "corrections_sec": {"corrections_sec", "late", "interval_sec"},
     "fields": {"fields"},
     "derived": {"derived"},
 }
@@ -145,6 +151,48 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
                 pointer=f"/timeframes/{i}", text=length,
             )  # fmt: skip
 
+    if given.window_sec is not None:
+        yield from _wrong_window(given.window_sec, interval_ms)
+    if given.corrections_sec is not None:
+        yield from _wrong_corrections(given.corrections_sec, interval_ms, given.late)
+
+
+def _wrong_window(window_ms: int, interval_ms: int) -> Iterator[MisfitError]:
+    """Yield why windows of a length can't slide by the interval."""
+    length, interval = format_duration(window_ms), format_duration(interval_ms)
+    most_ms = MAX_KEPT * interval_ms
+    whole_ms = min(max(-(-window_ms // interval_ms) * interval_ms, interval_ms), most_ms)
+    if window_ms != whole_ms:
+        yield MisfitError(
+            f"must be a multiple of the interval, {interval}, at most {MAX_KEPT} of them, "
+            f"was {length}",
+            pointer="/window_sec", text=length, did_you_mean=(format_duration(whole_ms),),
+        )  # fmt: skip
+
+
+def _wrong_corrections(
+    corrections_ms: int, interval_ms: int, late: str | None
+) -> Iterator[MisfitError]:
+    """Yield why windows can't be corrected for so long."""
+    text, most = format_duration(corrections_ms), format_duration(MAX_KEPT * interval_ms)
+    if late != "update":
+        detail = 'goes with "late": "update", which corrects windows'
+        yield MisfitError(detail, pointer="/corrections_sec", text=text)
+    elif corrections_ms > MAX_KEPT * interval_ms:
+        yield MisfitError(
+            f"at most {MAX_KEPT} intervals, {most}, was {text}",
+            pointer="/corrections_sec", text=text, did_you_mean=(most,),
+        )  # fmt: skip
+
+
+def _corrections_ms(given: SpecInput) -> int | None:
+    """Return how long windows are corrected."""
+    if given.late != "update":
+        return None
+    if given.corrections_sec is not None:
+        return given.corrections_sec
+    return DEFAULT_CORRECTIONS_MS
+
 
 def _spec(given: SpecInput) -> StreamSpec:
     interval_ms = _interval_ms(given)
@@ -154,7 +202,7 @@ def _spec(given: SpecInput) -> StreamSpec:
         symbols=_symbols(given),
         interval_ms=interval_ms,
         timeframes=tuple(format_duration(ms) for ms in lengths_ms),
-        window_ms=given.window_sec,
+        window_ms=None if given.window_sec == interval_ms else given.window_sec,
         fields=None if given.fields is None else _as_set(given.fields),
         filter=given.filter,
         alerts=given.alerts or (),
@@ -162,6 +210,8 @@ def _spec(given: SpecInput) -> StreamSpec:
         depth=given.depth,
         mode=given.mode or "windows",
         late=given.late or "drop",
+        corrections_ms=_corrections_ms(given),
+        fill=given.fill or "null",
         sinks=given.sinks or (),
         simulate=given.simulate or False,
     )

@@ -7,7 +7,7 @@ Durations are whole milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -53,7 +53,11 @@ class StreamSpec:
         symbols: One record each per window, in this order.
         interval_ms: The smallest window.
         timeframes: All window lengths as durations; the interval alone if not asked for.
+        window_ms: Where windows slide, how long each is; one ends with every interval.
         fields: Record fields to keep; None keeps those of all feeds.
+        late: What becomes of an event whose window has closed.
+        corrections_ms: How long after its end `update` still corrects a window.
+        fill: What a record of a window without a trade says.
     """
 
     sources: tuple[SourceSpec, ...]
@@ -67,7 +71,9 @@ class StreamSpec:
     derived: tuple[str, ...] = ()
     depth: int | None = None
     mode: str = "windows"
-    late: str = "drop"
+    late: Literal["drop", "update", "side"] = "drop"
+    corrections_ms: int | None = None
+    fill: Literal["null", "previous", "skip"] = "null"
     sinks: tuple[Mapping[str, Any], ...] = ()
     simulate: bool = False
 
