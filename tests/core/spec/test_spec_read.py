@@ -90,7 +90,8 @@ def test_every_key_is_read():
         ),),
         symbols=("BTC/USDT", "ETH/USDT"), interval_ms=500, timeframes=("500ms", "1s", "1m"),
         window_ms=60_000, fields=("trades", "vwap"), filter={"price_avg": {"gt": 1}},
-        alerts=({"when": "x"},), derived=("a", "b"), depth=10, mode="raw", late="update", corrections_ms=60_000,
+        alerts=({"when": "x"},), derived=("a", "b"), depth=10, mode="raw",
+            late="update", corrections_ms=60_000,
         sinks=({"type": "webhook"},), simulate=True,
     )  # fmt: skip
     assert options == StreamOptions(
