@@ -16,6 +16,7 @@ import attrs
 from bond_core.windows.kept import Kept
 from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
+from bond_core.windows.sliding import Sliding
 
 if TYPE_CHECKING:
     from bond_core.windows.symbol_state import SymbolState
@@ -66,6 +67,7 @@ class OpenWindows:
         larger: For each larger timeframe the window that is filling; None while it is empty.
         unit: What sizes count, once a trade has said it; None for base units.
         kept: Closed panes, where they are needed again; `larger` is not used then.
+        sliding: Puts windows together, where they slide.
         seen_ns: The start of the newest pane that closed with an event.
     """
 
@@ -74,6 +76,7 @@ class OpenWindows:
     open: dict[int, Any] = attrs.field(factory=dict)
     unit: str | None = UNSET
     kept: Kept | None = None
+    sliding: Sliding | None = None
     seen_ns: int = 0
 
     @property
@@ -135,6 +138,8 @@ class OpenWindows:
         """Settle a kept pane anew, which got `n` more events."""
         assert self.kept is not None  # noqa: S101 -- as above
         self.kept.panes[start_ns] = pane
+        if self.sliding is not None:
+            self.sliding.changed()
         pane.n += n
         self.program.settle(pane)
 

@@ -17,6 +17,7 @@ from bond_core.windows.notices import Notices
 from bond_core.windows.pane import UNSET, OpenWindows
 from bond_core.windows.plan import StreamPlan
 from bond_core.windows.program import Program, load
+from bond_core.windows.sliding import Sliding
 from bond_core.windows.source_state import SourceState
 from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.value import Failed
@@ -73,10 +74,13 @@ class StreamState:
         if (symbol, kind) not in self.open_windows:
             larger = [None] * (len(self.plan.timeframes_ns) - 1)
             program = self.program(kind)
+            kept = Kept(program, self.plan.timeframes_ns[1:]) if self.plan.keeps_panes else None
+            sliding = None
+            if kept is not None and (window_ns := self.plan.window_ns):
+                turn = len(self.open_windows)
+                sliding = Sliding(kept, self.plan.timeframes_ns[0], window_ns, turn)
             self.open_windows[symbol, kind] = OpenWindows(
-                program=program,
-                larger=larger,
-                kept=Kept(program, self.plan.timeframes_ns[1:]) if self.plan.keeps_panes else None,
+                program=program, larger=larger, kept=kept, sliding=sliding
             )
         return self.open_windows[symbol, kind]
 
@@ -154,7 +158,15 @@ class StreamState:
             if windows.open and (pane := windows.close(start_ns, counts.get(id(windows), 0))):
                 closed[key] = pane
         if self.plan.window_ns:
-            return self.closed_again(0, start_ns + self.plan.timeframes_ns[0])
+            return self._slid(start_ns + self.plan.timeframes_ns[0])
+        return closed
+
+    def _slid(self, end_ns: int) -> Closed:
+        """Put the windows together that slid to a time, of every symbol and kind."""
+        closed = {}
+        for key, windows in self.open_windows.items():
+            if windows.sliding and (window := windows.sliding.window(end_ns)) is not None:
+                closed[key] = window
         return closed
 
     def close_larger(self, timeframe: int, end_ns: int) -> Closed:

@@ -113,6 +113,29 @@ def test_sliding_windows_equal_tumbling_ones_that_end_with_them(heard, seconds):
             assert_same_values(slides[record.symbol, record.window_end_ns], record)
 
 
+@given(events(delay=3.0, seconds=20), st.sampled_from([2, 5, 9]), st.booleans())
+def test_sliding_windows_are_what_all_their_panes_add_up_to(heard, seconds, update):
+    """However they were put together, also after late events and across silence."""
+    late = {"late": "update", "corrections_ns": 30 * SECOND} if update else {}
+    source = a_source(symbols=(BTC, ETH), idle_ns=1 << 60)
+    stream = Stream(source, symbols=(BTC, ETH), fields=FIELDS, seconds=(1,),
+                    window_ns=seconds * SECOND, **late)  # fmt: skip
+    panes = Stream(source, symbols=(BTC, ETH), fields=FIELDS, seconds=(1,), **late)
+    for one in heard:
+        for each in (stream, panes):
+            each.hear(one.trade)
+    for each in (stream, panes):
+        each.finish(25)
+    trades = {(r.symbol, r.window_end_ns): r.values["trades"] for r in panes.seen}
+    volumes = {(r.symbol, r.window_end_ns): r.values["volume_sum"] for r in panes.seen}
+
+    for record in {(r.symbol, r.window_end_ns): r for r in stream.seen}.values():
+        ends = range(record.window_start_ns + SECOND, record.window_end_ns + 1, SECOND)
+        inside = [(record.symbol, end) for end in ends]
+        assert record.values["trades"] == sum(trades.get(key, 0) for key in inside)
+        assert record.values["volume_sum"] == sum(volumes.get(key, 0) for key in inside)
+
+
 @pytest.mark.parametrize(("window", "frames"), [(5, (5,)), (7, (5,)), (60, (5, 10))])
 def test_a_sliding_window_that_makes_no_sense_is_refused(window, frames):
     """It is longer than its step, a multiple of it, and alone."""
