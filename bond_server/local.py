@@ -8,10 +8,9 @@ The server, `bond listen`, `bond demo` and the SDK's local mode are all built on
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from typing import Any, Self
@@ -20,25 +19,24 @@ import attrs
 import msgspec
 
 from bond_core.clock import NS, Clock, SystemClock
-from bond_core.errors import LimitError, Problem, RequestError
+from bond_core.errors import BondError, LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
 from bond_core.log.event_log import Entry, EventLog, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
-from bond_core.model.event import Event
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
-from bond_core.runtime.binding import Defaults
+from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
 from bond_core.spec.canonical import stream_id as derive_stream_id
 from bond_core.spec.stream_spec import StreamOptions
-from bond_core.windows.source_state import Aside
 from bond_server.compiling import Compiled, compile_request
-from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
+from bond_server.language.vocabulary import Vocabulary, vocabulary_of
 from bond_server.stream_state import state_of, status_of_sources, stream_metrics
 from bond_server.telemetry.context import STREAM_ID
 from bond_server.telemetry.ledger import Ledger
@@ -46,21 +44,8 @@ from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
 
 __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
-LateEvents = Callable[[str, str, Event], None]
-"""Takes a late event, with the ids of its stream and the name of its source."""
-
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream outlives its last client."""
-
-
-def _nobody_takes_late_events() -> RequestError:
-    detail = '"late": "side" hands late events to the program that Bond runs in; none takes them'
-    return RequestError(
-        f'/spec/late: {detail}; use "drop" or "update"',
-        code="unsupported",
-        problems=[Problem(detail=detail, pointer="/spec/late", text="side",
-                          did_you_mean=("update", "drop"))],
-    )  # fmt: skip
 
 
 class Stream:
@@ -136,8 +121,7 @@ class Bond:
         max_streams: How many streams one project may have.
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
-        aside: Is handed the late events of streams with `late: side`; without it such a
-            stream is refused. It is called while events are counted, so it returns at once.
+        plugins: What loads the catalogue, and looks again at each `rescan`.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -146,10 +130,11 @@ class Bond:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        aside: LateEvents | None = None,
+        plugins: Plugins | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
-        self.catalog = catalog or Catalog.installed()
+        self.plugins = plugins or (None if catalog else Plugins())
+        self.catalog = catalog or (Catalog.loaded(self.plugins) if self.plugins else Catalog(()))
         self.tracing = tracing
         self.log: EventLog = log or MemoryLog()
         if tracing is not NO_TRACING:
@@ -157,7 +142,6 @@ class Bond:
         self.defaults = defaults or Defaults()
         self.retention = retention or Retention()
         self.max_streams = max_streams
-        self.aside = aside
         self.simulators = Simulators(
             clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
         )
@@ -167,9 +151,7 @@ class Bond:
             simulators=self.simulators,
             egress=egress,
         )
-        self.vocabulary: Vocabulary = with_plugins(
-            bundled(), self.catalog.connectors, self.catalog.aggregators
-        )
+        self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self._streams: dict[str, Stream] = {}
         self._leaving: set[Stream] = set()
         self._gone = Ledger()
@@ -193,6 +175,32 @@ class Bond:
             await self._stop(stream)
         await self._stack.aclose()
 
+    async def rescan(self) -> tuple[PluginRow, ...]:
+        """Look again for plugins: new ones can be asked for from now on, and return all rows.
+
+        Streams that run go on; of their sources those start anew whose settings are others
+        now, in the environment. Does nothing to a catalogue that was handed in.
+
+        Raises:
+            SetupError: The choice of plugins can't be read, or names one that isn't there.
+        """
+        if self.plugins is not None:
+            async with self._changing:  # plugins load one at a time
+                self.catalog = await asyncio.to_thread(Catalog.loaded, self.plugins)
+                self.vocabulary = vocabulary_of(self.catalog)
+                for stream in tuple(self._streams.values()):
+                    await self._renew(stream)
+        return self.catalog.rows
+
+    async def _renew(self, stream: Stream) -> None:
+        """Have a stream's sources use the settings that they would get if it began now."""
+        if stream.state() in ("complete", "failed"):
+            return
+        try:
+            await stream.pipeline.renew(bind(stream.compiled.spec, self.catalog, self.defaults))
+        except BondError as error:
+            self._logger.warning("stream %s goes on as it is: %s", stream.stream_id, error.detail)
+
     def compile(self, request: Mapping[str, Any]) -> Compiled:
         """Turn `{"natural_language": ...}` or `{"spec": ...}` into what would run.
 
@@ -200,10 +208,7 @@ class Bond:
             RequestError: It makes no sense; SetupError: it can't be had here.
         """
         with self.tracing.span("compile"):
-            compiled = compile_request(request, self.catalog, self.vocabulary, self.defaults)
-        if compiled.spec.late == "side" and self.aside is None:
-            raise _nobody_takes_late_events()
-        return compiled
+            return compile_request(request, self.catalog, self.vocabulary, self.defaults)
 
     async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[Stream, bool]:
         """Start it, or find it running; return it and whether it is new.
@@ -297,7 +302,7 @@ class Bond:
         await self.log.open_stream(stream_id, self.retention)
         pipeline = Pipeline(
             compiled.bound, stream_id=stream_id, feeds=self.feeds, log=self.log,
-            retention=self.retention, clock=self.clock, aside=self._aside(stream_id),
+            retention=self.retention, clock=self.clock,
         )  # fmt: skip
         tail = Tail(self.log, stream_id, self.retention)
         await tail.load()
@@ -309,9 +314,6 @@ class Bond:
             self._run(stream), name=f"stream {stream_id}", context=Context()
         )
         return stream
-
-    def _aside(self, stream_id: str) -> Aside | None:
-        return None if self.aside is None else functools.partial(self.aside, stream_id)
 
     async def _run(self, stream: Stream) -> None:
         """Run a stream's parts; a bug in one fails this stream and no other."""

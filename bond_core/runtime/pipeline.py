@@ -28,7 +28,6 @@ from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
-from bond_core.windows.source_state import Aside
 
 TICK_NS = NS // 20
 """The grid on which the engine sees the clock: 50 ms."""
@@ -52,13 +51,13 @@ class Pipeline:
 
     def __init__(
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
-        retention: Retention, clock: Clock, fence: int = 0, aside: Aside | None = None,
+        retention: Retention, clock: Clock, fence: int = 0,
     ) -> None:  # fmt: skip
         self.bound = bound
         self.stream_id = stream_id
         self.clock = clock
         self.started_ns = clock.now_ns()
-        self.engine = WindowEngine(bound.plan, start_ns=self.started_ns, aside=aside)
+        self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
         self.publisher = Publisher(log, stream_id, retention, fence=fence)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
@@ -117,7 +116,7 @@ class Pipeline:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.engine.finish(self.clock.now_ns())
         windows = self.engine.take()
-        self.windows_closed += sum(not window.is_correction for window in windows)
+        self.windows_closed += len(windows)
         await self.publisher.publish(windows)
 
     async def listen(self, source: BoundSource) -> SourceEar:
@@ -136,6 +135,26 @@ class Pipeline:
         if ear is not None:
             for feed in ear.feeds.values():
                 self._feeds.unsubscribe(ear.source.origin, feed, ear)
+
+    async def renew(self, bound: BoundStream) -> None:
+        """Listen anew to the sources whose settings are others in `bound`; to those only.
+
+        Raises:
+            BondError: A simulator is missing.
+        """
+        origins = {source.plan.name: source.origin for source in bound.all_sources()}
+
+        def renewed(source: BoundSource) -> BoundSource:
+            origin = origins.get(source.plan.name, source.origin)
+            return attrs.evolve(source, origin=origin)
+
+        self.bound = self.bound.with_sources(renewed)
+        self._failover.renew(self.bound)
+        for source in self.bound.all_sources():
+            ear = self.ears.get(source.plan.name)
+            if ear is not None and ear.source.origin != source.origin:
+                self.unlisten(source.plan.name)
+                await self.listen(source)
 
     def wake(self) -> None:
         """Publish what has closed, soon."""
@@ -178,15 +197,14 @@ class Pipeline:
 
     def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
         now_ns = self.clock.now_ns()
-        windows = [window for window in windows if not window.is_correction]
-        self.windows_closed += len(windows)
         for window in windows:
-            self.stages.window.saw(now_ns - window.window_end_ns)
+            if not window.is_revision:
+                self.windows_closed += 1
+                self.stages.window.saw(now_ns - window.window_end_ns)
 
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
         since_ns = self.clock.monotonic_ns()
-        # What is sent again stands under a newer window's time, and is late by intent.
-        ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_correction]
+        ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
         await self._append_until_done(windows)

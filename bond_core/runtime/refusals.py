@@ -13,6 +13,7 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
         "alerts": bool(spec.alerts),
         "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
+        "late": spec.late == "side",
         "sinks": bool(spec.sinks),
     }
     problems = [
@@ -20,9 +21,6 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
         for key, is_asked in asked.items()
         if is_asked
     ]
-    if spec.window_ms is not None and len(spec.timeframes) > 1:
-        detail = "windows that slide (window_sec) have one length; leave timeframes out"
-        problems.append(Problem(detail=detail, pointer="/spec/timeframes", text="timeframes"))
     if problems:
         keys = ", ".join(p.text or "" for p in problems)
         raise RequestError(

@@ -41,8 +41,8 @@ __all__ = [
 
 DEFAULT_INTERVAL_MS = 5_000
 DEFAULT_CORRECTIONS_MS = 60_000
-MAX_KEPT = 1_500
-"""How many closed intervals are kept, for windows that slide or are corrected."""
+MAX_PANES = 1_500
+"""As many small windows are kept for what overlaps, or may be sent again: it bounds memory."""
 
 MAX_SOURCES, MAX_SYMBOLS = MAX_ITEMS["sources"], MAX_ITEMS["symbols"]
 
@@ -118,7 +118,7 @@ _COMES_OF = {
     "sources": {"sources"},
     "symbols": {"sources", "symbols"},
     "timeframes": {"timeframes", "interval_sec"},
-    "window_sec": {"window_sec", "interval_sec"},
+    "window_sec": {"window_sec", "timeframes", "interval_sec"},
     "corrections_sec": {"corrections_sec", "late", "interval_sec"},
     "fields": {"fields"},
     "derived": {"derived"},
@@ -150,48 +150,43 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
                 f"{length} is not a multiple of the interval, {interval}",
                 pointer=f"/timeframes/{i}", text=length,
             )  # fmt: skip
-
     if given.window_sec is not None:
-        yield from _wrong_window(given.window_sec, interval_ms)
+        yield from _wrong_window(
+            given.window_sec, interval_ms, has_others=any(ms != interval_ms for ms in timeframes)
+        )
     if given.corrections_sec is not None:
         yield from _wrong_corrections(given.corrections_sec, interval_ms, given.late)
 
 
-def _wrong_window(window_ms: int, interval_ms: int) -> Iterator[MisfitError]:
-    """Yield why windows of a length can't slide by the interval."""
+def _wrong_window(window_ms: int, interval_ms: int, *, has_others: bool) -> Iterator[MisfitError]:
     length, interval = format_duration(window_ms), format_duration(interval_ms)
-    most_ms = MAX_KEPT * interval_ms
-    whole_ms = min(max(-(-window_ms // interval_ms) * interval_ms, interval_ms), most_ms)
-    if window_ms != whole_ms:
+    if has_others:
+        yield MisfitError("windows that overlap have one length", pointer="/timeframes")
+    if window_ms % interval_ms:
         yield MisfitError(
-            f"must be a multiple of the interval, {interval}, at most {MAX_KEPT} of them, "
-            f"was {length}",
-            pointer="/window_sec", text=length, did_you_mean=(format_duration(whole_ms),),
+            f"{length} is not a multiple of the interval, {interval}",
+            pointer="/window_sec", text=length,
+        )  # fmt: skip
+    elif window_ms > MAX_PANES * interval_ms:
+        yield MisfitError(
+            f"at most {MAX_PANES} intervals of {interval}, was {length}",
+            pointer="/window_sec", text=length,
+            did_you_mean=(format_duration(MAX_PANES * interval_ms),),
         )  # fmt: skip
 
 
 def _wrong_corrections(
     corrections_ms: int, interval_ms: int, late: str | None
 ) -> Iterator[MisfitError]:
-    """Yield why windows can't be corrected for so long."""
-    text, most = format_duration(corrections_ms), format_duration(MAX_KEPT * interval_ms)
+    text, pointer = format_duration(corrections_ms), "/corrections_sec"
     if late != "update":
-        detail = 'goes with "late": "update", which corrects windows'
-        yield MisfitError(detail, pointer="/corrections_sec", text=text)
-    elif corrections_ms > MAX_KEPT * interval_ms:
+        yield MisfitError('goes with "late": "update" only', pointer=pointer, text=text)
+    elif corrections_ms > MAX_PANES * interval_ms:
         yield MisfitError(
-            f"at most {MAX_KEPT} intervals, {most}, was {text}",
-            pointer="/corrections_sec", text=text, did_you_mean=(most,),
+            f"at most {MAX_PANES} intervals of {format_duration(interval_ms)}, was {text}",
+            pointer=pointer, text=text,
+            did_you_mean=(format_duration(MAX_PANES * interval_ms),),
         )  # fmt: skip
-
-
-def _corrections_ms(given: SpecInput) -> int | None:
-    """Return how long windows are corrected."""
-    if given.late != "update":
-        return None
-    if given.corrections_sec is not None:
-        return given.corrections_sec
-    return DEFAULT_CORRECTIONS_MS
 
 
 def _spec(given: SpecInput) -> StreamSpec:
@@ -215,6 +210,14 @@ def _spec(given: SpecInput) -> StreamSpec:
         sinks=given.sinks or (),
         simulate=given.simulate or False,
     )
+
+
+def _corrections_ms(given: SpecInput) -> int | None:
+    if given.late != "update":
+        return None
+    if given.corrections_sec is not None:
+        return given.corrections_sec
+    return DEFAULT_CORRECTIONS_MS
 
 
 def _source(given: SourceInput) -> SourceSpec:

@@ -20,10 +20,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
-from bond_core.windows.corrections import Corrections
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
-from bond_core.windows.source_state import Aside, Grid, SourceState, Totals
+from bond_core.windows.source_state import Aside, Grid, SourceState, Totals, leave
 from bond_core.windows.stream_state import StreamState
 from bond_core.windows.symbol_state import SymbolState, Tally
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
@@ -47,7 +46,7 @@ class WindowEngine:
 
     def __init__(
         self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL,
-        max_keys: int = MAX_KEYS, aside: Aside | None = None,
+        max_keys: int = MAX_KEYS, aside: Aside = leave,
     ) -> None:  # fmt: skip
         """Compile a plan.
 
@@ -56,7 +55,7 @@ class WindowEngine:
             start_ns: The stream's start.
             max_fill: How many silent windows a single jump emits at most.
             max_keys: How many symbols, summed over sources, it keeps state of at most.
-            aside: Is handed late events that are in no window, with `late = "side"`.
+            aside: Takes late events where the plan's `late` is `side`.
 
         Raises:
             PluginError: A field's plan is wrong; says which and why.
@@ -67,18 +66,14 @@ class WindowEngine:
         self.field_errors: dict[str, int] = {}
         self._plan = plan
         self._max_keys = max_keys
-        self._aside = aside if plan.late == "side" else None
+        self._aside = aside if plan.late == "side" else leave
         self._now_ns = start_ns
         self._is_finished = False
         self._stream = StreamState(
             plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
         )
-        self._grid = Grid(pane_ns=plan.timeframes_ns[0], done_ns=NEVER, max_open=1)
+        self._grid = Grid(pane_ns=plan.pane_ns, done_ns=NEVER, max_open=1)
         self._closer = Closer(self._grid, self._stream, start_ns=start_ns, max_fill=max_fill)
-        if plan.late == "update":
-            self._closer.corrections = Corrections(
-                self._stream, self._grid, plan.corrections_ns, watermark_ns=NEVER
-            )
         self._sources: dict[str, SourceState] = {}
         for source in plan.sources:
             self._add(source, start_ns)
@@ -116,7 +111,8 @@ class WindowEngine:
     def on_tick(self, now_ns: int) -> None:
         """Take in the time; a clock that steps back is waited for."""
         self._now_ns = now_ns
-        self._closer.correct()
+        if self._grid.revised and not self._is_finished:
+            self._closer.revise()  # with a tick, so that many late events make one revision
         for source in self._sources.values():
             source.watermark.saw_tick(now_ns)
         self._advance()
@@ -201,8 +197,7 @@ class WindowEngine:
         self._is_finished = True
         self._closer.finish(now_ns)
         self._grid.done_ns = self._watermark_ns = NEVER
-        if self._closer.corrections is not None:
-            self._closer.corrections.watermark_ns = NEVER
+        self._grid.sent = set()  # nothing is sent again after the end
 
     def _add(self, plan: SourcePlan, at_ns: int) -> None:
         """Let a source in: a new one, or one that had left and still has something to tell."""
@@ -229,7 +224,6 @@ class WindowEngine:
             totals=self.totals.setdefault(plan.name, Totals()),
             tell=self._stream.tell,
             progress=self._advance,
-            corrections=self._closer.corrections,
             aside=self._aside,
         )
         targets = {target: None for targets in plan.routes.values() for target in targets}
@@ -243,11 +237,7 @@ class WindowEngine:
             tallies = [Tally() for _ in self._plan.timeframes_ns]
             windows = self._stream.windows(symbol, plan.kind)
             source.states[symbol] = SymbolState(
-                source=source,
-                symbol=symbol,
-                windows=windows,
-                tallies=tallies,
-                slides={} if self._plan.window_ns else None,
+                source=source, symbol=symbol, windows=windows, tallies=tallies
             )
         source.open()
         return source
@@ -272,8 +262,6 @@ class WindowEngine:
         waited_for = [s for s in self._sources.values() if not s.has_failed]
         passed = stream_watermark(waited_for or self._sources.values(), self._now_ns)
         self._watermark_ns = max(self._watermark_ns, passed)
-        if self._closer.corrections is not None:
-            self._closer.corrections.watermark_ns = self._watermark_ns
         self._closer.close_until(self._grid.floor(self._watermark_ns))
         end_ns = self._grid.done_ns + self._grid.pane_ns
         for source in self._sources.values():
@@ -300,12 +288,10 @@ def _check(plan: StreamPlan) -> None:
     frames = plan.timeframes_ns
     if not frames or frames[0] <= 0 or list(frames) != sorted(set(frames)):
         raise ValueError(f"timeframes are lengths in ns, the smallest first, not {frames}")
-    if plan.window_ns is not None and (
-        len(frames) > 1 or plan.window_ns <= frames[0] or plan.window_ns % frames[0]
-    ):
-        raise ValueError("windows that slide have one timeframe, and are a multiple of it")
     if odd := [frame for frame in frames if frame % frames[0]]:
         raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
     targets = {t for s in plan.sources for each in s.routes.values() for t in each}
+    if plan.slide_ns is not None and (len(frames) > 1 or frames[0] % plan.slide_ns):
+        raise ValueError(f"one length that is a multiple of {plan.slide_ns} ns can slide")
     if unknown := sorted(targets - set(plan.symbols)):
         raise ValueError(f"sources route to {unknown}, which are no symbols of the stream")

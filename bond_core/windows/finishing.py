@@ -37,7 +37,7 @@ class Window:
         values: What its panes gave, by field; those to be finished are replaced.
         states: The symbol's sources, in the spec's order.
         kind_of: Returns the kind of event that a field of this symbol is computed from.
-        step_ns: How far windows are apart: less than their length where they slide.
+        step_ns: How far windows of its timeframe are apart: its length, unless they overlap.
     """
 
     symbol: str

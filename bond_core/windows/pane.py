@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from bond_core.windows.kept import Kept
+from bond_core.windows.kept import KeptPanes
 from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
-from bond_core.windows.sliding import Sliding
 
 if TYPE_CHECKING:
     from bond_core.windows.symbol_state import SymbolState
@@ -38,6 +37,7 @@ class PanePart:
         lags: Receive time less event time, ns, of every (`mask` + 1)th event.
         mask: One less than a power of two.
         full: The number of events from which on `lags` is to be thinned.
+        told: Events that a record has told of.
         own: The part of `pane` that is this source's alone; None where no field needs it.
     """
 
@@ -49,6 +49,7 @@ class PanePart:
     lags: list[int] = attrs.field(factory=list)
     mask: int = 0
     full: int = MAX_SAMPLES
+    told: int = 0
     own: Any = None
 
     def thin(self) -> None:
@@ -64,25 +65,24 @@ class OpenWindows:
 
     Attributes:
         open: Open panes by start, ns; only those that had an event.
-        larger: For each larger timeframe the window that is filling; None while it is empty.
+        larger: For each timeframe but the panes' own the window that is filling; None while it
+            is empty.
+        kept: Closed panes, where windows are sent again or overlap; then `larger` stays empty.
         unit: What sizes count, once a trade has said it; None for base units.
-        kept: Closed panes, where they are needed again; `larger` is not used then.
-        sliding: Puts windows together, where they slide.
         seen_ns: The start of the newest pane that closed with an event.
     """
 
     program: Program
     larger: list[Any]
     open: dict[int, Any] = attrs.field(factory=dict)
+    kept: KeptPanes | None = None
     unit: str | None = UNSET
-    kept: Kept | None = None
-    sliding: Sliding | None = None
     seen_ns: int = 0
 
     @property
     def is_idle(self) -> bool:
         """Whether no window holds anything of it."""
-        is_kept = self.kept is not None and not self.kept.is_empty
+        is_kept = self.kept is not None and bool(self.kept.panes or self.kept.merged)
         return not (self.open or is_kept or any(w is not None for w in self.larger))
 
     def pane(self, start_ns: int) -> Any:
@@ -117,44 +117,24 @@ class OpenWindows:
         self.seen_ns = start_ns
         self.program.settle(pane)
         if self.kept is not None:
-            self.kept.panes[start_ns] = pane
+            self.kept.add(start_ns, pane)
             return pane
-        for place, window in enumerate(self.larger):
+        for place, window in enumerate(self.larger[1:], start=1):
             into = self.program.new_pane() if window is None else window
             self.program.absorb(into, pane)
             self.larger[place] = into
         return pane
 
-    def late_pane(self, start_ns: int) -> Any:
-        """Return a closed pane that is kept, a new one if it had no event."""
-        assert self.kept is not None  # noqa: S101 -- asked only where late events correct
-        pane = self.kept.panes.get(start_ns)
-        if pane is None:
-            pane = self.program.new_pane()
-            pane.unit = self.unit
-        return pane
-
-    def correct(self, start_ns: int, pane: Any, n: int) -> None:
-        """Settle a kept pane anew, which got `n` more events."""
-        assert self.kept is not None  # noqa: S101 -- as above
-        self.kept.panes[start_ns] = pane
-        if self.sliding is not None:
-            self.sliding.changed()
-        pane.n += n
-        self.program.settle(pane)
-
-    def has_larger(self, place: int, end_ns: int) -> bool:
+    def has_larger(self, place: int, start_ns: int, end_ns: int) -> bool:
         """Whether the window of a larger timeframe that is filling had an event."""
-        if self.kept is None:
-            return self.larger[place] is not None
-        start_ns = end_ns - self.kept.lengths_ns[place]
-        return start_ns in self.kept.bases[place] or any(
-            start_ns <= start < end_ns for start in self.kept.panes
-        )
+        if self.kept is not None:
+            return self.kept.window(start_ns, end_ns) is not None
+        return self.larger[place] is not None
 
-    def close_larger(self, place: int, end_ns: int) -> Any:
+    def close_larger(self, place: int, start_ns: int, end_ns: int) -> Any:
         """Take the window of a larger timeframe out; None if it had no event."""
         if self.kept is not None:
-            return self.kept.larger(place, end_ns)
+            of_panes = self.kept.next_window if self.kept.slides else self.kept.window
+            return of_panes(start_ns, end_ns)
         window, self.larger[place] = self.larger[place], None
         return window

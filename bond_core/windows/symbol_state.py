@@ -52,9 +52,9 @@ class SymbolState:
         windows: Where its events add up, with those of other sources of the kind.
         tallies: One for each timeframe.
         parts: Its open panes by start, ns.
+        kept: Its parts in closed panes that may still change, by start, ns.
         current: The newest of them, which the loop finds first.
         homes: Where the loop finds it: a map and a key each.
-        slides: Where windows slide, its closed parts that a window may still hold, by start.
     """
 
     source: SourceState
@@ -66,7 +66,7 @@ class SymbolState:
     reason: str | None = None
     coverage: Coverage = attrs.field(factory=Coverage)
     parts: dict[int, PanePart] = attrs.field(factory=dict)
-    slides: dict[int, Tally] | None = None
+    kept: dict[int, PanePart] = attrs.field(factory=dict)
     _none: PanePart = attrs.field(init=False)
     current: PanePart = attrs.field(init=False)
 
@@ -86,26 +86,29 @@ class SymbolState:
         if self.symbol is None:
             self.source.parts.otherwise = part
 
-    def close(self, start_ns: int) -> int:
-        """Take a pane's part out and add it to the tallies; returns its number of events."""
+    def close(self, start_ns: int, *, keeps: bool = False) -> int:
+        """Take a pane's part out and add it to the tallies; returns its number of events.
+
+        Args:
+            start_ns: Which.
+            keeps: Whether late events may still come to it.
+        """
         part = self.parts.pop(start_ns, None)
         if part is None:
             return 0
         if part is self.current:
             self.use(self.parts[max(self.parts)] if self.parts else self._none)
-        self.add(part)
-        return part.n
-
-    def add(self, part: PanePart) -> None:
-        """Add a part to the tallies of every timeframe."""
         for tally in self.tallies:
             tally.add(part)
-        self.slide(part)
+        if keeps:
+            part.told = part.n
+            self.kept[start_ns] = part
+        return part.n
 
-    def slide(self, part: PanePart) -> None:
-        """Keep what a part counted, where windows slide."""
-        if self.slides is not None:
-            self.slides.setdefault(part.start, Tally()).add(part)
+    def forget(self, before_ns: int) -> None:
+        """Let go the closed parts that start before a time."""
+        for start_ns in [start for start in self.kept if start < before_ns]:
+            del self.kept[start_ns]
 
     def turn(self, status: Status, at_ns: int, reason: str | None) -> None:
         """Take in what was said of the source's status."""
@@ -121,9 +124,8 @@ class SymbolState:
         """
         tally = self.tallies[timeframe]
         source = self.source
-        inside = tally if self.slides is None else self._inside(start_ns, end_ns)
         live_ns = self.coverage.live_ns(start_ns, end_ns)
-        coverage = share(live_ns, end_ns - start_ns, count=inside.count)
+        coverage = share(live_ns, end_ns - start_ns, count=tally.count)
         if source.left_ns < end_ns and not coverage and tally.is_blank:
             return None, None
         late = tally.late
@@ -132,8 +134,8 @@ class SymbolState:
             reason=self.reason,
             simulated=source.plan.simulated,
             coverage=coverage,
-            count=inside.count if coverage else None,
-            lag_ms=lag.median_ms(inside.lags),
+            count=tally.count if coverage else None,
+            lag_ms=lag.median_ms(tally.lags),
             late=late.count,
             duplicates=tally.duplicates,
             rejected=tally.rejected,
@@ -143,23 +145,6 @@ class SymbolState:
         if not tally.is_blank:
             self.tallies[timeframe] = Tally()
         return report, late.notice(source.plan.name) if late.count else None
-
-    def _inside(self, start_ns: int, end_ns: int) -> Tally:
-        """Return what it counted in a window that slides."""
-        inside = Tally()
-        for start, one in (self.slides or {}).items():
-            if start_ns <= start < end_ns:
-                inside.count += one.count
-                inside.lag_step, inside.lags = lag.join(
-                    inside.lag_step, inside.lags, one.lag_step, one.lags
-                )
-        return inside
-
-    def forget(self, before_ns: int) -> None:
-        """Let go what no window that starts at or after a time will ask for."""
-        self.coverage.forget(before_ns)
-        for start in [start for start in self.slides or () if start < before_ns]:
-            del (self.slides or {})[start]
 
 
 class CurrentParts(dict[str, PanePart]):

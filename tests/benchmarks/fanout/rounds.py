@@ -99,9 +99,9 @@ def _a_topic_each(
         serving(name, clients=CLIENTS, topics=CLIENTS) as server,
         loading(server, program, nats=False) as load,
     ):
-        load.paced(5000.0, CLIENTS, CLIENTS)  # warm
+        load.paced(RECORDS_A_S, 3, CLIENTS)  # warm
         before = server.cpu_s()
-        got = load.paced(5000.0, CLIENTS * 10, CLIENTS)
+        got = load.paced(RECORDS_A_S, PACED_RECORDS, CLIENTS)
         samples["topics_us"][name].append(_since(server, before) / got["delivered"] * 1e6)
 
 

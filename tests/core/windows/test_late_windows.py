@@ -206,32 +206,6 @@ def test_corrections_do_not_depend_on_batches(heard, sizes):
     assert one.seen == many.seen
 
 
-def test_a_late_event_that_is_aside_is_handed_on_and_counted():
-    """`side` changes no record, and gives the event to whoever asked."""
-    aside = []
-    stream = Stream(late="side", engine={"aside": lambda name, event: aside.append((name, event))})
-    late = a_trade(2)
-    stream.hear(a_trade(1), a_trade(5.5), late)
-    (record,) = stream.tick(12)
-
-    assert aside == [("binance", late)]
-    assert (record.rev, record.sources["binance"].late) == (0, 1)
-
-
-def test_what_is_kept_for_corrections_is_bounded():
-    """Panes, records and larger windows go when they can't be corrected any more."""
-    stream = a_corrected_stream(seconds=(1, 60), corrections=10)
-    for at in range(600):
-        stream.hear(a_trade(at), a_trade(max(at - 8, 0)))
-        stream.tick(at + 0.5)
-        corrections = stream.engine._closer.corrections
-        kept = stream.engine._stream.open_windows[BTC, "trade"].kept
-        assert len(kept.panes) <= 12
-        assert len(kept.bases[0]) <= 2
-        assert len(corrections.records) <= 14
-    assert not corrections.parts
-
-
 def test_a_fold_is_corrected_as_events_arrive():
     """A late event is added to its state."""
     sides = Fold(set, lambda s, e: s | {e.side}, lambda a, b: a | b, len)
