@@ -10,7 +10,6 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -36,6 +35,7 @@ from bond_server.routes import (
     websocket,
 )
 from bond_server.routes.options import options_handlers
+from bond_server.routes.plugin_examples import WithPluginExamples
 from bond_server.settings import ServerSettings
 from bond_server.telemetry.collector import BondCollector
 from bond_server.telemetry.requests import Observed, Requests
@@ -58,6 +58,7 @@ HANDLERS = (
     sse.stream_events,
     explain.explain,
     catalog.list_plugins,
+    catalog.rescan_plugins,
     catalog.list_sources,
     metrics.metrics,
     websocket.stream_socket,
@@ -120,7 +121,7 @@ def create_app(
             ),
             security=[{"ApiKey": []}, {}],
             components=Components(security_schemes={"ApiKey": _API_KEY}),
-            render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+            render_plugins=[WithPluginExamples(bond, path=["/", "/openapi.json"])],
             use_handler_docstrings=True,
         ),
         state=State({"started_ns": bond.clock.monotonic_ns(), "access": access}),

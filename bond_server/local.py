@@ -19,15 +19,16 @@ import attrs
 import msgspec
 
 from bond_core.clock import NS, Clock, SystemClock
-from bond_core.errors import LimitError
+from bond_core.errors import BondError, LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
 from bond_core.log.event_log import Entry, EventLog, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
-from bond_core.runtime.binding import Defaults
+from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
@@ -35,7 +36,7 @@ from bond_core.runtime.simulators import Simulators
 from bond_core.spec.canonical import stream_id as derive_stream_id
 from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled, compile_request
-from bond_server.language.vocabulary import Vocabulary, bundled, with_plugins
+from bond_server.language.vocabulary import Vocabulary, vocabulary_of
 from bond_server.stream_state import state_of, status_of_sources, stream_metrics
 from bond_server.telemetry.context import STREAM_ID
 from bond_server.telemetry.ledger import Ledger
@@ -120,6 +121,7 @@ class Bond:
         max_streams: How many streams one project may have.
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
+        plugins: What loads the catalogue, and looks again at each `rescan`.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -128,9 +130,11 @@ class Bond:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
+        plugins: Plugins | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
-        self.catalog = catalog or Catalog.installed()
+        self.plugins = plugins or (None if catalog else Plugins())
+        self.catalog = catalog or (Catalog.loaded(self.plugins) if self.plugins else Catalog(()))
         self.tracing = tracing
         self.log: EventLog = log or MemoryLog()
         if tracing is not NO_TRACING:
@@ -147,9 +151,7 @@ class Bond:
             simulators=self.simulators,
             egress=egress,
         )
-        self.vocabulary: Vocabulary = with_plugins(
-            bundled(), self.catalog.connectors, self.catalog.aggregators
-        )
+        self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self._streams: dict[str, Stream] = {}
         self._leaving: set[Stream] = set()
         self._gone = Ledger()
@@ -172,6 +174,32 @@ class Bond:
         for stream in tuple(self._streams.values()):
             await self._stop(stream)
         await self._stack.aclose()
+
+    async def rescan(self) -> tuple[PluginRow, ...]:
+        """Look again for plugins: new ones can be asked for from now on, and return all rows.
+
+        Streams that run go on; of their sources those start anew whose settings are others
+        now, in the environment. Does nothing to a catalogue that was handed in.
+
+        Raises:
+            SetupError: The choice of plugins can't be read, or names one that isn't there.
+        """
+        if self.plugins is not None:
+            async with self._changing:  # plugins load one at a time
+                self.catalog = await asyncio.to_thread(Catalog.loaded, self.plugins)
+                self.vocabulary = vocabulary_of(self.catalog)
+                for stream in tuple(self._streams.values()):
+                    await self._renew(stream)
+        return self.catalog.rows
+
+    async def _renew(self, stream: Stream) -> None:
+        """Have a stream's sources use the settings that they would get if it began now."""
+        if stream.state() in ("complete", "failed"):
+            return
+        try:
+            await stream.pipeline.renew(bind(stream.compiled.spec, self.catalog, self.defaults))
+        except BondError as error:
+            self._logger.warning("stream %s goes on as it is: %s", stream.stream_id, error.detail)
 
     def compile(self, request: Mapping[str, Any]) -> Compiled:
         """Turn `{"natural_language": ...}` or `{"spec": ...}` into what would run.

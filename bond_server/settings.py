@@ -8,8 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from bond_server.auth.limits import ON_LOOPBACK, PUBLIC, Limits, Rate, parse_rat
 from bond_server.auth.origins import Origins, host_of, parse_origins
 from bond_server.auth.secret import is_weak, keep_secret
 from bond_server.egress_settings import egress_policy
+from bond_server.environment import default_data_dir
 
-_DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
 
@@ -181,50 +180,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def default_data_dir(environ: Mapping[str, str]) -> Path:
-    """Return where this platform keeps a user's program data."""
-    home = Path.home()
-    if sys.platform == "win32":
-        return Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "bond"
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "bond"
-    return Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "bond"
-
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """Return the variables of a `.env` file, none where there is no file.
-
-    A line is `NAME=value`, `export NAME=value`, a comment or empty. Quotes around a value
-    are dropped; nothing is expanded. Outside quotes ` #` starts a comment.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} can't be read: {error}") from error
-    found = {}
-    for line in text.splitlines():
-        match = _DOTENV_LINE.fullmatch(line)
-        if match:
-            found[match[1]] = _unquote(match[2])
-    return found
-
-
-def apply_dotenv(environ: MutableMapping[str, str], folder: Path) -> None:
-    """Add what `folder/.env` says to an environment; what is set already stays."""
-    for name, value in read_dotenv(folder / ".env").items():
-        environ.setdefault(name, value)
-
-
-def _unquote(value: str) -> str:
-    if value[:1] in ("'", '"'):
-        end = value.find(value[0], 1)
-        if end > 0:
-            return value[1:end]
-    return re.split(r"\s#|^#", value, maxsplit=1)[0].rstrip()
 
 
 def _refuse_unsafe(environ: Mapping[str, str], host: str, *, is_asking_or_open: bool) -> None:

@@ -6,62 +6,70 @@
     def bond_connectors():
         yield ConnectorSpec(name="acme", factory="bond_acme.connector:Acme", ...)
 
-What has its name here stays; the modules behind it may be arranged anew.
+What has its name here stays; the modules behind it may be arranged anew. A module is imported
+when a name of it is first used: a plugin that only says what it brings loads no more than that.
 """
 
-from bond_core.errors import Fatal, Retryable
-from bond_core.model.event import (
-    Candle,
-    Chain,
-    Custom,
-    Event,
-    Funding,
-    Gap,
-    Kind,
-    Liquidation,
-    OpenInterest,
-    OrderBook,
-    Post,
-    Quote,
-    Trade,
-    Trend,
-)
-from bond_core.plugin.aggregator import Aggregator
-from bond_core.plugin.connector import Connector, PollingConnector
-from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
-from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
-from bond_core.plugin.sink import Sink
-from bond_core.plugin.specs import (
-    AggregatorSpec,
-    Capabilities,
-    Channel,
-    ConnectorSpec,
-    NoConfig,
-    SinkSpec,
-)
-from bond_core.plugin.websocket import WebSocketConnector
-from bond_core.settings import Secret, setting, structure
-from bond_core.windows.plan import (
-    ByVenue,
-    Change,
-    Count,
-    First,
-    Fold,
-    Last,
-    Max,
-    Metric,
-    Min,
-    Reduce,
-    Rolling,
-    Sum,
-    VenueWindow,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bond_core.errors import Fatal, Retryable
+    from bond_core.model.event import (
+        Candle,
+        Chain,
+        Custom,
+        Event,
+        Funding,
+        Gap,
+        Kind,
+        Liquidation,
+        OpenInterest,
+        OrderBook,
+        Post,
+        Quote,
+        Trade,
+        Trend,
+    )
+    from bond_core.plugin.aggregator import Aggregator
+    from bond_core.plugin.blocking import BlockingConnector, BlockingContext
+    from bond_core.plugin.connector import Connector, PollingConnector
+    from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
+    from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
+    from bond_core.plugin.sink import Sink
+    from bond_core.plugin.specs import (
+        AggregatorSpec,
+        Capabilities,
+        Channel,
+        ConnectorSpec,
+        NoConfig,
+        SinkSpec,
+    )
+    from bond_core.plugin.websocket import WebSocketConnector
+    from bond_core.settings import Secret, setting, structure
+    from bond_core.windows.plan import (
+        ByVenue,
+        Change,
+        Count,
+        First,
+        Fold,
+        Last,
+        Max,
+        Metric,
+        Min,
+        Reduce,
+        Rolling,
+        Sum,
+        VenueWindow,
+    )
 
 __all__ = [
     "GROUP",
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "BlockingConnector",
+    "BlockingContext",
     "ByVenue",
     "Candle",
     "Capabilities",
@@ -109,3 +117,90 @@ __all__ = [
     "setting",
     "structure",
 ]
+
+_MODULES: dict[str, tuple[str, ...]] = {
+    "bond_core.errors": (
+        "Fatal",
+        "Retryable",
+    ),
+    "bond_core.model.event": (
+        "Candle",
+        "Chain",
+        "Custom",
+        "Event",
+        "Funding",
+        "Gap",
+        "Kind",
+        "Liquidation",
+        "OpenInterest",
+        "OrderBook",
+        "Post",
+        "Quote",
+        "Trade",
+        "Trend",
+    ),
+    "bond_core.plugin.aggregator": ("Aggregator",),
+    "bond_core.plugin.blocking": (
+        "BlockingConnector",
+        "BlockingContext",
+    ),
+    "bond_core.plugin.connector": (
+        "Connector",
+        "PollingConnector",
+    ),
+    "bond_core.plugin.context": (
+        "Context",
+        "Subscription",
+        "Subscriptions",
+        "WebSocket",
+    ),
+    "bond_core.plugin.hookspecs": (
+        "GROUP",
+        "ApiInfo",
+        "hookimpl",
+    ),
+    "bond_core.plugin.sink": ("Sink",),
+    "bond_core.plugin.specs": (
+        "AggregatorSpec",
+        "Capabilities",
+        "Channel",
+        "ConnectorSpec",
+        "NoConfig",
+        "SinkSpec",
+    ),
+    "bond_core.plugin.websocket": ("WebSocketConnector",),
+    "bond_core.settings": (
+        "Secret",
+        "setting",
+        "structure",
+    ),
+    "bond_core.windows.plan": (
+        "ByVenue",
+        "Change",
+        "Count",
+        "First",
+        "Fold",
+        "Last",
+        "Max",
+        "Metric",
+        "Min",
+        "Reduce",
+        "Rolling",
+        "Sum",
+        "VenueWindow",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value  # asked for once
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import attrs
 
-from bond_core.plugin.discovery import PluginRow, load_plugins
+from bond_core.plugin.discovery import PluginRow, Plugins, load_plugins
 from bond_core.plugin.field_names import family_of, template_of
 from bond_core.plugin.plans import with_checked_plans
-from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
-from bond_core.settings import json_schema
+from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec, describe
+
+__all__ = ["Catalog", "describe"]
 
 
 class Catalog:
@@ -35,6 +35,11 @@ class Catalog:
         """Return the catalogue of what is installed in this environment."""
         rows = load_plugins(only=None if only is None else frozenset(only), strict=strict)
         return cls(with_checked_plans(rows, strict=strict))
+
+    @classmethod
+    def loaded(cls, plugins: Plugins) -> Catalog:
+        """Return the catalogue of what this process's plugins are now."""
+        return cls(with_checked_plans(plugins.load(), strict=False))
 
     @property
     def connectors(self) -> tuple[ConnectorSpec, ...]:
@@ -121,28 +126,3 @@ def _conflict(claim: tuple[str, ...], owner: str) -> str:
         f"the {what} {name!r} of kind {kind[0]} is taken by {owner}; "
         f"put a name of your own before it, such as acme_{name}"
     )
-
-
-def describe(spec: Spec) -> dict[str, Any]:
-    """Return a spec as JSON, with its settings' schema: for `/v1/sources` and `bond plugins`."""
-    body: dict[str, Any] = {
-        "name": spec.name,
-        "summary": spec.summary,
-        "stability": spec.stability,
-        "config": json_schema(spec.config),
-    }
-    if isinstance(spec, ConnectorSpec):
-        body |= {
-            "aliases": list(spec.aliases),
-            "kinds": list(spec.kinds),
-            "fields": list(spec.fields),
-            "channels": [attrs.asdict(channel) for channel in spec.channels],
-            "venues": list(spec.venues),
-            "simulator": spec.simulator is not None,
-            "needs": dict(spec.needs),
-            "hosts": list(spec.hosts),
-            "polls_every_s": spec.polls_every_s,
-        }
-    elif isinstance(spec, AggregatorSpec):
-        body |= {"kind": spec.kind, "fields": list(spec.fields), "words": dict(spec.words)}
-    return body

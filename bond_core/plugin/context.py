@@ -77,7 +77,7 @@ class Context(Protocol):
 
     @property
     def log(self) -> logging.Logger:
-        """A logger that never shows a secret."""
+        """A logger that shows no secret of the connector's settings, however it got there."""
         ...
 
     @property
@@ -153,6 +153,23 @@ class Context(Protocol):
         """
         ...
 
+    async def get_text(
+        self, url: str, *, params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+    ) -> str:  # fmt: skip
+        """Fetch text (RSS, CSV) over HTTP, read as UTF-8. Raises as `get_json` does."""
+        ...
+
+    async def post_json(
+        self, url: str, value: Any, *, params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+    ) -> Any:  # fmt: skip
+        """Send a value as JSON by POST; return the answer's JSON, its text, or None if empty.
+
+        Raises as `get_json` does. After a Retryable nobody knows whether it arrived.
+        """
+        ...
+
     def ws(
         self, url: str, *, headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (), max_size: int = 1 << 20,
@@ -168,5 +185,20 @@ class Context(Protocol):
         Raises:
             Retryable: No connection within 10 s, or an answer that may pass.
             Fatal: It was refused, or the URL may not be reached.
+        """
+        ...
+
+    def sdk(self, name: str) -> Any:
+        """Return a vendor's library or what makes its client: `ctx.sdk("acme_sdk:Client")`.
+
+        It is imported now, which may take long: in a coroutine write
+        `await asyncio.to_thread(ctx.sdk, "acme_sdk:Client")`. A test, or a simulator, may have
+        put another in its place, so a connector that wraps an SDK gets it from nowhere else.
+
+        Args:
+            name: `package.module:attribute`, or a module alone.
+
+        Raises:
+            PluginError: It isn't installed, or breaks while it is imported.
         """
         ...

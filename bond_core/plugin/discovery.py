@@ -6,11 +6,14 @@ that raises, misnames a hook, lacks its SDK or calls `sys.exit` becomes a row wi
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -18,7 +21,6 @@ import attrs
 import pluggy
 
 from bond_core.errors import PluginError
-from bond_core.plugin.egress import is_host_pattern
 from bond_core.plugin.hookspecs import (
     GROUP,
     AggregatorHooks,
@@ -26,19 +28,17 @@ from bond_core.plugin.hookspecs import (
     ConnectorHooks,
     SinkHooks,
 )
-from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec, SinkSpec, Spec
-from bond_core.settings import json_schema
+from bond_core.plugin.patience import AT_LAST_S, PATIENCE_S, Attempt, Patience, TooSlowError
+from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
 
 State = Literal["found", "loaded", "failed", "conflict", "disabled"]
 
 _BUILTIN = "builtin"
 _BUILTIN_MODULE = "bond_core.aggregators.plugin"
 
-# What a record says of itself; a field of that name would hide it.
-_RESERVED = frozenset({
-    "id", "stream_id", "symbol", "timeframe", "rev", "partial", "ts", "window_start", "window_end",
-    "size_unit", "skipped", "sources", "notices", "raw_data",
-})  # fmt: skip
+_ARGUMENTS = {"api": ApiInfo()}
+_MOST_SPECS = 200
+"""A hook that yields more does not end."""
 
 _HOOKS: tuple[tuple[str, type[Spec]], ...] = (
     ("bond_connectors", ConnectorSpec),
@@ -70,6 +70,25 @@ class PluginRow:
     specs: tuple[Spec, ...] = ()
 
 
+@attrs.frozen(kw_only=True)
+class Choice:
+    """Which plugins are wanted here.
+
+    Attributes:
+        only: Those and no others, as BOND_PLUGINS lists them; None for all.
+        without: Those not, as `bond plugins disable` keeps them; nothing where `only` is set.
+    """
+
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+
+    def reason_against(self, name: str) -> str | None:
+        """Return why a plugin isn't wanted, or None if it is."""
+        if self.only is not None:
+            return None if name in self.only else "left out by BOND_PLUGINS"
+        return f"disabled: bond plugins enable {name}" if name in self.without else None
+
+
 @attrs.frozen
 class _Found:
     row: PluginRow
@@ -91,18 +110,105 @@ def load_plugins(*, only: Collection[str] | None = None, strict: bool = False) -
     Raises:
         PluginError: `strict`, and a plugin failed; or `only` names one that isn't installed.
     """
-    found = _find()
-    if only is not None and (unknown := set(only) - {f.row.name for f in found}):
-        names = ", ".join(sorted(f.row.name for f in found))
-        raise PluginError(
-            f"BOND_PLUGINS names {', '.join(sorted(unknown))}, which isn't installed; "
-            f"installed: {names}"
-        )
-    rows = [_load_one(f, only) for f in found]
+    choice = Choice(only=None if only is None else frozenset(only))
+    rows = Plugins(lambda: choice).load()
     broken = [row for row in rows if row.state in ("failed", "conflict")]
     if strict and broken:
         raise PluginError(f"plugin {broken[0].name} ({broken[0].distribution}): {broken[0].reason}")
     return rows
+
+
+class Plugins:
+    """The plugins of this process: loads those that are installed, and later the new ones.
+
+    What was loaded once stays as it was, for Python keeps its modules: where another version
+    is installed meanwhile, its row says that a restart is needed.
+
+    Args:
+        choose: Says which are wanted, each time anew.
+        patience_s: How long one may take to register before it is left to itself.
+    """
+
+    def __init__(
+        self, choose: Callable[[], Choice] = Choice, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._choose = choose
+        self._patience_s = patience_s
+        self._loaded: dict[str, PluginRow] = {}
+        self._tried: dict[str, str] = {}
+        self._slow: dict[str, Attempt[tuple[Spec, ...]]] = {}
+
+    def load(self) -> list[PluginRow]:
+        """Return a row for each that is installed now, loading those that are not yet.
+
+        Raises:
+            PluginError: The choice names one that isn't installed.
+        """
+        importlib.invalidate_caches()
+        choice, found = self._choose(), _find()
+        if choice.only is not None and (unknown := choice.only - {f.row.name for f in found}):
+            names = ", ".join(sorted(f.row.name for f in found))
+            raise PluginError(
+                f"BOND_PLUGINS names {', '.join(sorted(unknown))}, which isn't installed; "
+                f"installed: {names}"
+            )
+        patience = Patience(self._patience_s)
+        rows = [self._row(f, choice, patience) for f in found]
+        at_last = Patience(AT_LAST_S)  # most that are slow have only been slow
+        return [
+            self._row(f, choice, at_last) if row.name in self._slow else row
+            for f, row in zip(found, rows, strict=True)
+        ]
+
+    def _row(self, found: _Found, choice: Choice, patience: Patience) -> PluginRow:
+        row = found.row
+        if row.state in ("conflict", "failed"):
+            return row
+        reason = None if row.name == _BUILTIN else choice.reason_against(row.name)
+        if reason is not None:
+            return attrs.evolve(row, state="disabled", reason=reason)
+        loaded = self._loaded.get(row.name)
+        if loaded is not None:
+            return loaded if _is_same(loaded, row) else _to_restart(row, loaded.version, loaded)
+        tried = self._tried.setdefault(row.name, row.version)
+        if tried != row.version and row.module.partition(":")[0] in sys.modules:
+            return _to_restart(row, tried, attrs.evolve(row, state="failed"))
+        row = self._load_one(found, patience)
+        if row.state == "loaded":
+            self._loaded[row.name] = row
+        return row
+
+    def _load_one(self, found: _Found, patience: Patience) -> PluginRow:
+        row = found.row
+        attempt = self._slow.pop(row.name, None)
+        if attempt is None or attempt.is_over_with_error:
+            attempt = Attempt(lambda: register(found.load(), name=row.name), name=row.name)
+        if row.name == _BUILTIN:  # ours: without it nothing works, however slow the machine
+            attempt.wait(None)
+        try:
+            specs = patience.wait(attempt)
+        except TooSlowError as error:
+            self._slow[row.name] = attempt
+            return attrs.evolve(row, state="failed", reason=str(error))
+        except PluginError as error:
+            return attrs.evolve(row, state="failed", reason=error.detail)
+        except BaseException as error:
+            if error is not attempt.error:  # ours: Ctrl-C while we wait
+                raise
+            return attrs.evolve(row, state="failed", reason=_explain(error, row))
+        return attrs.evolve(row, state="loaded", specs=specs)
+
+
+def _is_same(loaded: PluginRow, row: PluginRow) -> bool:
+    return (loaded.distribution, loaded.version, loaded.module) == (
+        row.distribution, row.version, row.module,
+    )  # fmt: skip
+
+
+def _to_restart(row: PluginRow, known: str, shown: PluginRow) -> PluginRow:
+    runs = "is loaded" if shown.state == "loaded" else "was tried"
+    what = f"{row.distribution} {row.version} is installed, {known} {runs}"
+    return attrs.evolve(shown, reason=f"{what}: restart Bond to change it")
 
 
 def register(module: ModuleType | object, *, name: str) -> tuple[Spec, ...]:
@@ -123,14 +229,18 @@ def register(module: ModuleType | object, *, name: str) -> tuple[Spec, ...]:
     _refuse_unmarked_hooks(module, manager)
     specs: list[Spec] = []
     for hook_name, spec_type in _HOOKS:
-        # A hook may be a generator: its body runs only here, while we still watch.
-        for answer in getattr(manager.hook, hook_name)(api=ApiInfo()):
+        for hook in getattr(manager.hook, hook_name).get_hookimpls():
+            if hook.wrapper or hook.hookwrapper:
+                raise PluginError(f"{hook_name} is a wrapper; hooks are plain functions")
+            # Not by pluggy's call, which leaves out what returns None. A hook may be a
+            # generator: its body runs only here, while we still watch.
+            answer = hook.function(*[_ARGUMENTS[name] for name in hook.argnames])
             specs += _checked(answer, spec_type, hook_name)
     return tuple(specs)
 
 
 def _find() -> list[_Found]:
-    points = metadata.entry_points(group=GROUP)
+    points, unreadable = _entry_points()
     claims = Counter(point.name for point in points)
     found = []
     for point in sorted(points, key=lambda p: (p.name != _BUILTIN, p.name)):
@@ -148,27 +258,58 @@ def _find() -> list[_Found]:
             reason = f"{claims[point.name]} installed packages claim the name {point.name!r}"
             row = attrs.evolve(row, state="conflict", reason=reason)
         found.append(_Found(row, point.load))
-    return found
+    return found + [_Found(row, _nothing) for row in unreadable]
 
 
-def _load_one(found: _Found, only: Collection[str] | None) -> PluginRow:
-    row = found.row
-    if row.state == "conflict":
-        return row
-    if only is not None and row.name not in only and row.name != _BUILTIN:
-        return attrs.evolve(row, state="disabled", reason="left out by BOND_PLUGINS")
+def _nothing() -> None:
+    """Load what can't be found."""
+
+
+def _entry_points() -> tuple[Iterable[metadata.EntryPoint], list[PluginRow]]:
+    """Return the entry points of plugins, and a row for each package that hides its own."""
     try:
-        specs = register(found.load(), name=row.name)
-    except KeyboardInterrupt:
-        raise
-    except PluginError as error:
-        return attrs.evolve(row, state="failed", reason=error.detail)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 -- whatever a plugin does at import
-        return attrs.evolve(row, state="failed", reason=_explain(error))
-    return attrs.evolve(row, state="loaded", specs=specs)
+        return metadata.entry_points(group=GROUP), []
+    except Exception:  # noqa: BLE001 -- one bad file anywhere, and Python lists none at all
+        return _entry_points_one_by_one()
 
 
-def _explain(error: BaseException) -> str:
+def _entry_points_one_by_one() -> tuple[Iterable[metadata.EntryPoint], list[PluginRow]]:
+    points: dict[str, Iterable[metadata.EntryPoint]] = {}
+    unreadable = []
+    for dist in metadata.distributions():
+        folder = str(getattr(dist, "_path", "?"))
+        name = dist.name or folder.replace("\\", "/").rpartition("/")[2].partition("-")[0]
+        try:
+            found = [point for point in dist.entry_points if point.group == GROUP]
+        except Exception as error:  # noqa: BLE001 -- as above
+            if not _may_be_ours(folder):
+                continue
+            reason = f"the metadata in {folder} can't be read: {error}"
+            row = PluginRow(
+                name=name, distribution=name, version=dist.version or "?", module="?",
+                state="failed", reason=reason,
+            )  # fmt: skip
+            unreadable.append(row)
+        else:
+            points.setdefault(name.lower(), found)  # the first on the path counts, as it imports
+    return [point for found in points.values() for point in found], unreadable
+
+
+def _may_be_ours(folder: str) -> bool:
+    """Whether a package that can't be read says somewhere that it is a plugin of Bond."""
+    try:
+        return GROUP.encode() in (Path(folder) / "entry_points.txt").read_bytes()
+    except OSError:
+        return False
+
+
+def _explain(error: BaseException, row: PluginRow) -> str:
+    package = row.module.partition(":")[0].partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and error.name == package:
+        return (
+            f"{type(error).__name__}: {error}: its files are gone and its metadata stayed; "
+            f"`pip uninstall {row.distribution}`, or install it again"
+        )
     frames = traceback.extract_tb(error.__traceback__)
     at = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     if isinstance(error, SystemExit):
@@ -190,43 +331,23 @@ def _refuse_unmarked_hooks(module: object, manager: pluggy.PluginManager) -> Non
             raise PluginError(f"{hook_name} isn't marked with @hookimpl, so nobody would call it")
 
 
-def _checked(answer: Iterable[object], spec_type: type[Spec], hook_name: str) -> list[Spec]:
+def _checked(answer: object, spec_type: type[Spec], hook_name: str) -> list[Spec]:
     if isinstance(answer, spec_type):
         raise PluginError(f"{hook_name} must yield its specs, not return one")
+    if not isinstance(answer, Iterable) or isinstance(answer, (str, bytes, Mapping)):
+        raise PluginError(f"{hook_name} must yield its specs, returned {type(answer).__name__}")
+    from bond_core.plugin.checking import fault_of  # noqa: PLC0415 -- listing checks nothing
+
     specs: list[Spec] = []
     for spec in answer:
-        if not isinstance(spec, spec_type):
+        if type(spec) is not spec_type:
             raise PluginError(
                 f"{hook_name} must yield {spec_type.__name__}, was {type(spec).__name__}"
             )
-        fault = _fault_of(spec)
+        fault = fault_of(spec)
         if fault is not None:
             raise PluginError(f"{spec.name}: {fault}")
         specs.append(spec)
+        if len(specs) > _MOST_SPECS:
+            raise PluginError(f"{hook_name} yields more than {_MOST_SPECS} specs")
     return specs
-
-
-def _fault_of(spec: Spec) -> str | None:
-    """Return how a spec breaks the contract, or None if it keeps it."""
-    module, colon, attribute = spec.factory.partition(":")
-    if not (colon and attribute.isidentifier() and module):
-        return f"factory must read `package.module:Class`, was {spec.factory!r}"
-    if not attrs.has(spec.config):
-        return "config must be an attrs class"
-    try:
-        json_schema(spec.config)
-    except TypeError as error:
-        return str(error)
-    if isinstance(spec, ConnectorSpec):
-        if not spec.channels:
-            return "a connector has at least one channel"
-        if wrong := [c for c in spec.channels if not isinstance(c, Channel)]:
-            return f"channels must be Channel, was {type(wrong[0]).__name__}"
-        if len({c.name for c in spec.channels}) < len(spec.channels):
-            return "two of its channels have one name"
-        if odd := [host for host in spec.hosts if not is_host_pattern(host)]:
-            return f"hosts are written `api.acme.example` or `*.acme.example`, was {odd[0]!r}"
-    fields = () if isinstance(spec, SinkSpec) else spec.fields
-    if taken := sorted(_RESERVED.intersection(fields)):
-        return f"the field {taken[0]!r} is the record's own; put a name of your own before it"
-    return None

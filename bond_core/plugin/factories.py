@@ -22,3 +22,17 @@ def load_class(factory: str) -> Any:
         raise PluginError(f"{factory} can't be loaded: {error}") from error
     except (Exception, SystemExit) as error:  # whatever a plugin does at import
         raise PluginError(f"{factory} can't be loaded: {type(error).__name__}: {error}") from error
+
+
+def load_name(name: str) -> Any:
+    """Import and return what `package.module:attribute`, or `package.module` alone, names.
+
+    Raises:
+        PluginError: As load_class says.
+    """
+    if ":" in name:
+        return load_class(name)
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error

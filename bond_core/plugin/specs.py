@@ -7,11 +7,12 @@ class behind `factory` is imported when the first instance is built, and its SDK
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from bond_core.model.event import Kind
+from bond_core.settings import json_schema
 
 Stability = Literal["stable", "beta", "experimental"]
 
@@ -65,12 +66,14 @@ class Capabilities:
         resumable: It can go on from a cursor after a drop.
         backfill: It can fetch what was missed.
         runs_in: `loop` for asyncio code, `thread` for an SDK that blocks.
+        requests_per_min: How many HTTP requests the source allows; the runtime spaces them.
     """
 
     mode: Literal["push", "poll"] = "push"
     resumable: bool = False
     backfill: bool = False
     runs_in: Literal["loop", "thread"] = "loop"
+    requests_per_min: float | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -145,7 +148,8 @@ class AggregatorSpec:
             has `plan() -> Mapping[field, FieldPlan]`; to a field with a range belongs a
             function that takes the number and returns the FieldPlan.
         rank: Where several kinds of a stream can give a field, the smallest rank does.
-        words: What English calls its fields: phrase → field.
+        words: What English calls its fields: phrase → field, for those that no connector's
+            channel brings by itself (`{"typical price": "acme_typical_price"}`).
     """
 
     name: str
@@ -178,3 +182,33 @@ class SinkSpec:
 
 
 Spec = ConnectorSpec | AggregatorSpec | SinkSpec
+
+
+def describe(spec: Spec) -> dict[str, Any]:
+    """Return a spec as JSON, with its settings' schema: for `/v1/sources` and `bond plugins`."""
+    body: dict[str, Any] = {
+        "name": spec.name,
+        "summary": spec.summary,
+        "stability": spec.stability,
+        "config": json_schema(spec.config),
+    }
+    if isinstance(spec, ConnectorSpec):
+        body |= {
+            "aliases": list(spec.aliases),
+            "kinds": list(spec.kinds),
+            "fields": list(spec.fields),
+            "channels": [
+                attrs.asdict(channel) | {"words": dict(channel.words)} for channel in spec.channels
+            ],
+            "venues": list(spec.venues),
+            "simulator": spec.simulator is not None,
+            "needs": dict(spec.needs),
+            "hosts": list(spec.hosts),
+            "polls_every_s": spec.polls_every_s,
+            "capabilities": attrs.asdict(spec.capabilities),
+        }
+    elif isinstance(spec, AggregatorSpec):
+        body |= {"kind": spec.kind, "fields": list(spec.fields), "words": dict(spec.words)}
+    else:
+        body |= {"delivery": spec.delivery}
+    return body

@@ -7,7 +7,7 @@ that a stream's id names what really runs. What can't be had is refused here, ne
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -24,9 +24,13 @@ from bond_core.runtime.resolving import Defaults, connector_of, resolve
 from bond_core.settings import SettingsError, from_environment, structure
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
+from bond_core.windows.fill import CLOSE
 from bond_core.windows.plan import SourcePlan, StreamPlan
 
 __all__ = ["BoundSource", "BoundStream", "Defaults", "bind"]
+
+KEY_TTL_NS = 3600 * NS
+"""How long a symbol is silent before what its sizes count is forgotten."""
 
 _MS = 1_000_000
 
@@ -70,6 +74,18 @@ class BoundStream:
     fallbacks: Mapping[tuple[int, str], tuple[BoundSource, ...]]
     assumed: tuple[str, ...] = ()
 
+    def all_sources(self) -> tuple[BoundSource, ...]:
+        """Return the sources, then what stands in for them."""
+        return (*self.sources, *(s for group in self.fallbacks.values() for s in group))
+
+    def with_sources(self, change: Callable[[BoundSource], BoundSource]) -> BoundStream:
+        """Return the same stream with each of its sources changed."""
+        return attrs.evolve(
+            self,
+            sources=tuple(map(change, self.sources)),
+            fallbacks={name: tuple(map(change, group)) for name, group in self.fallbacks.items()},
+        )
+
 
 def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     """Return what running `spec` means here.
@@ -111,12 +127,21 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
     if spec.fields is not None or spec.derived:
         spec = attrs.evolve(spec, fields=tuple(sorted(fields)), derived=())
+    if spec.fill == "previous" and CLOSE not in fields:
+        detail = f'"fill": "previous" needs the field {CLOSE}, which this stream has not'
+        problem = Problem(detail=detail, pointer="/spec/fill", text="previous")
+        raise RequestError(detail, code="invalid_spec", problems=[problem])
     plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
     return BoundStream(
         spec=spec,
         plan=StreamPlan(
             symbols=spec.symbols,
-            timeframes_ns=tuple(_duration_ns(text) for text in spec.timeframes),
+            timeframes_ns=_timeframes_ns(spec),
+            slide_ns=None if spec.window_ms is None else spec.interval_ms * _MS,
+            late=spec.late,
+            corrections_ns=(spec.corrections_ms or 0) * _MS,
+            fill=spec.fill,
+            key_ttl_ns=KEY_TTL_NS,
             fields=plans,
             instead=instead,
             sources=tuple(source.plan for source in sources),
@@ -277,6 +302,12 @@ def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> Non
             detail = f"no source of this stream listens to {symbol}"
             problem = Problem(detail=detail, pointer="/spec/symbols", text=symbol)
             raise RequestError(detail, code="invalid_spec", problems=[problem])
+
+
+def _timeframes_ns(spec: StreamSpec) -> tuple[int, ...]:
+    if spec.window_ms is not None:
+        return (spec.window_ms * _MS,)
+    return tuple(_duration_ns(text) for text in spec.timeframes)
 
 
 def _duration_ns(text: str) -> int:

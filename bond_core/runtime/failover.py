@@ -29,6 +29,10 @@ class Failover:
         self._wake = asyncio.Event()
         self._serving: dict[Group, list[str]] = {}
 
+    def renew(self, bound: BoundStream) -> None:
+        """Take other settings of the same sources."""
+        self._bound = bound
+
     def consider(self, group: Group) -> None:
         """Have a group looked at, soon."""
         if self._bound.fallbacks.get(group):

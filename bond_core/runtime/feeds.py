@@ -22,6 +22,7 @@ from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feed import Feed, Listener
+from bond_core.runtime.outside import Outside, WayOut, WaysOut
 from bond_core.runtime.simulators import Simulators
 from bond_core.runtime.supervisor import Supervisor
 
@@ -78,16 +79,18 @@ class Feeds:
         chance: Draws the jitter of pauses.
         simulators: Stand in where a source is to be simulated.
         egress: Guards what connectors reach by URL; None is the plain policy.
+        ways_out: Makes what stands in for the outside world; None is the world itself.
     """
 
     def __init__(
         self, *, clock: Clock, chance: random.Random, simulators: Simulators,
-        egress: Egress | None = None,
+        egress: Egress | None = None, ways_out: WaysOut | None = None,
     ) -> None:  # fmt: skip
         self._clock = clock
         self._chance = chance
         self._simulators = simulators
         self._egress = egress or Egress()
+        self._ways_out = ways_out or self._outside
         self._supervisors: dict[Origin, Supervisor] = {}
         self._tasks: dict[Origin, asyncio.Task[None]] = {}
         self._closing: dict[Origin, asyncio.Task[None]] = {}
@@ -117,14 +120,19 @@ class Feeds:
         Raises:
             NotInstalledError: It is to be simulated and there is no simulator.
         """
-        simulated_at = None
+        simulated_at: str | None = None
+        sdks: Mapping[str, Any] = {}
         if origin.simulated:
-            simulated_at = (await self._simulators.running(origin.spec)).url
+            simulator = await self._simulators.running(origin.spec)
+            simulated_at, sdks = simulator.url, getattr(simulator, "sdks", {})
         supervisor = self._supervisors.get(origin)
         if supervisor is None:
+            way_out = self._ways_out(
+                origin.spec, simulated_at=simulated_at, clock=self._clock, sdks=sdks
+            )
             supervisor = self._supervisors[origin] = Supervisor(
                 origin.spec, origin.config, name=origin.name, clock=self._clock,
-                chance=self._chance, simulated_at=simulated_at, egress=self._egress,
+                chance=self._chance, simulated_at=simulated_at, way_out=way_out,
             )  # fmt: skip
         lingering = self._closing.pop(origin, None)
         if lingering is not None:  # somebody is back; who leaves next gets the full time again
@@ -150,6 +158,15 @@ class Feeds:
         if not supervisor.feeds and origin not in self._closing and not self._is_closing:
             linger = self._linger(origin)
             self._closing[origin] = self._group.create_task(linger, name=f"linger {origin.name}")
+
+    def _outside(
+        self, spec: ConnectorSpec, *, simulated_at: str | None, clock: Clock,
+        sdks: Mapping[str, Any],
+    ) -> WayOut:  # fmt: skip
+        return Outside(
+            self._egress, own=spec.hosts, simulated_at=simulated_at, clock=clock, sdks=sdks,
+            requests_per_min=spec.capabilities.requests_per_min,
+        )  # fmt: skip
 
     def supervisors(self) -> list[Supervisor]:
         """Return all that run."""

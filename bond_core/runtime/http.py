@@ -1,4 +1,4 @@
-"""Fetch JSON for a connector, with errors that say what to do next."""
+"""Ask over HTTP for a connector, with errors that say what to do next."""
 
 from __future__ import annotations
 
@@ -32,7 +32,25 @@ async def fetch_json(
     headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
     tls: ssl.SSLContext | None = None,
 ) -> Any:  # fmt: skip
-    """Return the JSON body of a GET. Errors name the host, never the query or headers.
+    """Return the JSON body of a GET; see `fetch`.
+
+    Raises:
+        Retryable: No connection, a time-out, or a status that may pass.
+        Fatal: Any other status that isn't 2xx, or a body that isn't JSON.
+    """
+    body = await fetch(route, params=params, headers=headers, timeout_s=timeout_s, tls=tls)
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise Fatal(f"{route.host} did not answer with JSON") from None
+
+
+async def fetch(
+    route: Route, *, params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+    tls: ssl.SSLContext | None = None, sent: bytes | None = None,
+) -> bytes:  # fmt: skip
+    """Return the body of an answer. Errors name the host, never the query, headers or body.
 
     Args:
         route: Where to; redirects are not followed.
@@ -40,18 +58,19 @@ async def fetch_json(
         headers: Added to the request; not the Host header.
         timeout_s: For all of it, in real seconds.
         tls: What the certificate is checked with; None is httpx's default.
+        sent: The body of a POST; None is a GET.
 
     Raises:
         Retryable: No connection, a time-out, or a status that may pass.
-        Fatal: Any other status that isn't 2xx, or a body that isn't JSON.
+        Fatal: Any other status that isn't 2xx, or a body that is too large.
     """
     import httpx  # noqa: PLC0415 -- an extra: only connectors that poll need it
 
     for name in ("httpx", "httpcore"):  # they log whole URLs, and with them keys
         logging.getLogger(name).setLevel(logging.WARNING)
-    sent = checked_headers(route, headers)
+    told = checked_headers(route, headers)
     if route.is_guarded:
-        sent["accept-encoding"] = "identity"  # what unpacks to gigabytes isn't asked for
+        told["accept-encoding"] = "identity"  # what unpacks to gigabytes isn't asked for
     client = httpx.AsyncClient(
         timeout=httpx.Timeout(timeout_s, connect=timeout_s / len(_hosts(route))),
         trust_env=not route.is_guarded,
@@ -59,24 +78,23 @@ async def fetch_json(
     )
     try:
         async with asyncio.timeout(timeout_s), client:
-            reply = await _first_answer(client, route, _with_query(route.target, params), sent)
+            reply = await _first_answer(
+                client, route, _with_query(route.target, params), told, sent
+            )
             try:
                 if not reply.is_success:
                     raise refusal(route.host, reply.status_code, reply.headers)
-                body = await _body(reply, route)
+                return await _body(reply, route)
             finally:
                 await reply.aclose()
     except (httpx.HTTPError, TimeoutError) as error:
         raise unreachable(route, error) from None
-    try:
-        return json.loads(body)
-    except ValueError:
-        raise Fatal(f"{route.host} did not answer with JSON") from None
 
 
 async def _first_answer(
-    client: httpx.AsyncClient, route: Route, target: str, headers: Mapping[str, str]
-) -> httpx.Response:
+    client: httpx.AsyncClient, route: Route, target: str, headers: Mapping[str, str],
+    sent: bytes | None,
+) -> httpx.Response:  # fmt: skip
     """Return the answer of the first of the route's addresses that is there."""
     import httpx  # noqa: PLC0415
 
@@ -90,9 +108,10 @@ async def _first_answer(
     for host in hosts:
         # The name stays in the Host header, in SNI and in what the certificate must show.
         request = client.build_request(
-            "GET",
+            "GET" if sent is None else "POST",
             httpx.URL(scheme=route.scheme, host=host, port=route.port, raw_path=target.encode()),
             headers={**headers, "Host": route.authority},
+            content=sent,
             extensions={"sni_hostname": route.host, "trace": note},
         )
         try:

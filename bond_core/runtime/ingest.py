@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from bond_core.model.event import Event, OrderBook
@@ -106,6 +107,11 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
 }
 
 
+_id = attrgetter("id")
+_WORTH_A_SET = 4
+"""From so many events on, one set of all their ids is cheaper than a look for each."""
+
+
 class SeenIds:
     """Remembers the newest ids of one feed, at least `size` of them, in bounded memory.
 
@@ -120,11 +126,30 @@ class SeenIds:
         self._younger: set[str] = set()
         self._elder: set[str] = set()
 
+    def new_of(self, events: list[Event]) -> list[Event]:
+        """Return those events whose id was not seen before, or that have none."""
+        if len(events) >= _WORTH_A_SET:
+            ids = set(map(_id, events))
+            if (
+                len(ids) == len(events)
+                and None not in ids
+                and ids.isdisjoint(self._younger)
+                and ids.isdisjoint(self._elder)
+            ):
+                self._make_room()
+                self._younger |= ids
+                return events
+        is_repeat = self.is_repeat
+        return [event for event in events if event.id is None or not is_repeat(event.id)]
+
     def is_repeat(self, event_id: str) -> bool:
         """Whether the id was seen before; from now on it was."""
         if event_id in self._younger or event_id in self._elder:
             return True
-        if len(self._younger) >= self._size:
-            self._elder, self._younger = self._younger, set()
+        self._make_room()
         self._younger.add(event_id)
         return False
+
+    def _make_room(self) -> None:
+        if len(self._younger) >= self._size:
+            self._elder, self._younger = self._younger, set()

@@ -136,6 +136,26 @@ class Pipeline:
             for feed in ear.feeds.values():
                 self._feeds.unsubscribe(ear.source.origin, feed, ear)
 
+    async def renew(self, bound: BoundStream) -> None:
+        """Listen anew to the sources whose settings are others in `bound`; to those only.
+
+        Raises:
+            BondError: A simulator is missing.
+        """
+        origins = {source.plan.name: source.origin for source in bound.all_sources()}
+
+        def renewed(source: BoundSource) -> BoundSource:
+            origin = origins.get(source.plan.name, source.origin)
+            return attrs.evolve(source, origin=origin)
+
+        self.bound = self.bound.with_sources(renewed)
+        self._failover.renew(self.bound)
+        for source in self.bound.all_sources():
+            ear = self.ears.get(source.plan.name)
+            if ear is not None and ear.source.origin != source.origin:
+                self.unlisten(source.plan.name)
+                await self.listen(source)
+
     def wake(self) -> None:
         """Publish what has closed, soon."""
         self._closed.set()
@@ -177,13 +197,14 @@ class Pipeline:
 
     def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
         now_ns = self.clock.now_ns()
-        self.windows_closed += len(windows)
         for window in windows:
-            self.stages.window.saw(now_ns - window.window_end_ns)
+            if not window.is_revision:
+                self.windows_closed += 1
+                self.stages.window.saw(now_ns - window.window_end_ns)
 
     async def _append(self, windows: Sequence[ClosedWindow]) -> None:
         since_ns = self.clock.monotonic_ns()
-        ends_ms = [window.window_end_ns // 1_000_000 for window in windows]
+        ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
         await self._append_until_done(windows)

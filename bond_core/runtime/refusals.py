@@ -9,12 +9,11 @@ from bond_core.spec.stream_spec import StreamSpec
 def refuse_what_is_missing(spec: StreamSpec) -> None:
     """Raise RequestError `unsupported` for keys that are understood but not built yet."""
     asked = {
-        "window_sec": spec.window_ms is not None,
         "filter": spec.filter is not None,
         "alerts": bool(spec.alerts),
         "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
-        "late": spec.late != "drop",
+        "late": spec.late == "side",
         "sinks": bool(spec.sinks),
     }
     problems = [

@@ -8,10 +8,10 @@ stale feed live again, not a fresh connection.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import Iterable
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from bond_core.clock import NS, Clock
@@ -25,7 +25,8 @@ from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.contained import cause_of, contained
 from bond_core.runtime.feed import Feed
-from bond_core.runtime.outside import Outside
+from bond_core.runtime.hiding import Hiding
+from bond_core.runtime.outside import Outside, WayOut
 from bond_core.runtime.pulse import Pulse
 from bond_core.runtime.wanted import Wanted
 
@@ -50,7 +51,7 @@ class Supervisor:
         config: Its settings; with the spec's name what makes it shared.
         name: For people: `ccxt binance`.
         simulated_at: Base URL of a simulator, or None for the real system.
-        egress: The guard of what it reaches by URL.
+        way_out: How it reaches the outside world; None is the world, plainly guarded.
 
     Attributes:
         reconnects: How often it was started anew after it had broken off or stalled.
@@ -61,12 +62,13 @@ class Supervisor:
     def __init__(
         self, spec: ConnectorSpec, config: Any, *, name: str, clock: Clock,
         chance: random.Random, simulated_at: str | None, backoff: Backoff | None = None,
-        egress: Egress | None = None,
+        way_out: WayOut | None = None,
     ) -> None:  # fmt: skip
         self.spec = spec
         self.name = name
         self.clock = clock
-        self.log = logging.getLogger(f"bond.connector.{spec.name}")
+        self._hide = Hiding(config)
+        self.log = self._hide.logger(f"bond.connector.{spec.name}")
         self.simulated_at = simulated_at
         self.wanted = Wanted()
         self.feeds: dict[Subscription, Feed] = {}
@@ -82,10 +84,9 @@ class Supervisor:
         self._run_since_ns = 0  # monotonic
         self._stalled = asyncio.Event()
         self._connector: Any = None
-        outside = Outside(
-            egress or Egress(), own=spec.hosts, simulated_at=simulated_at, clock=clock
-        )
-        self.get_json, self.ws = outside.get_json, outside.ws  # see Context
+        out = way_out or Outside(Egress(), own=spec.hosts, simulated_at=simulated_at, clock=clock)
+        self.get_json, self.get_text, self.post_json = out.get_json, out.get_text, out.post_json
+        self.ws, self.sdk = out.ws, out.sdk  # see Context
 
     # What feeds.py does with it
 
@@ -130,10 +131,11 @@ class Supervisor:
             except Exception as raised:  # noqa: BLE001 -- a plugin's code may raise anything
                 error = cause_of(raised)
                 if not isinstance(error, (Retryable, OSError, TimeoutError)):
-                    self._turn_all("failed", self._why_over(error))
+                    self._turn_all("failed", self._hide(self._why_over(error)))
                     return
                 pause_s = self._pause_s(error, started_ns)
                 why = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
+                why = self._hide(why)
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
                 await self.clock.sleep(pause_s)
@@ -267,12 +269,13 @@ class Supervisor:
     def failed(self, channel: str, symbol: str, reason: str) -> None:
         """See Context."""
         for feed in self._feeds_of(channel, symbol):
-            feed.turn("failed", self.clock.now_ns(), reason)
+            feed.turn("failed", self.clock.now_ns(), self._hide(reason))
 
     def reject(self, why: str, *, n: int = 1) -> None:
         """See Context."""
         # A stream hears several feeds with one ear; which of them it was, nobody knows.
         ears = dict.fromkeys(ear for feed in self.feeds.values() for ear in feed.listeners)
+        why = self._hide(why)
         for ear in ears:
             ear.on_rejected("", n, why)
 
@@ -280,7 +283,7 @@ class Supervisor:
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
     ) -> None:
         """See Context."""
-        notice = Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns)
+        notice = Notice(code="gap", detail=self._hide(detail), from_ns=from_ns, to_ns=to_ns)
         for feed in self._feeds_of(channel, symbol):
             feed.gap(notice)
 
@@ -323,5 +326,4 @@ class Supervisor:
         feed.gap(Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=now_ns))
 
 
-def _symbol(event: Event) -> str:
-    return event.symbol
+_symbol = attrgetter("symbol")

@@ -25,6 +25,7 @@ _EXACT = 2**53  # from here on a float skips whole numbers
 _DURATIONS = {
     "interval_ms": "interval_sec",
     "window_ms": "window_sec",
+    "corrections_ms": "corrections_sec",
     "lateness_ms": "lateness_sec",
     "stale_ms": "stale_sec",
 }

@@ -77,6 +77,8 @@ class SpecInput:
     depth: int | None = setting(default=None, ge=1, doc="Levels of an order book")
     mode: Literal["windows", "raw"] | None = None
     late: Literal["drop", "update", "side"] | None = None
+    corrections_sec: Patience | None = None
+    fill: Literal["null", "previous", "skip"] | None = None
     sinks: tuple[Json, ...] | None = None
     simulate: bool | None = None
 

@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 DEFAULT_INTERVAL_MS = 5_000
+DEFAULT_CORRECTIONS_MS = 60_000
+MAX_PANES = 1_500
+"""As many small windows are kept for what overlaps, or may be sent again: it bounds memory."""
+
 MAX_SOURCES, MAX_SYMBOLS = MAX_ITEMS["sources"], MAX_ITEMS["symbols"]
 
 _MENDING_ROUNDS = 4
@@ -114,6 +118,8 @@ _COMES_OF = {
     "sources": {"sources"},
     "symbols": {"sources", "symbols"},
     "timeframes": {"timeframes", "interval_sec"},
+    "window_sec": {"window_sec", "timeframes", "interval_sec"},
+    "corrections_sec": {"corrections_sec", "late", "interval_sec"},
     "fields": {"fields"},
     "derived": {"derived"},
 }
@@ -144,6 +150,43 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
                 f"{length} is not a multiple of the interval, {interval}",
                 pointer=f"/timeframes/{i}", text=length,
             )  # fmt: skip
+    if given.window_sec is not None:
+        yield from _wrong_window(
+            given.window_sec, interval_ms, has_others=any(ms != interval_ms for ms in timeframes)
+        )
+    if given.corrections_sec is not None:
+        yield from _wrong_corrections(given.corrections_sec, interval_ms, given.late)
+
+
+def _wrong_window(window_ms: int, interval_ms: int, *, has_others: bool) -> Iterator[MisfitError]:
+    length, interval = format_duration(window_ms), format_duration(interval_ms)
+    if has_others:
+        yield MisfitError("windows that overlap have one length", pointer="/timeframes")
+    if window_ms % interval_ms:
+        yield MisfitError(
+            f"{length} is not a multiple of the interval, {interval}",
+            pointer="/window_sec", text=length,
+        )  # fmt: skip
+    elif window_ms > MAX_PANES * interval_ms:
+        yield MisfitError(
+            f"at most {MAX_PANES} intervals of {interval}, was {length}",
+            pointer="/window_sec", text=length,
+            did_you_mean=(format_duration(MAX_PANES * interval_ms),),
+        )  # fmt: skip
+
+
+def _wrong_corrections(
+    corrections_ms: int, interval_ms: int, late: str | None
+) -> Iterator[MisfitError]:
+    text, pointer = format_duration(corrections_ms), "/corrections_sec"
+    if late != "update":
+        yield MisfitError('goes with "late": "update" only', pointer=pointer, text=text)
+    elif corrections_ms > MAX_PANES * interval_ms:
+        yield MisfitError(
+            f"at most {MAX_PANES} intervals of {format_duration(interval_ms)}, was {text}",
+            pointer=pointer, text=text,
+            did_you_mean=(format_duration(MAX_PANES * interval_ms),),
+        )  # fmt: skip
 
 
 def _spec(given: SpecInput) -> StreamSpec:
@@ -154,7 +197,7 @@ def _spec(given: SpecInput) -> StreamSpec:
         symbols=_symbols(given),
         interval_ms=interval_ms,
         timeframes=tuple(format_duration(ms) for ms in lengths_ms),
-        window_ms=given.window_sec,
+        window_ms=None if given.window_sec == interval_ms else given.window_sec,
         fields=None if given.fields is None else _as_set(given.fields),
         filter=given.filter,
         alerts=given.alerts or (),
@@ -162,9 +205,19 @@ def _spec(given: SpecInput) -> StreamSpec:
         depth=given.depth,
         mode=given.mode or "windows",
         late=given.late or "drop",
+        corrections_ms=_corrections_ms(given),
+        fill=given.fill or "null",
         sinks=given.sinks or (),
         simulate=given.simulate or False,
     )
+
+
+def _corrections_ms(given: SpecInput) -> int | None:
+    if given.late != "update":
+        return None
+    if given.corrections_sec is not None:
+        return given.corrections_sec
+    return DEFAULT_CORRECTIONS_MS
 
 
 def _source(given: SourceInput) -> SourceSpec:

@@ -7,9 +7,11 @@ Durations are whole milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
+
+LatePolicy = Literal["drop", "update", "side"]
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +55,11 @@ class StreamSpec:
         symbols: One record each per window, in this order.
         interval_ms: The smallest window.
         timeframes: All window lengths as durations; the interval alone if not asked for.
+        window_ms: The length of windows that overlap: one ends with every interval.
         fields: Record fields to keep; None keeps those of all feeds.
+        late: What happens to an event whose window has closed.
+        fill: What a record of a window without a trade says.
+        corrections_ms: With `late` `update`, for how long after their end windows may change.
     """
 
     sources: tuple[SourceSpec, ...]
@@ -67,7 +73,9 @@ class StreamSpec:
     derived: tuple[str, ...] = ()
     depth: int | None = None
     mode: str = "windows"
-    late: str = "drop"
+    late: LatePolicy = "drop"
+    corrections_ms: int | None = None
+    fill: Literal["null", "previous", "skip"] = "null"
     sinks: tuple[Mapping[str, Any], ...] = ()
     simulate: bool = False
 

@@ -22,12 +22,15 @@ from bond_core.model.record import Notice, Status
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
-from bond_core.windows.source_state import Grid, SourceState, Totals
+from bond_core.windows.source_state import Aside, Grid, SourceState, Totals, leave
 from bond_core.windows.stream_state import StreamState
 from bond_core.windows.symbol_state import SymbolState, Tally
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
 
 __all__ = ["ClosedWindow", "WindowEngine"]
+
+MAX_KEYS = 100_000
+"""How many symbols, summed over its sources, a stream keeps state of, unless said."""
 
 _AHEAD_NS = 60_000_000_000
 """How far beyond their normal bound open panes may reach, as when ticks are held back."""
@@ -41,13 +44,18 @@ class WindowEngine:
         field_errors: How often the code behind a field raised, or gave what is no value.
     """
 
-    def __init__(self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL) -> None:
+    def __init__(
+        self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL,
+        max_keys: int = MAX_KEYS, aside: Aside = leave,
+    ) -> None:  # fmt: skip
         """Compile a plan.
 
         Args:
             plan: What to compute.
             start_ns: The stream's start.
             max_fill: How many silent windows a single jump emits at most.
+            max_keys: How many symbols, summed over sources, it keeps state of at most.
+            aside: Takes late events where the plan's `late` is `side`.
 
         Raises:
             PluginError: A field's plan is wrong; says which and why.
@@ -57,12 +65,14 @@ class WindowEngine:
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
         self._plan = plan
+        self._max_keys = max_keys
+        self._aside = aside if plan.late == "side" else leave
         self._now_ns = start_ns
         self._is_finished = False
         self._stream = StreamState(
             plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
         )
-        self._grid = Grid(pane_ns=plan.timeframes_ns[0], done_ns=NEVER, max_open=1)
+        self._grid = Grid(pane_ns=plan.pane_ns, done_ns=NEVER, max_open=1)
         self._closer = Closer(self._grid, self._stream, start_ns=start_ns, max_fill=max_fill)
         self._sources: dict[str, SourceState] = {}
         for source in plan.sources:
@@ -101,6 +111,8 @@ class WindowEngine:
     def on_tick(self, now_ns: int) -> None:
         """Take in the time; a clock that steps back is waited for."""
         self._now_ns = now_ns
+        if self._grid.revised and not self._is_finished:
+            self._closer.revise()  # with a tick, so that many late events make one revision
         for source in self._sources.values():
             source.watermark.saw_tick(now_ns)
         self._advance()
@@ -185,6 +197,7 @@ class WindowEngine:
         self._is_finished = True
         self._closer.finish(now_ns)
         self._grid.done_ns = self._watermark_ns = NEVER
+        self._grid.sent = set()  # nothing is sent again after the end
 
     def _add(self, plan: SourcePlan, at_ns: int) -> None:
         """Let a source in: a new one, or one that had left and still has something to tell."""
@@ -211,9 +224,16 @@ class WindowEngine:
             totals=self.totals.setdefault(plan.name, Totals()),
             tell=self._stream.tell,
             progress=self._advance,
+            aside=self._aside,
         )
         targets = {target: None for targets in plan.routes.values() for target in targets}
-        for symbol in (None,) if plan.scope == "stream" else targets:
+        keys = (None,) if plan.scope == "stream" else tuple(targets)
+        room = max(self._max_keys - sum(len(s.states) for s in self._stream.sources), 0)
+        if refused := keys[room:]:
+            source.totals.refused_keys += len(refused)
+            detail = f"{plan.name}: no room for {len(refused)} more symbols, which are not counted"
+            self.notify(Notice(code="too_many_keys", source=plan.name, detail=detail))
+        for symbol in keys[:room]:
             tallies = [Tally() for _ in self._plan.timeframes_ns]
             windows = self._stream.windows(symbol, plan.kind)
             source.states[symbol] = SymbolState(
@@ -271,5 +291,7 @@ def _check(plan: StreamPlan) -> None:
     if odd := [frame for frame in frames if frame % frames[0]]:
         raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
     targets = {t for s in plan.sources for each in s.routes.values() for t in each}
+    if plan.slide_ns is not None and (len(frames) > 1 or frames[0] % plan.slide_ns):
+        raise ValueError(f"one length that is a multiple of {plan.slide_ns} ns can slide")
     if unknown := sorted(targets - set(plan.symbols)):
         raise ValueError(f"sources route to {unknown}, which are no symbols of the stream")

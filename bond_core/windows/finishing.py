@@ -37,6 +37,7 @@ class Window:
         values: What its panes gave, by field; those to be finished are replaced.
         states: The symbol's sources, in the spec's order.
         kind_of: Returns the kind of event that a field of this symbol is computed from.
+        step_ns: How far windows of its timeframe are apart: its length, unless they overlap.
     """
 
     symbol: str
@@ -45,6 +46,7 @@ class Window:
     values: dict[str, Any]
     states: Sequence[SymbolState]
     kind_of: Callable[[str], str]
+    step_ns: int = attrs.field(default=attrs.Factory(lambda w: w.length_ns, takes_self=True))
 
     @property
     def length_ns(self) -> int:
@@ -103,7 +105,7 @@ class Finishing:
     def _rolling(self, window: Window, name: str, plan: Rolling) -> Value:
         kept_as, windows = self.rolled[name]
         history = self._told(window, kept_as, "", window.values[name], windows=windows)
-        first_ns = window.start_ns - (plan.windows - 1) * window.length_ns
+        first_ns = window.start_ns - (plan.windows - 1) * window.step_ns
         if first_ns < history.first_ns:
             return None
         known = history.between(first_ns, window.start_ns)

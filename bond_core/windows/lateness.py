@@ -1,18 +1,26 @@
-"""Decide what happens to an event whose window is closed.
+"""Say what happened to events whose window was closed.
 
-There is one policy today, `drop`: it is not counted in any window, but it is counted as
-late, and told. A larger window that is still open doesn't get it either, so that a minute
-is always the sum of its seconds.
+drop     it is in no window, but it is counted as late, and told; a larger window that is
+still open doesn't get it either, so that a minute is the sum of its seconds
+side     the same, and it is handed to who asked for it
+update   its windows that were sent are sent again, whole, with the next `rev`; larger ones
+that are still open just have it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from bond_core.model.event import Event
-from bond_core.model.record import Notice
+from bond_core.model.record import Notice, SourceReport
+
+if TYPE_CHECKING:
+    from bond_core.windows.symbol_state import SymbolState
+
+_LEAST_COVERAGE = 0.001
 
 
 @attrs.define
@@ -59,3 +67,37 @@ def drop(event: Event, tallies: Iterable[Late]) -> None:
     """Count a late event in each of the tallies, and nowhere else."""
     for late in tallies:
         late.add(event)
+
+
+def revised_reports(
+    sent: Mapping[str, SourceReport], late: Mapping[SymbolState, int]
+) -> dict[str, SourceReport]:
+    """Return the reports of a record that is sent again: the counts are the whole window's.
+
+    What else is counted was told by the record before, and is 0.
+    """
+    reports = {
+        name: attrs.evolve(report, late=0, duplicates=0, gaps=0, rejected=0)
+        for name, report in sent.items()
+    }
+    for state, n in late.items():
+        plan = state.source.plan
+        report = reports.get(plan.name) or SourceReport(
+            status=state.status, reason=state.reason, simulated=plan.simulated, scope=plan.scope,
+            coverage=0.0, count=None,
+        )  # fmt: skip
+        reports[plan.name] = attrs.evolve(
+            report,
+            count=(report.count or 0) + n,
+            coverage=max(report.coverage, _LEAST_COVERAGE),
+        )
+    return reports
+
+
+def revision_notice(late: Mapping[SymbolState, int]) -> Notice:
+    """Tell why a record is sent again."""
+    total = sum(late.values())
+    names = ", ".join(dict.fromkeys(state.source.plan.name for state in late))
+    came = "event came" if total == 1 else "events came"
+    detail = f"{total} {came} late from {names}; this record replaces the one before it"
+    return Notice(code="revised", detail=detail)

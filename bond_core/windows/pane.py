@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from bond_core.windows.kept import KeptPanes
 from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
 
@@ -36,6 +37,7 @@ class PanePart:
         lags: Receive time less event time, ns, of every (`mask` + 1)th event.
         mask: One less than a power of two.
         full: The number of events from which on `lags` is to be thinned.
+        told: Events that a record has told of.
         own: The part of `pane` that is this source's alone; None where no field needs it.
     """
 
@@ -47,6 +49,7 @@ class PanePart:
     lags: list[int] = attrs.field(factory=list)
     mask: int = 0
     full: int = MAX_SAMPLES
+    told: int = 0
     own: Any = None
 
     def thin(self) -> None:
@@ -62,14 +65,25 @@ class OpenWindows:
 
     Attributes:
         open: Open panes by start, ns; only those that had an event.
-        larger: For each larger timeframe the window that is filling; None while it is empty.
+        larger: For each timeframe but the panes' own the window that is filling; None while it
+            is empty.
+        kept: Closed panes, where windows are sent again or overlap; then `larger` stays empty.
         unit: What sizes count, once a trade has said it; None for base units.
+        seen_ns: The start of the newest pane that closed with an event.
     """
 
     program: Program
     larger: list[Any]
     open: dict[int, Any] = attrs.field(factory=dict)
+    kept: KeptPanes | None = None
     unit: str | None = UNSET
+    seen_ns: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no window holds anything of it."""
+        is_kept = self.kept is not None and bool(self.kept.panes or self.kept.merged)
+        return not (self.open or is_kept or any(w is not None for w in self.larger))
 
     def pane(self, start_ns: int) -> Any:
         """Return an open pane, a new one if need be."""
@@ -100,14 +114,27 @@ class OpenWindows:
         if pane is None:
             return None
         pane.n = n
+        self.seen_ns = start_ns
         self.program.settle(pane)
-        for place, window in enumerate(self.larger):
+        if self.kept is not None:
+            self.kept.add(start_ns, pane)
+            return pane
+        for place, window in enumerate(self.larger[1:], start=1):
             into = self.program.new_pane() if window is None else window
             self.program.absorb(into, pane)
             self.larger[place] = into
         return pane
 
-    def close_larger(self, place: int) -> Any:
+    def has_larger(self, place: int, start_ns: int, end_ns: int) -> bool:
+        """Whether the window of a larger timeframe that is filling had an event."""
+        if self.kept is not None:
+            return self.kept.window(start_ns, end_ns) is not None
+        return self.larger[place] is not None
+
+    def close_larger(self, place: int, start_ns: int, end_ns: int) -> Any:
         """Take the window of a larger timeframe out; None if it had no event."""
+        if self.kept is not None:
+            of_panes = self.kept.next_window if self.kept.slides else self.kept.window
+            return of_panes(start_ns, end_ns)
         window, self.larger[place] = self.larger[place], None
         return window

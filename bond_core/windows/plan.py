@@ -209,6 +209,9 @@ class ByVenue:
 Pane = Metric | Reduce | Fold
 """What a pane's events add up to."""
 
+LatePolicy = Literal["drop", "update", "side"]
+Fill = Literal["null", "previous", "skip"]
+
 FieldPlan = Metric | Reduce | Fold | Change | Rolling | ByVenue
 
 
@@ -247,6 +250,13 @@ class StreamPlan:
     Attributes:
         symbols: One record each per window, in this order.
         timeframes_ns: Window lengths, the smallest first; each a multiple of the smallest.
+        slide_ns: Where windows overlap: one ends every `slide_ns`, and there is one length, a
+            multiple of it. None where they lie side by side.
+        late: What happens to an event whose window has closed: it is left out (`drop`), handed
+            to the engine's `aside` (`side`), or its windows are sent again (`update`).
+        corrections_ns: For how long after their end windows are sent again.
+        fill: What a record of a window without a trade says.
+        key_ttl_ns: How long what is known of a silent symbol is kept; None for ever.
         fields: For each record field the kind of event it is computed from, and how.
         sources: Those known at the start; more may be added (a fallback steps in).
         instead: By field, further kinds it can be computed from, the best first: for symbols
@@ -258,3 +268,27 @@ class StreamPlan:
     fields: Mapping[str, tuple[str, FieldPlan]]
     sources: tuple[SourcePlan, ...]
     instead: Mapping[str, Mapping[str, FieldPlan]] = attrs.field(factory=dict)
+    slide_ns: int | None = None
+    late: LatePolicy = "drop"
+    corrections_ns: int = 0
+    fill: Fill = "null"
+    key_ttl_ns: int | None = None
+
+    @property
+    def pane_ns(self) -> int:
+        """The length of what events go into: windows are merged of panes."""
+        return self.slide_ns or self.timeframes_ns[0]
+
+    @property
+    def revised_ns(self) -> int:
+        """For how long after its end a pane may change, in whole panes."""
+        return -(-self.corrections_ns // self.pane_ns) * self.pane_ns
+
+    def step_ns(self, timeframe: int) -> int:
+        """How far the windows of a timeframe are apart."""
+        return self.slide_ns or self.timeframes_ns[timeframe]
+
+    @property
+    def larger(self) -> Sequence[tuple[int, int]]:
+        """The place and length of each timeframe whose windows are merged of panes."""
+        return [(i, ns) for i, ns in enumerate(self.timeframes_ns) if ns > self.pane_ns]

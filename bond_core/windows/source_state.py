@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 
@@ -14,6 +15,14 @@ from bond_core.windows.plan import SourcePlan
 from bond_core.windows.program import Program
 from bond_core.windows.symbol_state import CurrentParts, SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark
+
+Aside = Callable[[str, Event], None]
+"""Takes a late event that goes into no window, and the name of its source."""
+
+
+def leave(name: str, event: Event) -> None:
+    """Leave a late event."""
+
 
 Tell = Callable[[str | None, Notice], None]
 """Takes a notice, and the symbol whose records show it (None for all)."""
@@ -32,6 +41,8 @@ class Totals:
         rejected: They made no sense.
         unrouted: Their symbol is not this stream's.
         gaps: Holes that were noticed; not events.
+        refused_keys: Symbols there was no room for; not events.
+        corrected: Of those in a window, how many came after it had been sent; it was sent again.
     """
 
     counted: int = 0
@@ -40,6 +51,8 @@ class Totals:
     rejected: int = 0
     unrouted: int = 0
     gaps: int = 0
+    refused_keys: int = 0
+    corrected: int = 0
 
     @property
     def events(self) -> int:
@@ -55,11 +68,15 @@ class Grid:
         pane_ns: Length of a pane.
         done_ns: Everything before is closed; a boundary of panes.
         max_open: How many panes of one symbol may be open at once.
+        sent: Starts of closed panes whose windows were sent and may be sent again.
+        revised: Those of them that got late events since.
     """
 
     pane_ns: int
     done_ns: int
     max_open: int
+    sent: set[int] = attrs.field(factory=set)
+    revised: set[int] = attrs.field(factory=set)
 
     def floor(self, ts_ns: int) -> int:
         """Return the start of the pane that a time is in."""
@@ -90,6 +107,7 @@ class SourceState:
     totals: Totals
     tell: Tell
     progress: Callable[[], None]
+    aside: Aside = leave
     max_ts: int = -NEVER
     fire_at: int = NEVER
     left_ns: int = NEVER
@@ -105,7 +123,7 @@ class SourceState:
     def is_blank(self) -> bool:
         """Whether nothing of it is left to tell."""
         tallies = (tally for state in self.states.values() for tally in state.tallies)
-        has_parts = any(state.parts for state in self.states.values())
+        has_parts = any(state.parts or state.kept for state in self.states.values())
         return not has_parts and all(tally.is_blank for tally in tallies)
 
     @property
@@ -116,10 +134,11 @@ class SourceState:
     def open(self) -> None:
         """Lay the ways from event symbols to their parts, once all states are there."""
         if self.plan.scope == "stream":
-            self.parts.otherwise = self.states[None].current
+            if None in self.states:
+                self.parts.otherwise = self.states[None].current
             return
         routes = {
-            symbol: [self.states[target] for target in dict.fromkeys(targets)]
+            symbol: [self.states[t] for t in dict.fromkeys(targets) if t in self.states]
             for symbol, targets in self.plan.routes.items()
         }
         has_fan = any(len(states) > 1 for states in routes.values())
@@ -163,23 +182,37 @@ class SourceState:
             return None
         start = self.grid.floor(event.ts)
         if start < self.grid.done_ns:
-            drop(event, (tally.late for tally in state.tallies))
-            self.totals.late += 1
-            self.totals.counted -= 1
-            return None
+            return self._find_closed(state, event, start)
         found = state.parts.get(start)
         if found is None:
             if len(state.parts) >= self.grid.max_open:
                 self.reject(state)
                 return None
-            pane = state.windows.pane(start)
-            own = self.program.own_pane(pane, self.plan.name)
-            end = start + self.grid.pane_ns
-            found = PanePart(start=start, end=end, pane=pane, state=state, own=own)
-            state.parts[start] = found
+            found = state.parts[start] = self._part(state, state.windows.pane(start), start)
             if state.is_closed or start > state.current.start:
                 state.use(found)
         return found
+
+    def _find_closed(self, state: SymbolState, event: Event, start: int) -> PanePart | None:
+        """Return the part of an event whose pane is closed, if that may still change."""
+        kept = state.windows.kept
+        if kept is None or start not in self.grid.sent:
+            drop(event, (tally.late for tally in state.tallies))
+            self.totals.late += 1
+            self.totals.counted -= 1
+            self.aside(self.plan.name, event)
+            return None
+        found = state.kept.get(start)
+        if found is None:
+            found = state.kept[start] = self._part(state, kept.pane(start), start)
+        self.grid.revised.add(start)
+        self.totals.corrected += 1
+        return found
+
+    def _part(self, state: SymbolState, pane: Any, start: int) -> PanePart:
+        own = self.program.own_pane(pane, self.plan.name)
+        end = start + self.grid.pane_ns
+        return PanePart(start=start, end=end, pane=pane, state=state, own=own)
 
     def admits_unit(self, part: PanePart, event: Event) -> bool:
         """Let an event through if its size counts what its pane's sizes count; else reject it."""

@@ -10,7 +10,10 @@ import attrs
 
 from bond_core.model.record import Notice, Record, SourceReport, Value
 from bond_core.windows.compile import plan_kind
+from bond_core.windows.fill import CLOSE, Filler, fill_with
 from bond_core.windows.finishing import Finishing, Window
+from bond_core.windows.kept import KeptPanes
+from bond_core.windows.lateness import revised_reports, revision_notice
 from bond_core.windows.notices import Notices
 from bond_core.windows.pane import UNSET, OpenWindows
 from bond_core.windows.plan import StreamPlan
@@ -35,7 +38,9 @@ class StreamState:
     Attributes:
         sources: In the plan's order, those that came later behind them.
         open_windows: By symbol and kind; those of sources without symbols under None.
+        sent: The records that may be sent again, by timeframe, window's end and symbol.
         notices: One for each timeframe.
+        filler: What silent windows are filled with.
     """
 
     plan: StreamPlan
@@ -44,11 +49,16 @@ class StreamState:
     sources: list[SourceState] = attrs.field(factory=list)
     programs: dict[str, Program] = attrs.field(factory=dict)
     open_windows: dict[tuple[str | None, str], OpenWindows] = attrs.field(factory=dict)
+    sent: dict[tuple[int, int], dict[str, Record]] = attrs.field(factory=dict)
     finishing: Finishing = attrs.field(init=False)
+    filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
+    _kinds: dict[str, str] = attrs.field(factory=dict)  # by source, also of those that left
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
+        self.finishing.keep_ns = self.plan.revised_ns
+        self.filler = Filler(self.plan.fill)
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
 
@@ -65,13 +75,19 @@ class StreamState:
     def windows(self, symbol: str | None, kind: str) -> OpenWindows:
         """Return where events of a kind add up for a symbol, None for the whole stream."""
         if (symbol, kind) not in self.open_windows:
-            larger = [None] * (len(self.plan.timeframes_ns) - 1)
-            self.open_windows[symbol, kind] = OpenWindows(program=self.program(kind), larger=larger)
+            program, plan = self.program(kind), self.plan
+            kept = None
+            if plan.slide_ns is not None or plan.late == "update":
+                slides = plan.slide_ns is not None
+                kept = KeptPanes(program, slides, () if slides else [ns for _, ns in plan.larger])
+            larger = [None] * len(plan.timeframes_ns)
+            self.open_windows[symbol, kind] = OpenWindows(program, larger, kept=kept)
         return self.open_windows[symbol, kind]
 
     def add(self, source: SourceState) -> None:
         """Take in a source."""
         self.sources.append(source)
+        self._kinds[source.plan.name] = source.plan.kind
         self._states.clear()
 
     def states(self, symbol: str) -> Sequence[SymbolState]:
@@ -91,14 +107,36 @@ class StreamState:
 
     def forget(self, done_ns: int) -> None:
         """Let go what no open window will ask for: old statuses, sources that left."""
-        oldest_ns = min(done_ns - done_ns % length for length in self.plan.timeframes_ns)
+        plan = self.plan
+        revised_ns = done_ns - plan.revised_ns
+        if plan.slide_ns is None:
+            merged_ns = revised_ns
+            oldest_ns = min(revised_ns - revised_ns % length for length in plan.timeframes_ns)
+        else:  # the next window begins so far back
+            merged_ns = oldest_ns = revised_ns - (plan.timeframes_ns[0] - plan.slide_ns)
         for source in self.sources:
             for state in source.states.values():
                 state.coverage.forget(oldest_ns)
+                state.forget(revised_ns)
+        for windows in self.open_windows.values():
+            if windows.kept is not None:
+                windows.kept.forget(merged_ns)
+        for key in [key for key in self.sent if key[1] <= revised_ns]:
+            del self.sent[key]
+        if plan.key_ttl_ns is not None:
+            self._evict(done_ns - plan.key_ttl_ns)
         gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
         for source in gone:
             self.sources.remove(source)
             self._states.clear()
+
+    def _evict(self, before_ns: int) -> None:
+        """Let go what is known of symbols of which nothing came since a time."""
+        for (symbol, _), windows in self.open_windows.items():
+            if windows.unit is not UNSET and windows.is_idle and windows.seen_ns <= before_ns:
+                windows.unit = UNSET
+                if symbol is not None:
+                    self.filler.forget(symbol)
 
     def tell(self, symbol: str | None, notice: Notice) -> None:
         """Show a notice in the next records of a symbol, or of all."""
@@ -118,7 +156,7 @@ class StreamState:
         counts: dict[int, int] = {}
         for source in self.sources:
             for state in source.states.values():
-                if n := state.close(start_ns):
+                if n := state.close(start_ns, keeps=self.plan.late == "update"):
                     counts[id(state.windows)] = counts.get(id(state.windows), 0) + n
         closed = {}
         for key, windows in self.open_windows.items():
@@ -126,17 +164,37 @@ class StreamState:
                 closed[key] = pane
         return closed
 
-    def close_larger(self, timeframe: int) -> Closed:
+    def close_larger(self, timeframe: int, end_ns: int) -> Closed:
         """Close the window of a larger timeframe, of every symbol and kind."""
+        start_ns = end_ns - self.plan.timeframes_ns[timeframe]
         closed = {}
         for key, windows in self.open_windows.items():
-            if (window := windows.close_larger(timeframe - 1)) is not None:
+            if (window := windows.close_larger(timeframe, start_ns, end_ns)) is not None:
                 closed[key] = window
         return closed
 
-    def has_larger(self, timeframe: int) -> bool:
+    def has_larger(self, timeframe: int, end_ns: int) -> bool:
         """Whether the window of a larger timeframe that is filling had an event."""
-        return any(w.larger[timeframe - 1] is not None for w in self.open_windows.values())
+        start_ns = end_ns - self.plan.timeframes_ns[timeframe]
+        return any(w.has_larger(timeframe, start_ns, end_ns) for w in self.open_windows.values())
+
+    def close_again(self, start_ns: int) -> dict[SymbolState, int]:
+        """Take late events into a closed pane; return how many each source brought."""
+        counts: dict[int, int] = {}
+        late = {}
+        for source in self.sources:
+            for state in source.states.values():
+                if (part := state.kept.get(start_ns)) is not None:
+                    counts[id(state.windows)] = counts.get(id(state.windows), 0) + part.n
+                    if n := part.n - part.told:
+                        late[state] = n
+                    part.told = part.n
+        for windows in self.open_windows.values():
+            if windows.kept is not None and id(windows) in counts:
+                pane = windows.kept.pane(start_ns)
+                pane.n = counts[id(windows)]
+                windows.program.settle(pane)
+        return late
 
     def records(
         self, timeframe: int, end_ns: int, closed: Closed, *, is_partial: bool
@@ -149,7 +207,6 @@ class StreamState:
         for symbol in self.plan.symbols:
             sources: dict[str, SourceReport] = {}
             heard: set[str] = set()
-            served: dict[str, None] = {}
             notices = [*told.get(None, ()), *told.get(symbol, ())]
             for state in self.states(symbol):
                 report, late = window.report(state)
@@ -161,8 +218,6 @@ class StreamState:
                 sources[plan.name] = report
                 if report.coverage:
                     heard.add(plan.kind)
-                if report.count and plan.venue and plan.kind not in _NO_VENUE:
-                    served[plan.venue] = None
             records.append(
                 Record(
                     symbol=symbol,
@@ -173,11 +228,84 @@ class StreamState:
                     sources=sources,
                     partial=is_partial,
                     notices=tuple(notices),
-                    served=tuple(served),
+                    served=self._served(symbol, sources),
                     size_unit=self._unit(symbol),
                 )
             )
+            is_heard = CLOSE in self.plan.fields and self.kind_of(symbol, CLOSE) in heard
+            self.filler.previous(timeframe, records[-1], is_heard=is_heard)
+        sent = self.filler.sent(timeframe, records)
+        if self.plan.late == "update":
+            were_sent = {id(record) for record in sent}
+            # Of what was skipped nothing was sent: its first record will be rev 0.
+            self.sent[timeframe, end_ns] = {
+                r.symbol: r if id(r) in were_sent else attrs.evolve(r, rev=-1) for r in records
+            }
+        return sent
+
+    def revisions(
+        self, timeframe: int, end_ns: int, late: Mapping[SymbolState, int]
+    ) -> list[Record]:
+        """Say again what was in a window that got late events: a record for each such symbol.
+
+        Args:
+            timeframe: Whose window.
+            end_ns: Where the window ends.
+            late: By source and symbol, how many events came late.
+        """
+        sent = self.sent.get((timeframe, end_ns), {})
+        start_ns = end_ns - self.plan.timeframes_ns[timeframe]
+        closed = {
+            key: pane
+            for key, windows in self.open_windows.items()
+            if windows.kept is not None
+            if (pane := windows.kept.window(start_ns, end_ns)) is not None
+        }
+        window = _OneWindow(self, timeframe, start_ns, end_ns, closed)
+        records: list[Record] = []
+        for symbol in self.plan.symbols:
+            its = {state: late[state] for state in self.states(symbol) if state in late}
+            if its and symbol in sent:
+                was = sent[symbol].values.get(CLOSE)
+                sources = revised_reports(sent[symbol].sources, its)
+                heard = {self._kinds[name] for name, each in sources.items() if each.coverage}
+                sent[symbol] = attrs.evolve(
+                    sent[symbol],
+                    values=window.values(symbol, heard),
+                    sources=sources,
+                    rev=sent[symbol].rev + 1,
+                    notices=(revision_notice(its),),
+                    served=self._served(symbol, sources),
+                    size_unit=self._unit(symbol),
+                )
+                self._fill_again(timeframe, end_ns, sent[symbol], was=was)
+                records.append(sent[symbol])
         return records
+
+    def _fill_again(self, timeframe: int, end_ns: int, record: Record, *, was: Value) -> None:
+        """Fill a record that is sent again as before; the windows to come, with its new close."""
+        close = record.values.get(CLOSE)
+        if record.filled and close is None:
+            fill_with(record, was)
+            return
+        record.filled = False
+        later = (
+            r[record.symbol] for (t, e), r in self.sent.items() if t == timeframe and e > end_ns
+        )
+        if close is not None and all(r.filled or r.values.get(CLOSE) is None for r in later):
+            self.filler.closes[timeframe, record.symbol] = close
+
+    def _served(self, symbol: str, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
+        """Return the venues that events of a window came from, in the sources' order."""
+        plans = (state.source.plan for state in self.states(symbol))
+        return tuple(
+            dict.fromkeys(
+                plan.venue
+                for plan in plans
+                if plan.name in sources and sources[plan.name].count
+                if plan.venue and plan.kind not in _NO_VENUE
+            )
+        )
 
     def _unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
@@ -226,6 +354,7 @@ class _OneWindow:
             symbol=symbol,
             start_ns=self.start_ns,
             end_ns=self.end_ns,
+            step_ns=self.stream.plan.step_ns(self.timeframe),
             values=values,
             states=self.stream.states(symbol),
             kind_of=functools.partial(self.stream.kind_of, symbol),

@@ -52,6 +52,7 @@ class SymbolState:
         windows: Where its events add up, with those of other sources of the kind.
         tallies: One for each timeframe.
         parts: Its open panes by start, ns.
+        kept: Its parts in closed panes that may still change, by start, ns.
         current: The newest of them, which the loop finds first.
         homes: Where the loop finds it: a map and a key each.
     """
@@ -65,6 +66,7 @@ class SymbolState:
     reason: str | None = None
     coverage: Coverage = attrs.field(factory=Coverage)
     parts: dict[int, PanePart] = attrs.field(factory=dict)
+    kept: dict[int, PanePart] = attrs.field(factory=dict)
     _none: PanePart = attrs.field(init=False)
     current: PanePart = attrs.field(init=False)
 
@@ -84,8 +86,13 @@ class SymbolState:
         if self.symbol is None:
             self.source.parts.otherwise = part
 
-    def close(self, start_ns: int) -> int:
-        """Take a pane's part out and add it to the tallies; returns its number of events."""
+    def close(self, start_ns: int, *, keeps: bool = False) -> int:
+        """Take a pane's part out and add it to the tallies; returns its number of events.
+
+        Args:
+            start_ns: Which.
+            keeps: Whether late events may still come to it.
+        """
         part = self.parts.pop(start_ns, None)
         if part is None:
             return 0
@@ -93,7 +100,15 @@ class SymbolState:
             self.use(self.parts[max(self.parts)] if self.parts else self._none)
         for tally in self.tallies:
             tally.add(part)
+        if keeps:
+            part.told = part.n
+            self.kept[start_ns] = part
         return part.n
+
+    def forget(self, before_ns: int) -> None:
+        """Let go the closed parts that start before a time."""
+        for start_ns in [start for start in self.kept if start < before_ns]:
+            del self.kept[start_ns]
 
     def turn(self, status: Status, at_ns: int, reason: str | None) -> None:
         """Take in what was said of the source's status."""

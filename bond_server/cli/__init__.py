@@ -26,7 +26,7 @@ COMMANDS = {
     "listen": ("bond_server.cli.listen", "run a stream here and print its records"),
     "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
     "explain": ("bond_server.cli.explain", "say what a sentence would become"),
-    "plugins": ("bond_server.cli.plugins", "what is installed, and how it fares"),
+    "plugins": ("bond_server.cli.plugins", "what is installed, how it fares, and how to write one"),
     "keys": ("bond_server.cli.keys", "make, list and revoke API keys"),
     "secret": ("bond_server.cli.secret", "make the secret that tokens are signed with"),
 }
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, words: Sequence[str]) -> int:
     from bond_core.errors import BondError  # noqa: PLC0415 -- --help does without attrs
-    from bond_server.settings import apply_dotenv  # noqa: PLC0415 -- as above
+    from bond_server.environment import apply_dotenv  # noqa: PLC0415 -- as above
 
     command: Any = importlib.import_module(COMMANDS[name][0])
     args = _parser(name, command).parse_args(words)

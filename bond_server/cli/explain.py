@@ -21,7 +21,8 @@ from bond_server.cli.defaults import defaults_of
 from bond_server.compiling import all_assumed
 from bond_server.language.compile import Understanding, understand
 from bond_server.language.explain import as_json, render
-from bond_server.language.vocabulary import bundled, with_plugins
+from bond_server.language.vocabulary import vocabulary_of
+from bond_server.plugin_choice import plugins_of
 
 NAME = "explain"
 HELP = "say what a sentence would become"
@@ -41,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was understood. RequestError: the sentence makes no sense."""
-    catalog = Catalog.installed()
+    catalog = Catalog.loaded(plugins_of(os.environ))
     defaults = defaults_of(os.environ, simulate=False)
-    vocabulary = with_plugins(bundled(), catalog.connectors, catalog.aggregators)
+    vocabulary = vocabulary_of(catalog)
     understanding = understand(args.text, vocabulary, default_exchanges=defaults.exchanges)
     spec, _ = read_spec(understanding.spec)
     needs = list(_needs(spec, catalog, defaults, os.environ))

@@ -21,7 +21,7 @@ from bond_server.auth.keys import (
     make_key,
     revoke_key,
 )
-from bond_server.settings import default_data_dir
+from bond_server.environment import default_data_dir
 
 NAME = "keys"
 HELP = "make, list and revoke API keys"

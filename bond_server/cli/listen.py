@@ -30,6 +30,7 @@ from bond_server.cli.show import (
 from bond_server.compiling import Compiled
 from bond_server.local import Bond, Stream
 from bond_server.mending import EXAMPLE
+from bond_server.plugin_choice import plugins_of
 
 NAME = "listen"
 HELP = "run a stream here and print its records"
@@ -105,7 +106,9 @@ async def _listen_here(
     request: Mapping[str, Any], show: Show, args: argparse.Namespace, format_: Format
 ) -> None:
     defaults = defaults_of(os.environ, simulate=args.simulate)
-    async with Bond(defaults=defaults, egress=egress_of(os.environ)) as bond:
+    async with Bond(
+        defaults=defaults, egress=egress_of(os.environ), plugins=plugins_of(os.environ)
+    ) as bond:
         compiled = bond.compile(request)
         if format_ == "table":
             say(f"understood  {understood(compiled)}")

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bond_core.log.event_log import EventLog, Retention
 from bond_core.plugin.egress import Egress
@@ -23,8 +24,10 @@ from bond_server.delivery.transport import (
     loop_factory,
     uvicorn_config,
 )
+from bond_server.environment import Dotenv
 from bond_server.local import Bond
 from bond_server.logs import LogStyle
+from bond_server.plugin_choice import plugins_of
 from bond_server.process import tune_for_serving
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 from bond_server.telemetry.loop_lag import watch_the_loop
@@ -99,6 +102,7 @@ def a_bond(
         max_streams=settings.max_streams,
         egress=Egress(settings.egress),
         tracing=tracing,
+        plugins=plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
     )
 
 

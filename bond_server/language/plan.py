@@ -104,7 +104,7 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         symbols=distinct(names.values()), names=names, traded=traded(draft, mentions),
         sources=sources,
         words=distinct(a.word for a in asked if a.word != "custom"),
-        fields=None if whole else distinct((*_fields(reading, choices), *computed)), whole=whole,
+        fields=None if whole else distinct((*_fields(reading, sources), *computed)), whole=whole,
         computed=computed,
         interval_sec=times.interval_sec, timeframes=times.timeframes,
         aggregates=distinct(draft.aggregates), window_sec=draft.window_s,
@@ -247,19 +247,22 @@ def _is_default(reading: Reading, choices: Choices) -> bool:
     return all(channel.default for channel in _channels(reading, choices))
 
 
-def _fields(reading: Reading, choices: Choices) -> tuple[str, ...]:
-    return distinct(f for channel in _channels(reading, choices) for f in channel.fields)
+def _fields(reading: Reading, sources: Iterable[PlannedSource]) -> tuple[str, ...]:
+    return distinct(
+        field
+        for source in sources
+        for channel in reading.vocabulary.channels_of(source.type, source.family, source.words)
+        for field in channel.fields
+    )
 
 
 def _channels(reading: Reading, choices: Choices) -> list[Channel]:
     """Return the feeds that are asked for, whole."""
-    found = []
-    for name, asked in choices.items():
-        family = reading.vocabulary.families[name]
-        words = {a.word for a in asked if not reading.vocabulary.is_computed(a.word)}
-        wanted = [c for c in family.channels if words & set(c.words.values())]
-        found += wanted or (list(family.channels) if words else [])
-    return found
+    return [
+        channel
+        for family, asked in choices.items()
+        for channel in reading.vocabulary.channels_of(family, family, [a.word for a in asked])
+    ]
 
 
 def _computed(reading: Reading, draft: Draft, choices: Choices) -> tuple[str, ...]:

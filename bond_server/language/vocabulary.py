@@ -8,6 +8,7 @@ from functools import cache
 import attrs
 
 from bond_core.aggregators.plugin import bond_aggregators
+from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
 from bond_server.language import words as closed
@@ -32,6 +33,7 @@ class Vocabulary:
         venues: Name of an exchange → its id.
         providers: Name of a source that brings market data itself → its source type.
         assets: Tickers and names.
+        installed: Source type → what the connector installed for it says of itself.
         computed: What computes record fields that are asked for one by one, by their words.
         lexicon: Every phrase; derived from the others.
         misspellings: The phrases of one word that may be corrected; derived.
@@ -41,6 +43,7 @@ class Vocabulary:
     venues: Mapping[str, str]
     providers: Mapping[str, str]
     assets: Assets
+    installed: Mapping[str, Family] = attrs.field(factory=dict)
     computed: tuple[AggregatorSpec, ...] = ()
     lexicon: Lexicon = attrs.field(init=False, repr=False)
     misspellings: Misspellings = attrs.field(init=False, repr=False)
@@ -70,6 +73,24 @@ class Vocabulary:
             if word in channel.words.values() or channel.kind in kinds
         )
 
+    def channels_of(self, source_type: str, family: str, words: Iterable[str]) -> list[Channel]:
+        """Return the channels of a source that words of a family ask for, whole.
+
+        A provider (`BTC price from acme`) is asked for a family's words, and brings what it
+        says itself: the channels with these words, else those with the same kinds of events.
+        """
+        asked = {word for word in words if not self.is_computed(word)}
+        if not asked:
+            return []
+        known = self.families[family].channels
+        wanted = [c for c in known if asked & set(c.words.values())] or list(known)
+        itself = self.installed.get(source_type)
+        if itself is None or source_type == family:
+            return wanted
+        kinds = {channel.kind for channel in wanted}
+        by_word = [c for c in itself.channels if asked & set(c.words.values())]
+        return by_word or [c for c in itself.channels if c.kind in kinds] or wanted
+
     def is_computed(self, word: str) -> bool:
         """Whether a field word is a record field by itself, and no feed's."""
         return any(word in spec.words.values() for spec in self.computed)
@@ -98,6 +119,11 @@ def bundled() -> Vocabulary:
     )
 
 
+def vocabulary_of(catalog: Catalog) -> Vocabulary:
+    """Return all the words that work here: the bundled ones, and those of what is installed."""
+    return with_plugins(bundled(), catalog.connectors, catalog.aggregators)
+
+
 def with_plugins(
     vocabulary: Vocabulary,
     connectors: Iterable[ConnectorSpec],
@@ -107,12 +133,15 @@ def with_plugins(
 
     A connector that is a known family by its name or an alias adds its words and venues, and
     says which fields its channels really have. Any other becomes a family of its own; where
-    it carries market data under known words, `from NAME` chooses it.
+    it carries market data under known words, `from NAME` chooses it. An aggregator's words
+    ask for its fields of the channels of its kind.
     """
     families = dict(vocabulary.families)
     venues = dict(vocabulary.venues)
     providers = dict(vocabulary.providers)
+    installed = dict(vocabulary.installed)
     for spec in connectors:
+        installed[spec.name] = _family(spec, spec.channels)
         venues |= {venue.lower(): venue for venue in spec.venues}
         venues |= {name.lower(): venue for name, venue in spec.venue_aliases.items()}
         known = _known_as(spec, families)
@@ -126,7 +155,7 @@ def with_plugins(
     computed = {spec.name: spec for spec in (*vocabulary.computed, *aggregators) if spec.words}
     return Vocabulary(
         families=families, venues=venues, providers=providers, assets=vocabulary.assets,
-        computed=tuple(computed.values()),
+        installed=installed, computed=tuple(computed.values()),
     )  # fmt: skip
 
 
@@ -223,4 +252,4 @@ def _same(phrases: tuple[str, ...]) -> dict[str, str]:
     return {phrase: phrase for phrase in phrases}
 
 
-__all__ = ["Vocabulary", "bundled", "with_plugins"]
+__all__ = ["Vocabulary", "bundled", "vocabulary_of", "with_plugins"]

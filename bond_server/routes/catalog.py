@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from litestar import get
+from litestar import get, post
 
 from bond_core.plugin.catalog import describe
+from bond_core.plugin.records import record_of
 from bond_server.auth.project import needs
 from bond_server.local import Bond
 from bond_server.routes.given import Given
@@ -21,17 +23,23 @@ from bond_server.routes.operations import guarded_answers
 )
 async def list_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
     """Return every plugin, its state, and why where it isn't loaded."""
-    return [
-        {
-            "name": row.name,
-            "distribution": row.distribution,
-            "version": row.version,
-            "state": row.state,
-            "reason": row.reason,
-            "provides": [spec.name for spec in row.specs],
-        }
-        for row in bond.catalog.rows
-    ]
+    return [record_of(row, os.environ) for row in bond.catalog.rows]
+
+
+@post(
+    "/v1/plugins/rescan",
+    status_code=200,
+    summary="Look for new plugins",
+    opt=needs("admin"),
+    responses=guarded_answers(503),
+)
+async def rescan_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
+    """Load what was installed since, heed what was enabled or disabled, and return every plugin.
+
+    Nothing that runs is touched. One of another version than is loaded says that it takes a
+    restart.
+    """
+    return [record_of(row, os.environ) for row in await bond.rescan()]
 
 
 @get(

@@ -43,6 +43,7 @@ GUARDED = [
     ("GET", "/v1/streams/{id}/metrics", "metrics:read", None),
     ("POST", "/v1/explain", "streams:read", {"spec": SPEC}),
     ("GET", "/v1/plugins", "streams:read", None),
+    ("POST", "/v1/plugins/rescan", "admin", None),
     ("GET", "/v1/sources", "streams:read", None),
 ]
 OPEN_CALLS = ["/", "/health", "/health/live", "/health/ready", "/schema", "/schema/openapi.json"]
@@ -247,6 +248,7 @@ def test_every_call_takes_its_scope_and_no_less(monkeypatch, tmp_path):
     owner = a_key(tmp_path, scopes=["admin"])
     lacking = {s: a_key(tmp_path, scopes=USUAL_SCOPES - {s}) for s in USUAL_SCOPES}
     having = {s: a_key(tmp_path, scopes=[s]) for s in USUAL_SCOPES}
+    lacking["admin"], having["admin"] = a_key(tmp_path, scopes=USUAL_SCOPES), owner
 
     async def scenario(server):
         for method, path, scope, body in GUARDED:

@@ -10,7 +10,8 @@ from bond_core.settings import SettingsError
 from bond_server.auth.keys import key_file, make_key
 from bond_server.auth.limits import ON_LOOPBACK, PUBLIC, Rate
 from bond_server.auth.secret import PUBLISHED_DEFAULT, keep_secret, new_secret
-from bond_server.settings import UnsafeBindError, apply_dotenv, read_dotenv, read_settings
+from bond_server.environment import apply_dotenv, read_dotenv
+from bond_server.settings import UnsafeBindError, read_settings
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 -- the address is what is tested
 GOOD = "0123456789abcdef" * 4

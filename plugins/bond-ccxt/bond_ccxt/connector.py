@@ -43,7 +43,7 @@ class CcxtConnector:
                 error that may pass.
             Fatal: The venue refuses, or doesn't exist.
         """
-        session = await open_session(self.config, ctx.simulated_at)
+        session = await open_session(self.config, ctx)
         try:
             await self.listing.load(session.exchange, ctx.clock)
             tap = Tap(ctx, session.exchange, session.venue)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -13,7 +12,7 @@ import attrs
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.errors import blocked
 from bond_ccxt.venues import SIMULATED, VENUES, Venue, unproven
-from bond_core.plugin import Fatal
+from bond_core.plugin import Context, Fatal
 
 _CLOSE_WITHIN_S = 0.4
 _TRADES_KEPT = 10
@@ -94,23 +93,24 @@ class Session:
             await asyncio.sleep(0)
 
 
-async def open_session(config: CcxtConfig, simulated_at: str | None) -> Session:
+async def open_session(config: CcxtConfig, ctx: Context) -> Session:
     """Load ccxt.pro and make the venue's exchange object; nothing is connected yet.
 
     Args:
         config: Which venue, and how to reach it.
-        simulated_at: Base URL of a simulator, or None for the venue itself.
+        ctx: Says whether a simulator stands in, and where ccxt.pro comes from.
 
     Raises:
         Fatal: No such venue, or none that the simulator serves.
     """
+    simulated_at = ctx.simulated_at
     if simulated_at is not None and config.venue not in SIMULATED:
         raise Fatal(
             f"the simulator doesn't serve {config.venue}: it serves {', '.join(SIMULATED)}",
             fix='"exchanges": ["binance", "okx"]',
         )
     # Four seconds and 110 MB at first, so off the loop.
-    pro = await asyncio.to_thread(importlib.import_module, "ccxt.pro")
+    pro = await asyncio.to_thread(ctx.sdk, "ccxt.pro")
     if config.venue not in pro.exchanges:
         raise Fatal(
             f"ccxt has no WebSocket client for {config.venue!r}", fix='"exchanges": ["binance"]'

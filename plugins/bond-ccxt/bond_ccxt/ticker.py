@@ -28,7 +28,7 @@ class TickerConnector(PollingConnector):
     async def run(self, ctx: Context) -> None:
         """Poll until cancelled; raises as CcxtConnector does."""
         self._failed.clear()
-        self._session = await open_session(self.config, ctx.simulated_at)
+        self._session = await open_session(self.config, ctx)
         try:
             await self._session.exchange.load_markets()
             await super().run(ctx)

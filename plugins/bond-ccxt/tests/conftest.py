@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import os
@@ -56,6 +57,9 @@ class FakeContext:
         self.heard_ns = defaultdict(list)
         self.lives, self.failures, self.heartbeats, self.gaps = [], [], [], []
         self.told = asyncio.Event()
+
+    def sdk(self, name):
+        return importlib.import_module(name)
 
     def events(self, channel):
         return [event for frame in self.frames[channel] for event in frame]
@@ -196,8 +200,8 @@ def _kit(monkeypatch):
         """Return a connector whose every address is the scripted venue's."""
         real = bond_ccxt.connector.open_session
 
-        async def open_there(config, simulated_at):
-            session = await real(config, simulated_at)
+        async def open_there(config, ctx):
+            session = await real(config, ctx)
             api = session.exchange.urls["api"]
             api["ws"] = _aimed(api["ws"], f"ws://127.0.0.1:{there.port}")
             session.exchange.enableRateLimit = paced

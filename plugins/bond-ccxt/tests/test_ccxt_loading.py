@@ -25,9 +25,12 @@ def test_the_loop_runs_on_while_ccxt_loads():
     The first start loads ccxt beside the event loop, which keeps turning.
     """
     code = (
-        "import asyncio, time\n"
+        "import asyncio, importlib, time\n"
+        "from types import SimpleNamespace\n"
         "from bond_ccxt.config import CcxtConfig\n"
         "from bond_ccxt.exchange import open_session\n"
+        "here = 'http://127.0.0.1:9'\n"
+        "ctx = SimpleNamespace(simulated_at=here, sdk=importlib.import_module)\n"
         "async def go():\n"
         "    worst = [0.0]\n"
         "    async def tick():\n"
@@ -37,7 +40,7 @@ def test_the_loop_runs_on_while_ccxt_loads():
         "            worst[0] = max(worst[0], time.monotonic() - started)\n"
         "    ticking = asyncio.create_task(tick())\n"
         "    started = time.monotonic()\n"
-        "    session = await open_session(CcxtConfig('okx'), 'http://127.0.0.1:9')\n"
+        "    session = await open_session(CcxtConfig('okx'), ctx)\n"
         "    took = time.monotonic() - started\n"
         "    ticking.cancel()\n"
         "    await session.close()\n"

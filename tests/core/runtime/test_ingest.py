@@ -119,3 +119,19 @@ def test_the_newest_ids_are_remembered_exactly_and_no_more_than_twice_as_many(id
             new.append(text)
         assert len(seen._younger) <= size
         assert len(seen._younger) + len(seen._elder) <= 2 * size
+
+
+@given(
+    st.lists(st.lists(st.one_of(st.none(), st.integers(0, 30).map(str)), max_size=12), max_size=12),
+    st.integers(1, 20),
+)
+def test_batches_are_told_from_repeats_as_single_events_are(batches, size):
+    """However events are batched, those are new that come out as new one by one."""
+    one_by_one, together = SeenIds(10_000), SeenIds(10_000)
+    small = SeenIds(size)
+    for ids in batches:
+        events = [a_trade(id=event_id) for event_id in ids]
+        expected = [e for e in events if e.id is None or not one_by_one.is_repeat(e.id)]
+        assert together.new_of(events) == expected
+        small.new_of(events)
+        assert len(small._younger) < size + 12  # the largest batch

@@ -307,7 +307,7 @@ def test_a_second_channel_of_a_venue_has_a_name_of_its_own() -> None:
         ({"source": {"accounts": ["saylor"]}}, "invalid_spec"),
         ({"source": {"symbols": ["ETH/USDT"]}}, "invalid_spec"),
         ({"filter": {"field": "price_close", "op": ">", "value": 1}}, "unsupported"),
-        ({"late": "update"}, "unsupported"),
+        ({"late": "side"}, "unsupported"),
     ],
 )
 def test_what_can_not_be_had_is_refused(change: dict[str, Any], code: str) -> None:

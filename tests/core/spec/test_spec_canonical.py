@@ -39,17 +39,29 @@ _source = st.fixed_dictionaries(
         "lateness_sec": _lateness, "stale_sec": _durations, "simulate": st.booleans(),
     },
 )  # fmt: skip
+
+
+def _sliding(spec, intervals):
+    """Return a spec whose windows hold so many intervals, if it says no other lengths."""
+    if intervals and not spec.get("timeframes"):
+        interval = spec.get("interval_sec", 5)
+        seconds = {"500ms": 0.5, "1s": 1}.get(interval, interval)
+        spec["window_sec"] = round(seconds * intervals, 3)
+    return spec
+
+
 _spec = st.fixed_dictionaries(
     {"sources": st.lists(_source, min_size=1, max_size=3), "symbols": _symbols.filter(bool)},
     optional={
         "interval_sec": st.sampled_from([0.1, 1, "500ms", "1s", 5]),
         "timeframes": st.lists(st.sampled_from(["5s", "10s", "1m", "60s", "1h"]), max_size=8),
-        "window_sec": _durations, "fields": st.lists(_words, min_size=1), "filter": _json,
+        "fields": st.lists(_words, min_size=1), "filter": _json,
         "alerts": st.lists(_json, max_size=2), "derived": _lists, "depth": st.integers(1, 100),
         "mode": st.sampled_from(["windows", "raw"]), "late": st.sampled_from(["drop", "update"]),
         "sinks": st.lists(_json, max_size=2), "simulate": st.booleans(),
+        "window": st.integers(1, 1500),
     },
-)  # fmt: skip
+).map(lambda spec: _sliding(spec, spec.pop("window", None)))  # fmt: skip
 
 SETS = ("exchanges", "exclude_exchanges", "event_types", "accounts", "fields", "derived",
         "timeframes")  # fmt: skip

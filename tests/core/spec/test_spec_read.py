@@ -73,9 +73,10 @@ def test_every_key_is_read():
                 "stale_sec": 1.5, "simulate": True,
             }],
             "symbols": ["BTC/USDT", "eth/usdt", "BTC/USDT"], "interval_sec": "500ms",
-            "timeframes": ["1m", "1s"], "window_sec": 60, "fields": ["vwap", "trades"],
+            "timeframes": ["1m", "1s"], "fields": ["vwap", "trades"],
             "filter": {"price_avg": {"gt": 1}}, "alerts": [{"when": "x"}], "derived": ["b", "a"],
-            "depth": 10, "mode": "raw", "late": "update", "sinks": [{"type": "webhook"}],
+            "depth": 10, "mode": "raw", "late": "update", "corrections_sec": "10s",
+            "sinks": [{"type": "webhook"}],
             "simulate": True, "ephemeral": True, "duration_sec": "1h", "replay_sec": 0,
             "label": "L",
         }
@@ -89,9 +90,9 @@ def test_every_key_is_read():
             mapping={"price": "p"}, interval_ms=2_000, lateness_ms=0, stale_ms=1_500, simulate=True,
         ),),
         symbols=("BTC/USDT", "ETH/USDT"), interval_ms=500, timeframes=("500ms", "1s", "1m"),
-        window_ms=60_000, fields=("trades", "vwap"), filter={"price_avg": {"gt": 1}},
+        fields=("trades", "vwap"), filter={"price_avg": {"gt": 1}},
         alerts=({"when": "x"},), derived=("a", "b"), depth=10, mode="raw", late="update",
-        sinks=({"type": "webhook"},), simulate=True,
+        corrections_ms=10_000, sinks=({"type": "webhook"},), simulate=True,
     )  # fmt: skip
     assert options == StreamOptions(
         ephemeral=True, duration_ms=3_600_000, replay_ms=0, label="L"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bond_core.aggregators.counts import Tweets
 from bond_core.aggregators.prices import TradePrices
@@ -10,8 +10,9 @@ from bond_core.aggregators.quotes import Quotes
 from bond_core.aggregators.volume import Volume
 from bond_core.model.event import Post, Quote, Trade
 from bond_core.model.record import Record
-from bond_core.windows.engine import WindowEngine
+from bond_core.windows.engine import MAX_KEYS, WindowEngine
 from bond_core.windows.plan import FieldPlan, SourcePlan, StreamPlan
+from bond_core.windows.source_state import leave
 
 SECOND = 1_000_000_000
 T = 1_699_999_200 * SECOND
@@ -75,14 +76,18 @@ class Stream:
         fields: Mapping[str, tuple[str, FieldPlan]] = MARKET,
         start: float = 0,
         live: bool = True,
+        aside: Callable[[str, object], None] = leave,
+        max_keys: int = MAX_KEYS,
+        **plan: object,
     ) -> None:
         self.plan = StreamPlan(
             symbols=tuple(symbols),
             timeframes_ns=tuple(round(each * SECOND) for each in seconds),
             fields=fields,
             sources=sources or (a_source(symbols=symbols),),
+            **plan,
         )
-        self.engine = WindowEngine(self.plan, start_ns=ns(start))
+        self.engine = WindowEngine(self.plan, start_ns=ns(start), aside=aside, max_keys=max_keys)
         self.seen: list[Record] = []
         if live:
             for source in self.plan.sources:
@@ -123,3 +128,8 @@ def counts(records: Sequence[Record], source: str = "binance") -> dict[float, in
 def notices(record: Record) -> list[str]:
     """The codes of a record's notices."""
     return [notice.code for notice in record.notices]
+
+
+def about(record: Record) -> tuple[str, int, float, int]:
+    """What a record is about."""
+    return record.symbol, record.timeframe_ns // SECOND, start_of(record), record.rev
