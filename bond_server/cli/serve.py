@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 def a_bond(
     settings: ServerSettings, tracing: Tracing = NO_TRACING, log: EventLog | None = None
 ) -> Bond:
-    """Return the Bond that these settings describe, not yet entered, with a log if not in memory."""
+    """Return the Bond that these settings describe, not yet entered; no log: one in memory."""
     return Bond(
         log=log,
         defaults=settings.defaults(),
