@@ -97,9 +97,7 @@ class Feed:
                 listener.on_rejected(self.symbol, n, why)
         return max(map(_ts, kept), default=None)
 
-    def _sound_of(
-        self, events: Sequence[Event], now_ns: int, faults: Counter[str]
-    ) -> list[Event]:
+    def _sound_of(self, events: Sequence[Event], now_ns: int, faults: Counter[str]) -> list[Event]:
         """Return the events that make sense; count why the others don't, and tell of gaps."""
         sound: list[Event] = []
         kind, by_receipt = self._kind, self._by_receipt

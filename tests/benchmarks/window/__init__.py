@@ -19,7 +19,6 @@ from tests.benchmarks.window.speed import speed
 from tests.benchmarks.window.stall import stall
 
 
-
 def run() -> Iterable[Figure]:
     """Yield every figure of the benchmark."""
     yield from speed()

@@ -9,14 +9,14 @@ NautilusTrader  `TimeBarAggregator`, fed directly with ticks that are made befor
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bond_core.model.event import Trade
 from tests.benchmarks.window.market import NS, T0, Row
 
 Run = Callable[[], object]
-_ALIGNED = datetime(2023, 1, 1, tzinfo=timezone.utc)
+_ALIGNED = datetime(2023, 1, 1, tzinfo=UTC)
 _ALIGNED_S = round(_ALIGNED.timestamp())
 
 
@@ -31,7 +31,7 @@ def bytewax(trades: Sequence[Trade], seconds: Sequence[int]) -> Callable[[], lis
     from bytewax.operators import windowing as w
     from bytewax.testing import TestingSink, TestingSource, run_main
 
-    utc = timezone.utc
+    utc = UTC
     items = [(t.symbol, (datetime.fromtimestamp(t.ts / NS, utc), t)) for t in trades]
     now = datetime.fromtimestamp(T0 / NS, utc)
 
@@ -40,10 +40,8 @@ def bytewax(trades: Sequence[Trade], seconds: Sequence[int]) -> Callable[[], lis
         at, price, size = (trade.ts, trade.seq), trade.price, trade.size
         if state[0] is None or at < state[0]:
             state[0], state[1] = at, price
-        if price > state[2]:
-            state[2] = price
-        if price < state[3]:
-            state[3] = price
+        state[2] = max(state[2], price)
+        state[3] = min(state[3], price)
         if state[4] is None or at >= state[4]:
             state[4], state[5] = at, price
         state[6] += size
