@@ -50,13 +50,16 @@ class Ring:
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Add entries that are newer than `top`, in order, and let the oldest go."""
+        ends = self._ends
         for entry in entries:
+            offset = entry.offset
             self._entries.append(entry)
             self._bytes += len(entry.data)
-            if not self._ends or self._ends[-1] != entry.offset.ms:
-                self._ends.append(entry.offset.ms)
-            self.top = entry.offset
-        self._trim()
+            if not ends or ends[-1] != offset.ms:
+                ends.append(offset.ms)
+            self.top = offset
+        if ends and (ends[0] < ends[-1] - self._keep_ms or self._bytes > self._retention.max_bytes):
+            self._trim()
 
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
@@ -70,11 +73,7 @@ class Ring:
 
     def _trim(self) -> None:
         keep = self._retention
-        if not self._ends:
-            return
         since_ms = self._ends[-1] - self._keep_ms
-        if self._ends[0] >= since_ms and self._bytes <= keep.max_bytes:
-            return
         while len(self._ends) > 1 and (
             (self._ends[0] < since_ms and len(self._ends) > keep.windows)
             or self._bytes > keep.max_bytes

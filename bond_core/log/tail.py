@@ -83,7 +83,7 @@ class Tail:
         is_over = False
 
         def take(entries: Sequence[Entry]) -> None:
-            if entries and entries[0].prev > self.top:
+            if entries and entries[0].prev > self._ring.top:
                 stirred.set()
             else:
                 self._take(entries)
@@ -122,10 +122,13 @@ class Tail:
                 return
 
     def _take(self, entries: Sequence[Entry]) -> None:
-        top = self.top
-        fresh = [e for e in entries if e.offset > top]
-        if fresh:
-            self._ring.extend(fresh)
+        if not entries:
+            return
+        top = self._ring.top
+        if entries[0].prev < top:  # some are here already
+            entries = [entry for entry in entries if entry.offset > top]
+        if entries:
+            self._ring.extend(entries)
             self._wake_all()
 
     def _wake_all(self) -> None:

@@ -6,7 +6,7 @@ import resource
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import attrs
 
@@ -22,6 +22,7 @@ _SETTLE_S = 0.7
 _FILES = 8192
 
 PEERS = ("litestar", "broadcast", "nats")
+CASES = ("shared", "topics", "stalled")
 
 
 @attrs.define
@@ -34,7 +35,8 @@ class Measured:
         p99_ms: Delay from sent to received, singles, 99th percentile.
         topics_us: Single records, each of the clients on a topic of its own.
         idle_bytes: Resident memory per connection that does nothing.
-        stalled_bytes: What a client that reads nothing adds to the server's memory.
+        stalled_bytes: What a client that reads nothing adds to the server's memory; None where
+            that was not measured, as the rest is empty then.
         absent: Peers that are not installed.
     """
 
@@ -43,29 +45,33 @@ class Measured:
     p99_ms: dict[str, float] = attrs.field(factory=dict)
     topics_us: dict[str, float] = attrs.field(factory=dict)
     idle_bytes: dict[str, float] = attrs.field(factory=dict)
-    stalled_bytes: float = 0.0
+    stalled_bytes: float | None = None
     absent: set[str] = attrs.field(factory=set)
 
 
-def measure_rounds() -> Measured:
-    """Run all of it: a few minutes."""
+def measure_rounds(cases: Collection[str] = CASES) -> Measured:
+    """Run what is asked for; all of it takes a few minutes."""
     _allow_files()
     found = Measured()
     samples: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with load_program() as program:
         for _ in range(ROUNDS):
-            for name in ("bond", *PEERS):
-                try:
-                    _one_topic(name, program, samples)
-                except FileNotFoundError:
-                    found.absent.add(name)
-            for name in ("bond", "litestar"):
-                _a_topic_each(name, program, samples)
-            samples["stalled_bytes"]["bond"].append(_stalled(program))
+            if "shared" in cases:
+                for name in ("bond", *PEERS):
+                    try:
+                        _one_topic(name, program, samples)
+                    except FileNotFoundError:
+                        found.absent.add(name)
+            if "topics" in cases:
+                for name in ("bond", "litestar"):
+                    _a_topic_each(name, program, samples)
+            if "stalled" in cases:
+                samples["stalled_bytes"]["bond"].append(_stalled(program))
     for kind in ("single_us", "burst_us", "p99_ms", "topics_us", "idle_bytes"):
         medians = {name: statistics.median(taken) for name, taken in samples[kind].items()}
         setattr(found, kind, medians)
-    found.stalled_bytes = statistics.median(samples["stalled_bytes"]["bond"])
+    if "stalled" in cases:
+        found.stalled_bytes = statistics.median(samples["stalled_bytes"]["bond"])
     return found
 
 

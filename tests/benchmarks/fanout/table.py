@@ -20,10 +20,13 @@ def figures_of(found: Measured) -> Iterator[Figure]:
     yield from _against("single records", found.single_us, SINGLE_AT_MOST, found.absent)
     yield from _against("bursts of 64", found.burst_us, BURST_AT_MOST, found.absent)
     yield from _against("a topic each", found.topics_us, TOPICS_AT_MOST, found.absent)
-    yield _p99(found)
-    idle, stalled = found.idle_bytes["bond"], found.stalled_bytes
-    yield _figure("idle connection", "25 KiB", idle / IDLE_AT_MOST_BYTES).at_most(1)
-    yield _figure("stalled client", "64 KiB", stalled / STALLED_AT_MOST_BYTES).at_most(1)
+    if found.p99_ms:
+        yield _p99(found)
+        idle = found.idle_bytes["bond"] / IDLE_AT_MOST_BYTES
+        yield _figure("idle connection", "25 KiB", idle).at_most(1)
+    if found.stalled_bytes is not None:
+        stalled = found.stalled_bytes / STALLED_AT_MOST_BYTES
+        yield _figure("stalled client", "64 KiB", stalled).at_most(1)
     for kind, amounts, unit in (
         ("single", found.single_us, "1 us CPU"),
         ("burst", found.burst_us, "1 us CPU"),
@@ -39,7 +42,7 @@ def figures_of(found: Measured) -> Iterator[Figure]:
 def _against(
     case: str, costs: Mapping[str, float], goals: Mapping[str, float], absent: set[str]
 ) -> Iterator[Figure]:
-    for peer, goal in goals.items():
+    for peer, goal in goals.items() if costs else ():
         if peer in absent:
             yield Figure(bench="fanout", case=case, against=peer, ratio=None, goal=goal)
         else:
