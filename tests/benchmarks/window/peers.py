@@ -111,7 +111,8 @@ def nautilus(trades: Sequence[Trade], seconds: Sequence[int]) -> Callable[[], li
     sides = {"buy": AggressorSide.BUYER, "sell": AggressorSide.SELLER}
     ticks = [
         TradeTick(
-            instruments[t.symbol].id, Price(t.price, 6), Quantity(t.size, 3), sides[t.side or "buy"],
+            instruments[t.symbol].id, Price(t.price, 6), Quantity(t.size, 3),
+            sides[t.side or "buy"],
             TradeId(str(t.seq)), t.ts, t.ts,
         )
         for t in sorted(trades, key=lambda t: (t.ts, t.seq))
