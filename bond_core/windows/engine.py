@@ -182,6 +182,11 @@ class WindowEngine:
             state.coverage.turn(is_live=False, at_ns=at_ns)
         self._advance()
 
+    @property
+    def has_closed(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._closer.closed)
+
     def take(self) -> list[ClosedWindow]:
         """Return the windows that closed since the last call, in order."""
         taken, self._closer.closed = self._closer.closed, []
