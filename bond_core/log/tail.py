@@ -30,7 +30,7 @@ class Tail:
         self._log = log
         self._stream_id = stream_id
         self._ring = Ring(retention)
-        self._waiting: set[Callable[[], object]] = set()
+        self._waiting: tuple[Callable[[], object], ...] = ()  # calling them is what is frequent
         self.readers = 0
         self.epoch = ""
         self.has_ended = False
@@ -61,11 +61,12 @@ class Tail:
 
     def attach(self, wake: Callable[[], object]) -> None:
         """Have `wake` called whenever there is more, or the stream ends. It must not raise."""
-        self._waiting.add(wake)
+        if wake not in self._waiting:
+            self._waiting = (*self._waiting, wake)
 
     def detach(self, wake: Callable[[], object]) -> None:
         """Stop calling `wake`."""
-        self._waiting.discard(wake)
+        self._waiting = tuple(other for other in self._waiting if other != wake)
 
     async def load(self) -> None:
         """Read what the log keeps. Call once before `run` and before the first cursor."""
@@ -138,5 +139,5 @@ class Tail:
             self._wake_all()
 
     def _wake_all(self) -> None:
-        for wake in tuple(self._waiting):
+        for wake in self._waiting:
             wake()

@@ -134,6 +134,8 @@ class Channel:
     def framed(self, speech: Speech, form: Form, entries: Sequence[Entry]) -> Any:
         """Return one write of entries, each framed once for all clients of its kind."""
         if self.clients < 2:
+            if len(entries) == 1:  # one stream for each client costs little more than one for all
+                return form.join((form.one(speech.record(entries[0])),))
             return form.join([form.one(speech.record(entry)) for entry in entries])
         key = (speech, form)
         cache = self._caches.get(key)
@@ -156,11 +158,13 @@ class Channel:
             self._scatter()  # the ring has moved on: each finds out for itself
         else:
             self.position = entries[-1].offset
-            size = sum(len(entry.data) for entry in entries)
+            size = sum([len(entry.data) for entry in entries])
             self._sent = entries[-1]
+            counts = self.counts
             for (speech, form), group in self._groups.items():
-                self.counts.sent += len(entries) * len(group.clients)
-                self.counts.sent_bytes += size * len(group.clients)
+                clients = len(group.clients)
+                counts.sent += len(entries) * clients
+                counts.sent_bytes += size * clients
                 writes.append((group, self.framed(speech, form, entries)))
         if self.position < self._tail.top:
             self._on_append()
@@ -351,6 +355,8 @@ async def _interruptible(client: Client, listen: Callable[[], Awaitable[Ending]]
 
 def _one_batch(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return as many as a line takes at once, and none behind a hole in the log."""
+    if len(entries) < 2:
+        return entries
     total = 0
     for i, entry in enumerate(entries):
         total += len(entry.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import statistics
@@ -12,8 +13,13 @@ from pathlib import Path
 
 import attrs
 
+from bond_core.log.cursor import Cursor
 from bond_core.log.offset import Offset, parse_offset
 from bond_core.wire.times import iso
+from bond_server.delivery.client import Client
+from bond_server.delivery.line import AsgiLine, DirectLine
+
+_FOR_CLIENTS = (AsgiLine, Client, Cursor, DirectLine)
 
 
 @attrs.define
@@ -106,9 +112,16 @@ async def until_true(holds, within_s=10.0):
             await asyncio.sleep(0.02)
 
 
+def kept_for_clients():
+    """Return how many objects there are that clients need; their memory hangs on these."""
+    gc.collect()
+    return sum(isinstance(one, _FOR_CLIENTS) for one in gc.get_objects())
+
+
 @asynccontextmanager
 async def nothing_left_behind():
-    """Run a fault; tasks and files must be what they were before."""
-    tasks, files = len(asyncio.all_tasks()), open_files()
+    """Run a fault; tasks, files and what is kept for clients must be what they were before."""
+    tasks, files, kept = len(asyncio.all_tasks()), open_files(), kept_for_clients()
     yield
     await until_true(lambda: len(asyncio.all_tasks()) <= tasks and open_files() <= files)
+    await until_true(lambda: kept_for_clients() <= kept)

@@ -59,20 +59,25 @@ class Peer:
         texts, code = await self.texts_to_the_end()
         return [json.loads(text) for text in texts], code
 
-    def send(self, opcode, payload=b"", *, fin=True, rsv=0, masked=True):
+    def send(self, opcode, payload=b"", **how):
         """Send a frame, a wrong one too."""
-        mask = os.urandom(4) if masked else b""
-        size, bit = len(payload), 0x80 if masked else 0
-        head = bytes([(0x80 if fin else 0) | rsv | opcode])
-        if size < 126:
-            head += bytes([bit | size])
-        elif size < 65_536:
-            head += bytes([bit | 126]) + size.to_bytes(2, "big")
-        else:
-            head += bytes([bit | 127]) + size.to_bytes(8, "big")
-        if masked:
-            payload = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
-        self.writer.write(head + mask + payload)
+        self.writer.write(framed(opcode, payload, **how))
+
+
+def framed(opcode, payload=b"", *, fin=True, rsv=0, masked=True):
+    """Return a frame as a client sends it, or as it should not."""
+    mask = os.urandom(4) if masked else b""
+    size, bit = len(payload), 0x80 if masked else 0
+    head = bytes([(0x80 if fin else 0) | rsv | opcode])
+    if size < 126:
+        head += bytes([bit | size])
+    elif size < 65_536:
+        head += bytes([bit | 126]) + size.to_bytes(2, "big")
+    else:
+        head += bytes([bit | 127]) + size.to_bytes(8, "big")
+    if masked:
+        payload = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+    return head + mask + payload
 
 
 class Closed(Exception):  # noqa: N818 -- an end, no mishap

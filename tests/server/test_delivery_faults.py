@@ -159,6 +159,7 @@ def test_accepted_connections_are_bounded_by_the_kernel_too(monkeypatch):
     assert set(seen) == {(30_000, 16_384)}
 
 
+@pytest.mark.usefixtures("delivery")
 @pytest.mark.parametrize("by", ["id", "ts"])
 def test_churn_loses_and_repeats_nothing(monkeypatch, by):
     """
@@ -195,6 +196,7 @@ def test_churn_loses_and_repeats_nothing(monkeypatch, by):
     on_a_server(monkeypatch, scenario)
 
 
+@pytest.mark.usefixtures("delivery")
 def test_older_than_the_ring_is_told_with_its_ends(monkeypatch):
     """
     F15: who resumes behind what is kept is told between which ids records are missing, and gets
@@ -234,6 +236,7 @@ def test_older_than_the_ring_is_told_with_its_ends(monkeypatch):
     on_a_server(monkeypatch, scenario, retention=Retention(seconds=0, windows=5))
 
 
+@pytest.mark.usefixtures("delivery")
 def test_a_reconnect_storm_delays_nobody(monkeypatch):
     """
     F16: while a hundred come back at once and replay, those who stayed get theirs in time.

@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from bond_core.clock import NS, ManualClock
+from bond_core.errors import LogUnavailableError
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import START
 from tests.server.running import closing, in_order, receive, serving
@@ -265,6 +266,23 @@ def test_a_fault_of_ours_is_1011(monkeypatch, caplog):
             assert await closing(socket) == (1011, "internal")
         assert "nobody foresaw it" in caplog.text
         assert created["access_token"] not in caplog.text
+
+    on_a_server(monkeypatch, scenario)
+
+
+def test_a_log_that_does_not_answer_is_1013(monkeypatch, caplog):
+    """
+    Nothing is wrong with the client or its token, nor with the server: it is to come back later.
+    """
+
+    async def scenario(server, created):
+        async def read(*_):
+            raise LogUnavailableError("the log does not answer")
+
+        monkeypatch.setattr(server.bond.log, "read", read)
+        async with server.socket(created, after="0-0") as socket:
+            assert await closing(socket) == (1013, "unavailable")
+        assert "Traceback" not in caplog.text
 
     on_a_server(monkeypatch, scenario)
 
