@@ -237,8 +237,10 @@ class Pipeline:
                 return await self.publisher.publish(windows)
             except LogUnavailableError as error:
                 self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
-                windows = ()  # the publisher keeps them
                 await self.clock.sleep(0.5)
+                self.take_in()  # windows go on meanwhile
+                windows = self.engine.take()  # the publisher has those before
+                self._note_closed(windows)
             except FencedError as error:
                 self.failure = error.detail
                 raise
