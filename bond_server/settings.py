@@ -54,6 +54,7 @@ class ServerSettings:
             `wss://streams.example.com/ws`.
         ws_host: Host and port of the WebSocket server in the URLs given out.
         data_dir: Where it keeps what must outlive it.
+        redis_url: Where records are kept; None keeps them in this process. It may hold a password.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
         api_keys: Keys of the environment, beside those of the data directory.
@@ -76,6 +77,7 @@ class ServerSettings:
     public_ws_base: str | None = None
     ws_host: str | None = None
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
+    redis_url: Secret | None = None
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
     api_keys: tuple[ApiKey, ...] = ()
@@ -147,6 +149,7 @@ def read_settings(
     read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")
+    redis_url = read.redis_url("REDIS_URL")
     read.finish()
     if not is_loopback(host):
         has_key = bool(values["api_keys"] or key_file(data_dir).read().keys)
@@ -157,14 +160,13 @@ def read_settings(
             "BOND_SECRET_PREVIOUS counts for as long as it is set: "
             "BOND_SECRET_PREVIOUS_VALID_UNTIL gives it an end"
         )
-    if environ.get("REDIS_URL"):
-        warnings.append("REDIS_URL is set, and not used: this version keeps its log in memory")
     return ServerSettings(
         host=host,
         port=port,
         secret=secret,
         secret_previous=Secret(previous) if previous else None,
         data_dir=data_dir,
+        redis_url=Secret(redis_url) if redis_url else None,
         warnings=tuple(warnings),
         **values,
     )
@@ -326,6 +328,14 @@ class _Reader:
         text = self.text(name)
         if text is not None and not re.fullmatch(pattern, text):
             self._wrong(name, f"must be {what}", text)
+        return text
+
+    def redis_url(self, name: str) -> str | None:
+        """Return an address of a Redis. It may hold a password, so it isn't repeated."""
+        text = self.text(name)
+        if text is not None and not re.fullmatch(r"(rediss?|unix)://\S+", text):
+            detail = "must be redis://, rediss:// or unix:// and where, as redis://localhost:6379/0"
+            self._problems.append(Problem(detail=detail, pointer=name))
         return text
 
     def _wrong(self, name: str, detail: str, text: str) -> None:

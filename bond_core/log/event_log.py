@@ -42,7 +42,8 @@ class Page:
         entries: In order; empty at the top.
         oldest: The oldest position kept, or None while the log is empty.
         top: The newest position; `START` while nothing was ever appended.
-        epoch: Which life of the log this is; offsets of another life mean nothing here.
+        epoch: Which life of the stream this is, offsets of another life mean nothing here; empty
+            where it isn't open.
     """
 
     entries: tuple[Entry, ...]
@@ -93,7 +94,11 @@ class EventLog(Protocol):
         ...
 
     def watch(self, stream_id: str) -> AsyncGenerator[Sequence[Entry], None]:
-        """Yield what is appended from now on, appends in order; close with `aclosing`."""
+        """Yield what is appended from now on, appends in order; close with `aclosing`.
+
+        An empty batch says that something may have been missed: read the log. The first batch
+        is empty, and comes when the watch hears.
+        """
         ...
 
     async def delete(self, stream_id: str) -> None:

@@ -14,11 +14,10 @@ from bond_core.log.ring import Ring
 
 
 class MemoryLog:
-    """An EventLog that lasts as long as the process; its epoch is new each time."""
+    """An EventLog that lasts as long as the process."""
 
     def __init__(self) -> None:
         self._streams: dict[str, _Kept] = {}
-        self._epoch = secrets.token_hex(4)
 
     async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
         """See EventLog."""
@@ -52,13 +51,13 @@ class MemoryLog:
         """See EventLog."""
         kept = self._streams.get(stream_id)
         if kept is None:
-            return Page(entries=(), oldest=None, top=START, epoch=self._epoch)
+            return Page(entries=(), oldest=None, top=START, epoch="")
         oldest = kept.ring.oldest
         return Page(
             entries=kept.ring.after(after, limit),
             oldest=None if oldest is None else oldest.offset,
             top=kept.ring.top,
-            epoch=self._epoch,
+            epoch=kept.epoch,
         )
 
     async def watch(self, stream_id: str) -> AsyncGenerator[Sequence[Entry], None]:
@@ -70,6 +69,7 @@ class MemoryLog:
         appended: asyncio.Queue[Sequence[Entry] | None] = asyncio.Queue()
         kept.watchers.add(appended)
         try:
+            yield ()
             while (entries := await appended.get()) is not None:
                 yield entries
         finally:
@@ -103,10 +103,11 @@ class MemoryLog:
 
 
 class _Kept:
-    """One stream's entries, its highest fence, and who watches it."""
+    """One stream's entries, which life of it this is, its highest fence, and who watches it."""
 
     def __init__(self, retention: Retention) -> None:
         self.ring = Ring(retention)
+        self.epoch = secrets.token_hex(4)
         self.fence = 0
         self.watchers: set[asyncio.Queue[Sequence[Entry] | None]] = set()
         self.followers: list[tuple[Callable[[Sequence[Entry]], None], Callable[[], None]]] = []

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
+from bond_core.errors import LogUnavailableError
 from bond_core.log.event_log import Entry, EventLog, PushedLog, Retention
 from bond_core.log.offset import Offset
 from bond_core.log.ring import Ring
@@ -102,16 +103,21 @@ class Tail:
 
     async def _watch(self) -> None:
         async with aclosing(self._log.watch(self._stream_id)) as appended:
-            await self._repair()
             async for entries in appended:
-                if entries and entries[0].prev > self.top:
-                    await self._repair()
-                self._take(entries)
+                if not entries or entries[0].prev > self.top:
+                    await self._repair_if_possible()
+                if entries and entries[0].prev <= self.top:
+                    self._take(entries)
 
     def end(self) -> None:
         """Let every reader know that nothing more will come."""
         self.has_ended = True
         self._wake_all()
+
+    async def _repair_if_possible(self) -> None:
+        """Read what is missing; while the log can't be reached, the next hint does it."""
+        with suppress(LogUnavailableError):
+            await self._repair()
 
     async def _repair(self) -> None:
         """Read from the log whatever is newer than the tail's own top."""

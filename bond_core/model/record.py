@@ -80,7 +80,8 @@ class Record:
         partial: Whether the stream ran for only a part of the window.
         served: Names of the venues that contributed, in the spec's order.
         size_unit: What sizes count where it isn't base units.
-        skipped: Windows before this one that a filter held back.
+        skipped: Windows before this one that were held back: by a filter, or as silent.
+        filled: Whether its prices are the last close, because nothing was traded.
     """
 
     symbol: str
@@ -95,3 +96,4 @@ class Record:
     served: Sequence[str] = ()
     size_unit: str | None = None
     skipped: int = 0
+    filled: bool = False

@@ -24,9 +24,13 @@ from bond_core.runtime.resolving import Defaults, connector_of, resolve
 from bond_core.settings import SettingsError, from_environment, structure
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
+from bond_core.windows.fill import CLOSE
 from bond_core.windows.plan import SourcePlan, StreamPlan
 
 __all__ = ["BoundSource", "BoundStream", "Defaults", "bind"]
+
+KEY_TTL_NS = 3600 * NS
+"""How long a symbol is silent before what its sizes count is forgotten."""
 
 _MS = 1_000_000
 
@@ -123,6 +127,10 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
     if spec.fields is not None or spec.derived:
         spec = attrs.evolve(spec, fields=tuple(sorted(fields)), derived=())
+    if spec.fill == "previous" and CLOSE not in fields:
+        detail = f'"fill": "previous" needs the field {CLOSE}, which this stream has not'
+        problem = Problem(detail=detail, pointer="/spec/fill", text="previous")
+        raise RequestError(detail, code="invalid_spec", problems=[problem])
     plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
     return BoundStream(
         spec=spec,
@@ -132,6 +140,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
             slide_ns=None if spec.window_ms is None else spec.interval_ms * _MS,
             late=spec.late,
             corrections_ns=(spec.corrections_ms or 0) * _MS,
+            fill=spec.fill,
+            key_ttl_ns=KEY_TTL_NS,
             fields=plans,
             instead=instead,
             sources=tuple(source.plan for source in sources),

@@ -11,7 +11,7 @@ from bond_core.model.event import Event, Gap
 from bond_core.model.record import Notice, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
-from bond_core.runtime.ingest import SeenIds, fault_of, stamp
+from bond_core.runtime.ingest import SeenIds, are_plain_trades, fault_of, stamp
 
 
 class Listener(Protocol):
@@ -79,21 +79,11 @@ class Feed:
 
     def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
         """Check events and hand them on; return the newest event time among them, or None."""
-        sound: list[Event] = []
         faults: Counter[str] = Counter()
-        # By the ten thousand a second: what the loop needs is looked up once.
-        kind, by_receipt = self._kind, self._by_receipt
-        for event in events:
-            if event.kind != kind and isinstance(event, Gap):
-                self.gap(_notice(event))
-                continue
-            if by_receipt or not event.recv_ts:
-                stamp(event, now_ns, by_receipt=by_receipt)
-            fault = fault_of(event) if event.kind == kind else self._other_kind(event)
-            if fault is None:
-                sound.append(event)
-            else:
-                faults[fault] += 1
+        if self._kind == "trade" and not self._by_receipt and are_plain_trades(events, now_ns):
+            sound = list(events)
+        else:
+            sound = self._sound_of(events, now_ns, faults)
         kept = self._seen.new_of(sound)
         repeats = len(sound) - len(kept)
         if kept:
@@ -106,6 +96,23 @@ class Feed:
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
         return max(map(_ts, kept), default=None)
+
+    def _sound_of(self, events: Sequence[Event], now_ns: int, faults: Counter[str]) -> list[Event]:
+        """Return the events that make sense; count why the others don't, and tell of gaps."""
+        sound: list[Event] = []
+        kind, by_receipt = self._kind, self._by_receipt
+        for event in events:
+            if event.kind != kind and isinstance(event, Gap):
+                self.gap(_notice(event))
+                continue
+            if by_receipt or not event.recv_ts:
+                stamp(event, now_ns, by_receipt=by_receipt)
+            fault = fault_of(event) if event.kind == kind else self._other_kind(event)
+            if fault is None:
+                sound.append(event)
+            else:
+                faults[fault] += 1
+        return sound
 
     def turn(self, status: Status, at_ns: int, reason: str | None = None) -> bool:
         """Change the state and tell it; whether it did change."""

@@ -86,6 +86,7 @@ class Feeds:
         self, *, clock: Clock, chance: random.Random, simulators: Simulators,
         egress: Egress | None = None, ways_out: WaysOut | None = None,
     ) -> None:  # fmt: skip
+        self.turns = asyncio.Lock()
         self._clock = clock
         self._chance = chance
         self._simulators = simulators

@@ -1,17 +1,19 @@
 """Run one stream: open this file first to see how an event becomes a record.
 
-    feeds ──▶ SourceEar ──▶ WindowEngine ──▶ Publisher ──▶ EventLog
-              one a source  pure              ids, JSON
+    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Publisher ──▶ EventLog
+              one a source  in order   pure              ids, JSON
 
-Everything up to the engine is synchronous: an event is in its window before the call that
-heard it returns. The engine sees the clock as ticks on a fixed grid, so that a run repeats
-exactly when its events and their receive times do.
+What was heard waits in the inbox for the stream's turn: a thousand streams that hear one trade,
+or whose windows end at one boundary, take their turns one after the other, and everything else
+in the process gets in between. The engine sees the clock as ticks on a fixed grid, so that a
+run repeats exactly when its events and their receive times do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -66,7 +68,8 @@ class Pipeline:
         self.failure: str | None = None
         self._feeds = feeds
         self._failover = Failover(bound, self)
-        self._closed = asyncio.Event()
+        self._inbox: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
         self._bug: Exception | None = None
         self._log = logging.getLogger("bond.stream")
@@ -94,7 +97,7 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._tick(), name=f"tick {self.stream_id}")
-                tasks.create_task(self._publish(), name=f"publish {self.stream_id}")
+                tasks.create_task(self._work(), name=f"windows of {self.stream_id}")
                 tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
         finally:
             self.let_go()
@@ -114,6 +117,7 @@ class Pipeline:
 
     async def flush(self) -> None:
         """Close what is open, as partial, and publish it. Call once, at the end."""
+        self.take_in()
         self.engine.finish(self.clock.now_ns())
         windows = self.engine.take()
         self.windows_closed += len(windows)
@@ -156,9 +160,20 @@ class Pipeline:
                 self.unlisten(source.plan.name)
                 await self.listen(source)
 
-    def wake(self) -> None:
-        """Publish what has closed, soon."""
-        self._closed.set()
+    def tell(self, told: Callable[..., None], *what: object) -> None:
+        """Have the engine told, when it is this stream's turn."""
+        self._inbox.append((told, what))
+        self._stirred.set()
+
+    def take_in(self) -> None:
+        """Tell the engine all that waits for it, in order."""
+        inbox = self._inbox
+        try:
+            while inbox and self._bug is None:
+                told, what = inbox.popleft()
+                told(*what)
+        except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other
+            self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """End the stream: its engine broke, so what it would say from here on may be wrong."""
@@ -166,7 +181,7 @@ class Pipeline:
             self._bug = error
             self.failure = f"{type(error).__name__}: {error}"
             self._changed.set()
-            self.wake()
+            self._stirred.set()
 
     def changed(self, source: BoundSource) -> None:
         """A source's state changed: see whether another must stand in, or need no longer."""
@@ -181,13 +196,16 @@ class Pipeline:
                 # What waits in the sockets is no silence: it must not come out late.
                 await self.clock.sleep(CATCH_UP_S)
             # One tick is enough however many were missed: the newest on the grid.
-            self.engine.on_tick(self.clock.now_ns() // TICK_NS * TICK_NS)
-            self._closed.set()
+            self.tell(self.engine.on_tick, self.clock.now_ns() // TICK_NS * TICK_NS)
 
-    async def _publish(self) -> None:
+    async def _work(self) -> None:
         while True:
-            await self._closed.wait()
-            self._closed.clear()
+            await self._stirred.wait()
+            async with self._feeds.turns:
+                self._stirred.clear()
+                self.take_in()
+                if self.engine.has_closed:
+                    await asyncio.sleep(0)  # others line up for their turn, and I/O gets one
             if self._bug is not None:
                 raise self._bug
             windows = self.engine.take()
@@ -219,8 +237,10 @@ class Pipeline:
                 return await self.publisher.publish(windows)
             except LogUnavailableError as error:
                 self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
-                windows = ()  # the publisher keeps them
                 await self.clock.sleep(0.5)
+                self.take_in()  # windows go on meanwhile
+                windows = self.engine.take()  # the publisher has those before
+                self._note_closed(windows)
             except FencedError as error:
                 self.failure = error.detail
                 raise
@@ -248,8 +268,7 @@ class SourceEar:
         pipeline.events_in += len(events)
         newest = events[-1]
         pipeline.stages.source.saw(newest.recv_ts - newest.ts)
-        self._have(self._engine.on_events, self._name, events)
-        pipeline.wake()
+        pipeline.tell(self._engine.on_events, self._name, events)
 
     def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
         """See Listener."""
@@ -257,37 +276,30 @@ class SourceEar:
         self.status[symbol] = (status, reason)
         # The feed may be older than this stream, which has heard nothing before it began.
         since_ns = max(at_ns, self._since_ns)
-        self._have(self._engine.on_status, self._name, symbol, status, since_ns, reason)
+        self._pipeline.tell(self._engine.on_status, self._name, symbol, status, since_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
             stale = Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
-            self._have(self._engine.notify, stale, symbol)
+            self._pipeline.tell(self._engine.notify, stale, symbol)
         self._pipeline.changed(self.source)
 
     def on_heartbeat(self, ts: int) -> None:
         """See Listener."""
-        self._have(self._engine.on_heartbeat, self._name, ts)
-        self._pipeline.wake()
+        self._pipeline.tell(self._engine.on_heartbeat, self._name, ts)
 
     def on_duplicates(self, symbol: str, n: int) -> None:
         """See Listener."""
-        self._have(self._engine.on_duplicates, self._name, symbol, n)
+        self._pipeline.tell(self._engine.on_duplicates, self._name, symbol, n)
 
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
-        self._have(self._engine.on_rejected, self._name, symbol, n)
+        self._pipeline.tell(self._engine.on_rejected, self._name, symbol, n)
         were = "event was" if n == 1 else "events were"
         detail = f"{symbol or self._name}: {n} {were} refused: {why}"
         refused = Notice(code="rejected", source=self._name, detail=detail)
-        self._have(self._engine.notify, refused, symbol)
+        self._pipeline.tell(self._engine.notify, refused, symbol)
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
         gap = attrs.evolve(notice, source=self._name)
-        self._have(self._engine.on_gap, self._name, symbol, gap)
-
-    def _have(self, told: Callable[..., None], *what: object) -> None:
-        try:
-            told(*what)
-        except Exception as error:  # noqa: BLE001 -- see the class
-            self._pipeline.fail(error)
+        self._pipeline.tell(self._engine.on_gap, self._name, symbol, gap)

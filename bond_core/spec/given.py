@@ -78,6 +78,7 @@ class SpecInput:
     mode: Literal["windows", "raw"] | None = None
     late: Literal["drop", "update", "side"] | None = None
     corrections_sec: Patience | None = None
+    fill: Literal["null", "previous", "skip"] | None = None
     sinks: tuple[Json, ...] | None = None
     simulate: bool | None = None
 

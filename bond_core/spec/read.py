@@ -206,6 +206,7 @@ def _spec(given: SpecInput) -> StreamSpec:
         mode=given.mode or "windows",
         late=given.late or "drop",
         corrections_ms=_corrections_ms(given),
+        fill=given.fill or "null",
         sinks=given.sinks or (),
         simulate=given.simulate or False,
     )

@@ -58,6 +58,7 @@ class StreamSpec:
         window_ms: The length of windows that overlap: one ends with every interval.
         fields: Record fields to keep; None keeps those of all feeds.
         late: What happens to an event whose window has closed.
+        fill: What a record of a window without a trade says.
         corrections_ms: With `late` `update`, for how long after their end windows may change.
     """
 
@@ -74,6 +75,7 @@ class StreamSpec:
     mode: str = "windows"
     late: LatePolicy = "drop"
     corrections_ms: int | None = None
+    fill: Literal["null", "previous", "skip"] = "null"
     sinks: tuple[Mapping[str, Any], ...] = ()
     simulate: bool = False
 

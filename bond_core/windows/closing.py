@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -61,6 +61,7 @@ class Closer:
         late_by_end: dict[tuple[int, int], dict[SymbolState, int]] = {}
         for start_ns in sorted(revised):
             late = self.stream.close_again(start_ns)
+            self._count_in_open(start_ns, late)
             for timeframe, end_ns in self._windows_of(start_ns):
                 found = late_by_end.setdefault((end_ns, timeframe), {})
                 for state, n in late.items():
@@ -72,6 +73,14 @@ class Closer:
                 records += self.stream.revisions(key[1], end_ns, late_by_end[key])
             if records:
                 self.closed.append(ClosedWindow(end_ns, tuple(records), is_revision=True))
+
+    def _count_in_open(self, start_ns: int, late: Mapping[SymbolState, int]) -> None:
+        """Count late events in the larger windows that are still open: they simply have them."""
+        plan = self.stream.plan
+        for timeframe, length_ns in plan.larger if plan.slide_ns is None else ():
+            if start_ns - start_ns % length_ns + length_ns > self.grid.done_ns:
+                for state, n in late.items():
+                    state.tallies[timeframe].count += n
 
     def _windows_of(self, start_ns: int) -> Iterator[tuple[int, int]]:
         """Yield the timeframe and end of each window that holds a pane and was sent."""
@@ -145,7 +154,7 @@ class Closer:
                 records += self._records(timeframe, end_ns, panes)
             elif end_ns % plan.step_ns(timeframe) == 0:
                 records += self._close_larger(timeframe, end_ns)
-        self.closed.append(ClosedWindow(end_ns, tuple(records)))
+        self._send(end_ns, records)
         if plan.late == "update":
             self.grid.sent.add(start_ns)
             oldest_ns = end_ns - plan.revised_ns
@@ -171,6 +180,10 @@ class Closer:
             records: list[Record] = []
             for timeframe in ends[end_ns]:
                 records += self._close_larger(timeframe, end_ns)
+            self._send(end_ns, records)
+
+    def _send(self, end_ns: int, records: Sequence[Record]) -> None:
+        if records:  # all of them may have been skipped
             self.closed.append(ClosedWindow(end_ns, tuple(records)))
 
     def _close_larger(self, timeframe: int, end_ns: int) -> list[Record]:

@@ -29,6 +29,9 @@ from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
 
 __all__ = ["ClosedWindow", "WindowEngine"]
 
+MAX_KEYS = 100_000
+"""How many symbols, summed over its sources, a stream keeps state of, unless said."""
+
 _AHEAD_NS = 60_000_000_000
 """How far beyond their normal bound open panes may reach, as when ticks are held back."""
 
@@ -42,14 +45,16 @@ class WindowEngine:
     """
 
     def __init__(
-        self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL, aside: Aside = leave
-    ) -> None:
+        self, plan: StreamPlan, *, start_ns: int, max_fill: int = MAX_FILL,
+        max_keys: int = MAX_KEYS, aside: Aside = leave,
+    ) -> None:  # fmt: skip
         """Compile a plan.
 
         Args:
             plan: What to compute.
             start_ns: The stream's start.
             max_fill: How many silent windows a single jump emits at most.
+            max_keys: How many symbols, summed over sources, it keeps state of at most.
             aside: Takes late events where the plan's `late` is `side`.
 
         Raises:
@@ -60,6 +65,7 @@ class WindowEngine:
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
         self._plan = plan
+        self._max_keys = max_keys
         self._aside = aside if plan.late == "side" else leave
         self._now_ns = start_ns
         self._is_finished = False
@@ -176,6 +182,11 @@ class WindowEngine:
             state.coverage.turn(is_live=False, at_ns=at_ns)
         self._advance()
 
+    @property
+    def has_closed(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._closer.closed)
+
     def take(self) -> list[ClosedWindow]:
         """Return the windows that closed since the last call, in order."""
         taken, self._closer.closed = self._closer.closed, []
@@ -191,6 +202,7 @@ class WindowEngine:
         self._is_finished = True
         self._closer.finish(now_ns)
         self._grid.done_ns = self._watermark_ns = NEVER
+        self._grid.sent = set()  # nothing is sent again after the end
 
     def _add(self, plan: SourcePlan, at_ns: int) -> None:
         """Let a source in: a new one, or one that had left and still has something to tell."""
@@ -220,7 +232,13 @@ class WindowEngine:
             aside=self._aside,
         )
         targets = {target: None for targets in plan.routes.values() for target in targets}
-        for symbol in (None,) if plan.scope == "stream" else targets:
+        keys = (None,) if plan.scope == "stream" else tuple(targets)
+        room = max(self._max_keys - sum(len(s.states) for s in self._stream.sources), 0)
+        if refused := keys[room:]:
+            source.totals.refused_keys += len(refused)
+            detail = f"{plan.name}: no room for {len(refused)} more symbols, which are not counted"
+            self.notify(Notice(code="too_many_keys", source=plan.name, detail=detail))
+        for symbol in keys[:room]:
             tallies = [Tally() for _ in self._plan.timeframes_ns]
             windows = self._stream.windows(symbol, plan.kind)
             source.states[symbol] = SymbolState(

@@ -69,6 +69,7 @@ class OpenWindows:
             is empty.
         kept: Closed panes, where windows are sent again or overlap; then `larger` stays empty.
         unit: What sizes count, once a trade has said it; None for base units.
+        seen_ns: The start of the newest pane that closed with an event.
     """
 
     program: Program
@@ -76,6 +77,13 @@ class OpenWindows:
     open: dict[int, Any] = attrs.field(factory=dict)
     kept: KeptPanes | None = None
     unit: str | None = UNSET
+    seen_ns: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no window holds anything of it."""
+        is_kept = self.kept is not None and bool(self.kept.panes or self.kept.merged)
+        return not (self.open or is_kept or any(w is not None for w in self.larger))
 
     def pane(self, start_ns: int) -> Any:
         """Return an open pane, a new one if need be."""
@@ -106,6 +114,7 @@ class OpenWindows:
         if pane is None:
             return None
         pane.n = n
+        self.seen_ns = start_ns
         self.program.settle(pane)
         if self.kept is not None:
             self.kept.add(start_ns, pane)

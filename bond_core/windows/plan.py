@@ -210,6 +210,7 @@ Pane = Metric | Reduce | Fold
 """What a pane's events add up to."""
 
 LatePolicy = Literal["drop", "update", "side"]
+Fill = Literal["null", "previous", "skip"]
 
 FieldPlan = Metric | Reduce | Fold | Change | Rolling | ByVenue
 
@@ -254,6 +255,8 @@ class StreamPlan:
         late: What happens to an event whose window has closed: it is left out (`drop`), handed
             to the engine's `aside` (`side`), or its windows are sent again (`update`).
         corrections_ns: For how long after their end windows are sent again.
+        fill: What a record of a window without a trade says.
+        key_ttl_ns: How long what is known of a silent symbol is kept; None for ever.
         fields: For each record field the kind of event it is computed from, and how.
         sources: Those known at the start; more may be added (a fallback steps in).
         instead: By field, further kinds it can be computed from, the best first: for symbols
@@ -268,6 +271,8 @@ class StreamPlan:
     slide_ns: int | None = None
     late: LatePolicy = "drop"
     corrections_ns: int = 0
+    fill: Fill = "null"
+    key_ttl_ns: int | None = None
 
     @property
     def pane_ns(self) -> int:

@@ -41,6 +41,7 @@ class Totals:
         rejected: They made no sense.
         unrouted: Their symbol is not this stream's.
         gaps: Holes that were noticed; not events.
+        refused_keys: Symbols there was no room for; not events.
         corrected: Of those in a window, how many came after it had been sent; it was sent again.
     """
 
@@ -50,6 +51,7 @@ class Totals:
     rejected: int = 0
     unrouted: int = 0
     gaps: int = 0
+    refused_keys: int = 0
     corrected: int = 0
 
     @property
@@ -132,10 +134,11 @@ class SourceState:
     def open(self) -> None:
         """Lay the ways from event symbols to their parts, once all states are there."""
         if self.plan.scope == "stream":
-            self.parts.otherwise = self.states[None].current
+            if None in self.states:
+                self.parts.otherwise = self.states[None].current
             return
         routes = {
-            symbol: [self.states[target] for target in dict.fromkeys(targets)]
+            symbol: [self.states[t] for t in dict.fromkeys(targets) if t in self.states]
             for symbol, targets in self.plan.routes.items()
         }
         has_fan = any(len(states) > 1 for states in routes.values())

@@ -10,6 +10,7 @@ import attrs
 
 from bond_core.model.record import Notice, Record, SourceReport, Value
 from bond_core.windows.compile import plan_kind
+from bond_core.windows.fill import CLOSE, Filler, fill_with
 from bond_core.windows.finishing import Finishing, Window
 from bond_core.windows.kept import KeptPanes
 from bond_core.windows.lateness import revised_reports, revision_notice
@@ -39,6 +40,7 @@ class StreamState:
         open_windows: By symbol and kind; those of sources without symbols under None.
         sent: The records that may be sent again, by timeframe, window's end and symbol.
         notices: One for each timeframe.
+        filler: What silent windows are filled with.
     """
 
     plan: StreamPlan
@@ -49,12 +51,14 @@ class StreamState:
     open_windows: dict[tuple[str | None, str], OpenWindows] = attrs.field(factory=dict)
     sent: dict[tuple[int, int], dict[str, Record]] = attrs.field(factory=dict)
     finishing: Finishing = attrs.field(init=False)
+    filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
     _kinds: dict[str, str] = attrs.field(factory=dict)  # by source, also of those that left
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
         self.finishing.keep_ns = self.plan.revised_ns
+        self.filler = Filler(self.plan.fill)
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
 
@@ -119,10 +123,20 @@ class StreamState:
                 windows.kept.forget(merged_ns)
         for key in [key for key in self.sent if key[1] <= revised_ns]:
             del self.sent[key]
+        if plan.key_ttl_ns is not None:
+            self._evict(done_ns - plan.key_ttl_ns)
         gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
         for source in gone:
             self.sources.remove(source)
             self._states.clear()
+
+    def _evict(self, before_ns: int) -> None:
+        """Let go what is known of symbols of which nothing came since a time."""
+        for (symbol, _), windows in self.open_windows.items():
+            if windows.unit is not UNSET and windows.is_idle and windows.seen_ns <= before_ns:
+                windows.unit = UNSET
+                if symbol is not None:
+                    self.filler.forget(symbol)
 
     def tell(self, symbol: str | None, notice: Notice) -> None:
         """Show a notice in the next records of a symbol, or of all."""
@@ -218,9 +232,16 @@ class StreamState:
                     size_unit=self._unit(symbol),
                 )
             )
+            is_heard = CLOSE in self.plan.fields and self.kind_of(symbol, CLOSE) in heard
+            self.filler.previous(timeframe, records[-1], is_heard=is_heard)
+        sent = self.filler.sent(timeframe, records)
         if self.plan.late == "update":
-            self.sent[timeframe, end_ns] = {record.symbol: record for record in records}
-        return records
+            were_sent = {id(record) for record in sent}
+            # Of what was skipped nothing was sent: its first record will be rev 0.
+            self.sent[timeframe, end_ns] = {
+                r.symbol: r if id(r) in were_sent else attrs.evolve(r, rev=-1) for r in records
+            }
+        return sent
 
     def revisions(
         self, timeframe: int, end_ns: int, late: Mapping[SymbolState, int]
@@ -241,10 +262,11 @@ class StreamState:
             if (pane := windows.kept.window(start_ns, end_ns)) is not None
         }
         window = _OneWindow(self, timeframe, start_ns, end_ns, closed)
-        records = []
+        records: list[Record] = []
         for symbol in self.plan.symbols:
             its = {state: late[state] for state in self.states(symbol) if state in late}
             if its and symbol in sent:
+                was = sent[symbol].values.get(CLOSE)
                 sources = revised_reports(sent[symbol].sources, its)
                 heard = {self._kinds[name] for name, each in sources.items() if each.coverage}
                 sent[symbol] = attrs.evolve(
@@ -256,8 +278,22 @@ class StreamState:
                     served=self._served(symbol, sources),
                     size_unit=self._unit(symbol),
                 )
+                self._fill_again(timeframe, end_ns, sent[symbol], was=was)
                 records.append(sent[symbol])
         return records
+
+    def _fill_again(self, timeframe: int, end_ns: int, record: Record, *, was: Value) -> None:
+        """Fill a record that is sent again as before; the windows to come, with its new close."""
+        close = record.values.get(CLOSE)
+        if record.filled and close is None:
+            fill_with(record, was)
+            return
+        record.filled = False
+        later = (
+            r[record.symbol] for (t, e), r in self.sent.items() if t == timeframe and e > end_ns
+        )
+        if close is not None and all(r.filled or r.values.get(CLOSE) is None for r in later):
+            self.filler.closes[timeframe, record.symbol] = close
 
     def _served(self, symbol: str, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
         """Return the venues that events of a window came from, in the sources' order."""

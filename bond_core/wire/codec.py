@@ -35,6 +35,8 @@ def record_as_json(
     }
     if record.size_unit is not None:
         body["size_unit"] = record.size_unit
+    if record.filled:
+        body["filled"] = True
     if record.skipped:
         body["skipped"] = record.skipped
     body["sources"] = {name: _source(report) for name, report in record.sources.items()}

@@ -7,10 +7,11 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bond_core.log.event_log import Retention
+from bond_core.log.event_log import EventLog, Retention
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
@@ -51,6 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=_port, default=8000, help="port to bind to (%(default)s); 0: a free one"
     )
     parser.add_argument(
+        "--redis", metavar="URL", help="keep records in Redis or Valkey (default: REDIS_URL)"
+    )
+    parser.add_argument(
         "--log-level", choices=["debug", "info", "warning", "error"], default="info",
         help="how much to log, on stderr (%(default)s)",
     )  # fmt: skip
@@ -63,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to end."""
     try:
-        settings = read_settings(os.environ, host=args.host, port=args.port)
+        environ = {**os.environ, "REDIS_URL": args.redis} if args.redis else os.environ
+        settings = read_settings(environ, host=args.host, port=args.port)
     except UnsafeBindError as error:
         print(render_error(error, command=NAME), file=sys.stderr)
         return NOT_SAFE
@@ -82,9 +87,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def a_bond(settings: ServerSettings, tracing: Tracing = NO_TRACING) -> Bond:
-    """Return the Bond that these settings describe, not yet entered."""
+def a_bond(
+    settings: ServerSettings, tracing: Tracing = NO_TRACING, log: EventLog | None = None
+) -> Bond:
+    """Return the Bond that these settings describe, not yet entered; no log: one in memory."""
     return Bond(
+        log=log,
         defaults=settings.defaults(),
         retention=Retention(seconds=settings.ring_seconds),
         max_streams=settings.max_streams,
@@ -131,15 +139,28 @@ async def serve_bond(
 async def _serve(
     settings: ServerSettings, bound: socket.socket, logs: LogStyle, tracing: Tracing
 ) -> None:
-    async with a_bond(settings, tracing) as bond:
+    async with _log(settings) as log, a_bond(settings, tracing, log) as bond:
         address = _address(settings.host, bound.getsockname()[1])
+        kept = "in memory" if log is None else "in Redis"
         await serve_bond(
             bond,
             settings,
             bound,
             logs=logs,
-            ready=lambda: print(_what_is_where(address), flush=True),
+            ready=lambda: print(_what_is_where(address, kept), flush=True),
         )
+
+
+@asynccontextmanager
+async def _log(settings: ServerSettings) -> AsyncGenerator[EventLog | None, None]:
+    """Give the log that the settings name; None leaves it to the process's memory."""
+    if settings.redis_url is None:
+        yield None
+        return
+    from bond_server.redis_log.log import redis_log  # noqa: PLC0415 -- only those who use it pay
+
+    async with redis_log(settings.redis_url.reveal()) as log:
+        yield log
 
 
 def _address(host: str, port: int) -> str:
@@ -147,7 +168,7 @@ def _address(host: str, port: int) -> str:
     return f"{name}:{port}"
 
 
-def _what_is_where(address: str) -> str:
+def _what_is_where(address: str, kept: str) -> str:
     return (
         f"bond serves http://{address}\n"
         f"  streams    http://{address}/v1/streams\n"
@@ -155,7 +176,7 @@ def _what_is_where(address: str) -> str:
         f"  openapi    http://{address}/schema\n"
         f"  health     http://{address}/health\n"
         f"  metrics    http://{address}/metrics\n"
-        "  records are kept in memory; Ctrl-C ends it"
+        f"  records are kept {kept}; Ctrl-C ends it"
     )
 
 

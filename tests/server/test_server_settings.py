@@ -156,13 +156,17 @@ def test_an_address_that_others_reach_can_be_asked_for(tmp_path):
     assert read_settings(environ, host=ANYWHERE).host == ANYWHERE
 
 
-def test_a_log_that_is_not_there_yet_is_not_promised(tmp_path):
+def test_a_redis_url_is_kept_secret(tmp_path):
     """
-    A REDIS_URL that is not used is said, and not silently ignored.
+    It may hold a password: neither the settings nor a mistake in it show it.
     """
-    settings = read(tmp_path, BOND_SECRET=GOOD, REDIS_URL="redis://localhost:6379")
+    settings = read(tmp_path, BOND_SECRET=GOOD, REDIS_URL="redis://:hunter2@localhost:6379/0")
 
-    assert any("REDIS_URL" in warning for warning in settings.warnings)
+    assert settings.redis_url.reveal() == "redis://:hunter2@localhost:6379/0"
+    assert "hunter2" not in repr(settings)
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, BOND_SECRET=GOOD, REDIS_URL="http://:hunter2@localhost")
+    assert "hunter2" not in str(caught.value) + repr(caught.value.problems)
 
 
 def test_a_dotenv_is_read_and_the_environment_wins(tmp_path):

@@ -12,7 +12,7 @@ from bond_core.log.event_log import Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START
 from bond_core.model.record import Record
-from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.publisher import MAX_WAITING, Publisher
 from bond_core.windows.engine import ClosedWindow
 
 SECOND = 1_000_000_000
@@ -118,3 +118,29 @@ def test_another_publisher_goes_on_where_the_log_stands() -> None:
         return await _ids_in(log)
 
     assert asyncio.run(publish()) == ["5000-0", "5000-1", "6000-0"]
+
+
+def test_what_waits_for_a_log_is_bounded_and_what_is_lost_is_told() -> None:
+    """
+    While the log is away the newest windows wait; the first that comes says how many are lost.
+    """
+
+    async def publish() -> tuple[MemoryLog, Publisher]:
+        log = UnsureLog()
+        publisher = Publisher(log, "s", Retention(seconds=10**6, windows=10**6))
+        await publisher.open()
+        log.fails = [False] * (MAX_WAITING + 3)
+        for end_s in range(1, MAX_WAITING + 4):
+            with pytest.raises(LogUnavailableError):
+                await publisher.publish([_a_window(end_s, "a", "b")])
+        await publisher.publish()
+        return log, publisher
+
+    log, publisher = asyncio.run(publish())
+    entries = asyncio.run(log.read("s", START, 10_000)).entries
+    records = [json.loads(entry.data) for entry in entries]
+
+    assert (publisher.lost, publisher.published) == (6, 2 * MAX_WAITING)
+    assert len(records) == 2 * MAX_WAITING
+    assert [[n["code"] for n in r["notices"]] for r in records[:3]] == [["gap"], ["gap"], []]
+    assert "6 records are lost" in records[0]["notices"][0]["detail"]

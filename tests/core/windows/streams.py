@@ -10,7 +10,7 @@ from bond_core.aggregators.quotes import Quotes
 from bond_core.aggregators.volume import Volume
 from bond_core.model.event import Post, Quote, Trade
 from bond_core.model.record import Record
-from bond_core.windows.engine import WindowEngine
+from bond_core.windows.engine import MAX_KEYS, WindowEngine
 from bond_core.windows.plan import FieldPlan, SourcePlan, StreamPlan
 from bond_core.windows.source_state import leave
 
@@ -77,6 +77,7 @@ class Stream:
         start: float = 0,
         live: bool = True,
         aside: Callable[[str, object], None] = leave,
+        max_keys: int = MAX_KEYS,
         **plan: object,
     ) -> None:
         self.plan = StreamPlan(
@@ -86,7 +87,7 @@ class Stream:
             sources=sources or (a_source(symbols=symbols),),
             **plan,
         )
-        self.engine = WindowEngine(self.plan, start_ns=ns(start), aside=aside)
+        self.engine = WindowEngine(self.plan, start_ns=ns(start), aside=aside, max_keys=max_keys)
         self.seen: list[Record] = []
         if live:
             for source in self.plan.sources:
@@ -127,3 +128,8 @@ def counts(records: Sequence[Record], source: str = "binance") -> dict[float, in
 def notices(record: Record) -> list[str]:
     """The codes of a record's notices."""
     return [notice.code for notice in record.notices]
+
+
+def about(record: Record) -> tuple[str, int, float, int]:
+    """What a record is about."""
+    return record.symbol, record.timeframe_ns // SECOND, start_of(record), record.rev

@@ -1,0 +1,162 @@
+"""Collect the appends of one turn of the event loop and send them to Redis together.
+
+While one packet is under way the next one gathers: the busier it gets, the more an append
+shares its trip with others. One stream's appends come one after the other, since its writer
+waits for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisError
+
+from bond_core.errors import FencedError, LogUnavailableError
+from bond_core.log.offset import Offset
+from bond_server.redis_log.keys import StreamKeys
+from bond_server.redis_log.scripts import Scripts
+
+_FENCED, _NOT_OPEN = -1, -2
+_MAX_ITEMS = 1000
+"""As many entries run in one script at most: Redis does nothing else meanwhile."""
+
+
+@attrs.frozen(eq=False)
+class Append:
+    """One append that waits for its answer."""
+
+    stream_id: str
+    keys: StreamKeys
+    fence: int
+    items: Sequence[tuple[Offset, bytes]]
+    done: asyncio.Future[bool]
+
+
+class Appends:
+    """Sends appends. `run` owns the trips to Redis; cancel it to stop."""
+
+    def __init__(self, redis: Redis | RedisCluster, scripts: Scripts, publish: str) -> None:
+        self._redis = redis
+        self._scripts = scripts
+        self._publish = publish
+        self._waiting: list[Append] = []
+        self._some = asyncio.Event()
+
+    async def append(
+        self, stream_id: str, keys: StreamKeys, items: Sequence[tuple[Offset, bytes]], fence: int
+    ) -> bool:
+        """Append in one step, see EventLog.append; return whether the stream is open at all."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Append(stream_id, keys, fence, items, done))
+        self._some.set()
+        return await done
+
+    async def run(self) -> None:
+        """Send what gathers, until cancelled."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            packet, self._waiting = self._waiting, []
+            try:
+                await self._send(packet)
+            finally:
+                _refuse(packet, LogUnavailableError("the log was closed; repeat the append"))
+
+    async def _send(self, packet: Sequence[Append]) -> None:
+        groups = list(self._groups(packet))
+        try:
+            replies = await self._run_scripts(groups)
+        except (RedisError, OSError) as error:
+            _refuse(packet, _unavailable(error))
+            return
+        for group, reply in zip(groups, replies, strict=True):
+            if isinstance(reply, Exception):
+                _refuse(group, _unavailable(reply))
+            else:
+                for each, result in zip(group, reply, strict=True):
+                    _answer(each, result)
+
+    async def _run_scripts(self, groups: Sequence[Sequence[Append]]) -> list[Any]:
+        """Run the script once for each group, all in one packet, and again where it is unknown."""
+        replies = await self._trip(groups)
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            await self._scripts.load()
+            for i, reply in zip(
+                missing, await self._trip([groups[i] for i in missing]), strict=True
+            ):
+                replies[i] = reply
+        return replies
+
+    async def _trip(self, groups: Sequence[Sequence[Append]]) -> list[Any]:
+        calls: list[tuple[Any, ...]] = [
+            ("EVALSHA", self._scripts.append, len(group) * 3, *_keys(group), *self._args(group))
+            for group in groups
+        ]
+        if isinstance(self._redis, RedisCluster):  # it takes no scripts in a pipeline
+            trips = (self._redis.execute_command(*call) for call in calls)
+            return await asyncio.gather(*trips, return_exceptions=True)
+        pipeline = self._redis.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*call)
+        return await pipeline.execute(raise_on_error=False)
+
+    def _args(self, group: Sequence[Append]) -> Iterator[str | int | bytes]:
+        yield self._publish
+        for each in group:
+            yield each.keys.bus
+            yield each.fence
+            yield len(each.items)
+            for offset, data in each.items:
+                yield f"{offset.ms}-{offset.n}"
+                yield data
+
+    def _groups(self, packet: Iterable[Append]) -> Iterator[list[Append]]:
+        """Yield what one script may do: one slot's, and no more than so many entries."""
+        by_slot: dict[int, list[Append]] = {}
+        for each in packet:
+            by_slot.setdefault(
+                each.keys.partition if isinstance(self._redis, RedisCluster) else 0, []
+            ).append(each)
+        for together in by_slot.values():
+            group: list[Append] = []
+            size = 0
+            for each in together:
+                if group and size + len(each.items) > _MAX_ITEMS:
+                    yield group
+                    group, size = [], 0
+                group.append(each)
+                size += len(each.items)
+            yield group
+
+
+def _keys(group: Iterable[Append]) -> Iterator[str]:
+    for each in group:
+        yield each.keys.log
+        yield each.keys.meta
+        yield each.keys.ends
+
+
+def _answer(append: Append, result: int) -> None:
+    if append.done.done():  # its writer was cancelled meanwhile
+        return
+    if result == _FENCED:
+        detail = f"stream {append.stream_id} is written by another owner now"
+        append.done.set_exception(FencedError(detail))
+    else:
+        append.done.set_result(result != _NOT_OPEN)
+
+
+def _refuse(packet: Iterable[Append], error: Exception) -> None:
+    for each in packet:
+        if not each.done.done():
+            each.done.set_exception(error)
+
+
+def _unavailable(error: Exception) -> LogUnavailableError:
+    return LogUnavailableError(f"Redis did not answer: {type(error).__name__}: {error}")

@@ -1,0 +1,138 @@
+"""The event log in Redis Streams: an EventLog that processes share and that outlives them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisError
+
+from bond_core.clock import Clock, SystemClock
+from bond_core.errors import LogError, LogUnavailableError
+from bond_core.log.event_log import Entry, Page, Retention
+from bond_core.log.offset import START, Offset
+from bond_server.redis_log.appends import Appends
+from bond_server.redis_log.bus import Bus
+from bond_server.redis_log.connect import connected
+from bond_server.redis_log.keys import keys_of
+from bond_server.redis_log.message import offset_of, read_entries
+from bond_server.redis_log.scripts import Scripts
+
+_LOOK_AGAIN_S = 5.0
+"""A watcher that hears nothing for so long is asked to look: a hint may have been lost."""
+
+
+class RedisLog:
+    """See EventLog. Made by `redis_log`."""
+
+    def __init__(self, redis: Redis | RedisCluster, clock: Clock) -> None:
+        self._redis = redis
+        is_cluster = isinstance(redis, RedisCluster)
+        self._publish = "SPUBLISH" if is_cluster else "PUBLISH"
+        self._scripts = Scripts(redis)
+        self.appends = Appends(redis, self._scripts, self._publish)
+        self.bus = Bus(redis, clock, is_cluster=is_cluster)
+        self._opened: dict[str, Retention] = {}
+
+    async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
+        """See EventLog."""
+        self._opened[stream_id] = retention
+        top = await self._eval(
+            self._scripts.open,
+            [keys_of(stream_id).meta],
+            secrets.token_hex(4),
+            round(retention.seconds * 1000),
+            retention.windows,
+            retention.max_bytes,
+        )
+        return offset_of(top)
+
+    async def append(
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
+    ) -> None:
+        """See EventLog."""
+        keys = keys_of(stream_id)
+        if await self.appends.append(stream_id, keys, items, fence):
+            return
+        retention = self._opened.get(stream_id)
+        if retention is not None:  # not deleted here: the server has lost it
+            await self.open_stream(stream_id, retention)
+            if await self.appends.append(stream_id, keys, items, fence):
+                return
+        raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
+
+    async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
+        """See EventLog."""
+        keys = keys_of(stream_id)
+        reply = await self._eval(self._scripts.read, [keys.log, keys.meta], str(after), limit)
+        if not reply:
+            return Page(entries=(), oldest=None, top=START, epoch="")
+        epoch, top, oldest, found = reply
+        return Page(
+            entries=tuple(read_entries(found)),
+            oldest=offset_of(oldest) if oldest else None,
+            top=offset_of(top),
+            epoch=epoch.decode(),
+        )
+
+    async def watch(self, stream_id: str) -> AsyncGenerator[Sequence[Entry], None]:
+        """See EventLog."""
+        async with self.bus.watching(keys_of(stream_id).bus) as heard:
+            while True:
+                try:
+                    async with asyncio.timeout(_LOOK_AGAIN_S):
+                        entries = await heard.get()
+                except TimeoutError:
+                    entries = ()
+                if entries is None:
+                    return
+                yield entries
+
+    async def delete(self, stream_id: str) -> None:
+        """See EventLog."""
+        self._opened.pop(stream_id, None)
+        keys = keys_of(stream_id)
+        await self._eval(
+            self._scripts.delete, [keys.log, keys.meta, keys.ends], self._publish, keys.bus
+        )
+
+    async def _eval(self, script: str, keys: Sequence[str], *args: str | int) -> Any:
+        call: tuple[Any, ...] = ("EVALSHA", script, len(keys), *keys, *args)
+        try:
+            try:
+                return await self._redis.execute_command(*call)
+            except NoScriptError:
+                await self._scripts.load()
+                return await self._redis.execute_command(*call)
+        except (RedisError, OSError) as error:
+            detail = f"Redis did not answer: {type(error).__name__}: {error}"
+            raise LogUnavailableError(detail) from error
+
+
+@asynccontextmanager
+async def redis_log(url: str, clock: Clock | None = None) -> AsyncGenerator[RedisLog, None]:
+    """Connect to a server or a cluster, and give its log.
+
+    Args:
+        url: `redis://host:6379/0`, or `rediss://` for TLS; of a cluster any node.
+        clock: Paces the coming back after a lost connection.
+
+    Raises:
+        LogUnavailableError: It can't be reached.
+    """
+    async with connected(url) as redis, asyncio.TaskGroup() as tasks:
+        log = RedisLog(redis, clock or SystemClock())
+        running = (
+            tasks.create_task(log.appends.run(), name="append to redis"),
+            tasks.create_task(log.bus.run(), name="hear of appends in redis"),
+        )
+        try:
+            yield log
+        finally:
+            for task in running:
+                task.cancel()

@@ -1,0 +1,205 @@
+"""What the log costs, beside what redis-py costs when it is used as its documentation shows.
+
+CPU is that of this process: the client's side. Bursts are 64 streams that append one record of
+300 bytes each within one turn of the event loop. A server that can't be started is reported as
+absent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import redis._parsers as parsers
+from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
+
+from bond_core.log.event_log import Retention
+from bond_core.log.memory import MemoryLog
+from bond_core.log.offset import START, Offset
+from bond_server.redis_log.log import RedisLog, redis_log
+from tests.benchmarks.figure import Figure
+from tests.log.servers import redis_server
+
+ROUNDS = 5
+STREAMS = 64
+BURSTS = 40
+DATA = b'{"symbol":"BTC/USDT",' + b'"x":1,' * 46 + b'"y":2}'
+ENTRIES = 10_000
+SEEN = 300
+KEEP = Retention(seconds=3600, windows=10**6)
+
+_APPEND_US, _READ_US, _MEMORY_US = 5.0, 3.0, 2.0
+
+
+def run() -> Iterable[Figure]:
+    """Yield every figure of the benchmark."""
+    yield _us("append in memory", asyncio.run(_in_memory()), _MEMORY_US)
+    try:
+        with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as (_, port):
+            yield from _with_server(f"redis://127.0.0.1:{port}/0")
+    except FileNotFoundError:
+        yield Figure(bench="log", case="append", against="redis-py", ratio=None, goal=1 / 20)
+
+
+def _with_server(url: str) -> Iterable[Figure]:
+    took = {name: [] for name in ("append", "xadd", "read", "xrange")}  # type: dict[str, list[float]]
+    for _ in range(ROUNDS):
+        for name, measured in asyncio.run(_one_round(url)).items():
+            took[name].append(measured)
+    append, xadd, read, xrange = (statistics.median(took[name]) for name in took)
+    yield _us("append in bursts", append, _APPEND_US)
+    yield _ratio("append in bursts", "redis-py XADD", append / xadd).at_most(1 / 20)
+    yield _us("read", read, _READ_US)
+    yield _ratio("read", "redis-py, no hiredis", read / xrange).at_most(1 / 4)
+    seen, bare = _seen_elsewhere(url, _watcher, _append), _seen_elsewhere(url, _xreader, _xadd)
+    yield _ratio("append to seen, p50", "XADD to XREAD", seen / bare).at_most(2)
+    yield _ratio("append to seen, p50", "1 ms", seen / 1e6)
+
+
+async def _in_memory() -> float:
+    log = MemoryLog()
+    await log.open_stream("s", Retention(seconds=10, windows=10))
+    costs = []
+    for r in range(ROUNDS):
+        since = time.process_time_ns()
+        for n in range(20_000):
+            await log.append("s", [(Offset(r * 20_000 + n + 1, 0), DATA)])
+        costs.append((time.process_time_ns() - since) / 20_000 / 1000)
+    return statistics.median(costs)
+
+
+async def _one_round(url: str) -> dict[str, float]:
+    async with redis_log(url) as log, _plain(url) as plain:
+        streams = [f"bench-{i}" for i in range(STREAMS)]
+        for stream in streams:
+            await log.delete(stream)
+            await log.open_stream(stream, KEEP)
+
+        async def burst(n: int) -> None:
+            await asyncio.gather(*(log.append(s, [(Offset(n + 1, 0), DATA)]) for s in streams))
+
+        async def one_by_one(n: int) -> None:
+            for stream in streams:
+                await plain.xadd(f"plain-{stream}", {"d": DATA})
+
+        append = await _cpu_us(burst, BURSTS) / STREAMS
+        xadd = await _cpu_us(one_by_one, BURSTS // 8) / STREAMS
+        return {"append": append, "xadd": xadd, **await _reading(log, plain)}
+
+
+async def _reading(log: RedisLog, plain: Redis) -> dict[str, float]:
+    await log.delete("read")
+    await log.open_stream("read", KEEP)
+    await log.append("read", [(Offset(n + 1, 0), DATA) for n in range(ENTRIES)])
+    key = (await plain.keys("bond:*:log:read"))[0]
+
+    async def ours(_: int) -> None:
+        at = START
+        while (page := await log.read("read", at)).entries:
+            at = page.entries[-1].offset
+
+    async def theirs(_: int) -> None:
+        at = "0-0"
+        while found := await plain.xrange(key, f"({at}", count=1000):
+            at = found[-1][0].decode()
+
+    return {
+        "read": await _cpu_us(ours, 2) / ENTRIES,
+        "xrange": await _cpu_us(theirs, 1) / ENTRIES,
+    }
+
+
+async def _cpu_us(step: Callable[[int], Awaitable[None]], times: int) -> float:
+    """Return the CPU of one step, in us."""
+    await step(-1) if times > 2 else None
+    since = time.process_time_ns()
+    for n in range(times):
+        await step(n)
+    return (time.process_time_ns() - since) / times / 1000
+
+
+@asynccontextmanager
+async def _plain(url: str) -> AsyncGenerator[Redis, None]:
+    """Give redis-py with its own parser, which is what it has without hiredis."""
+    pool = ConnectionPool.from_url(url, parser_class=parsers._AsyncRESP2Parser, protocol=2)
+    async with Redis.from_pool(pool) as plain:
+        yield plain
+
+
+def _seen_elsewhere(
+    url: str,
+    reader: Callable[[str, Connection], None],
+    writer: Callable[[str, Connection], Awaitable[None]],
+) -> float:
+    """Return how long it takes from before an append until another process has it, p50 in ns."""
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    child = multiprocessing.get_context("spawn").Process(target=reader, args=(url, theirs))
+    child.start()
+    try:
+        asyncio.run(writer(url, ours))
+        return statistics.median(ours.recv() for _ in range(SEEN))
+    finally:
+        child.kill()
+        child.join()
+
+
+def _watcher(url: str, told: Connection) -> None:
+    async def watch() -> None:
+        async with redis_log(url) as log:
+            await log.open_stream("seen", KEEP)
+            async with aclosing(log.watch("seen")) as appended:
+                async for entries in appended:
+                    if not entries:
+                        told.send("ready")
+                    for entry in entries:
+                        told.send(time.monotonic_ns() - int(entry.data))
+
+    asyncio.run(watch())
+
+
+async def _append(url: str, told: Connection) -> None:
+    async with redis_log(url) as log:
+        await log.open_stream("seen", KEEP)
+        await asyncio.to_thread(told.recv)
+        for n in range(SEEN):
+            now = b"%d" % time.monotonic_ns()
+            await log.append("seen", [(Offset(n + 1, 0), now)])
+            await asyncio.sleep(0.002)
+
+
+def _xreader(url: str, told: Connection) -> None:
+    async def read() -> None:
+        async with Redis.from_url(url, protocol=2) as plain:
+            told.send("ready")
+            at = "$"
+            while True:
+                for _, found in await plain.xread({"bare": at}, block=10_000):
+                    for at, fields in found:  # noqa: B007 -- it reads on from the last
+                        told.send(time.monotonic_ns() - int(fields[b"d"]))
+
+    asyncio.run(read())
+
+
+async def _xadd(url: str, told: Connection) -> None:
+    async with Redis.from_url(url, protocol=2) as plain:
+        await asyncio.to_thread(told.recv)
+        await asyncio.sleep(0.1)
+        for _ in range(SEEN):
+            await plain.xadd("bare", {"d": b"%d" % time.monotonic_ns()})
+            await asyncio.sleep(0.002)
+
+
+def _us(case: str, took_us: float, goal_us: float) -> Figure:
+    return _ratio(f"{case}, us a record", "1 us CPU", took_us).at_most(goal_us)
+
+
+def _ratio(case: str, against: str, ratio: float) -> Figure:
+    return Figure(bench="log", case=case, against=against, ratio=ratio)
