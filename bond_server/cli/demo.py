@@ -37,7 +37,7 @@ from bond_server.cli.show import (
     show_all,
 )
 from bond_server.compiling import Compiled
-from bond_server.delivery.transport import listening_socket
+from bond_server.delivery.listening import listening_socket
 from bond_server.local import Bond, Stream
 from bond_server.logs import LogStyle
 from bond_server.mending import EXAMPLE

@@ -18,12 +18,8 @@ from bond_server.app import create_app
 from bond_server.auth.access import Access
 from bond_server.cli import render_error
 from bond_server.delivery.drain import Drain
-from bond_server.delivery.transport import (
-    BondServer,
-    listening_socket,
-    loop_factory,
-    uvicorn_config,
-)
+from bond_server.delivery.listening import listening_socket
+from bond_server.delivery.transport import BondServer, loop_factory, uvicorn_config
 from bond_server.environment import Dotenv
 from bond_server.local import Bond
 from bond_server.logs import LogStyle

@@ -20,7 +20,7 @@ from bond_server.delivery.speech import Speech
 from bond_server.delivery.start import Start
 
 if TYPE_CHECKING:
-    from bond_server.delivery.hub import Channel
+    from bond_server.delivery.channel import Channel
 
 Slow = Literal["disconnect", "conflate"]
 

@@ -4,9 +4,6 @@
   `bond.line`, so that records go out without a task and a message for each client.
 * A peer that doesn't read can't be closed: `transport.close()` waits until what is buffered has
   gone out, for ever. So whatever ends a connection here is followed by `transport.abort()`.
-* What kills a half-open connection of any kind is TCP_USER_TIMEOUT, and what bounds how much the
-  kernel takes for a slow one TCP_NOTSENT_LOWAT; both are set on the listening socket and
-  inherited by every connection.
 * Whoever connects and sends no request, or only drips it, is cut: after REQUEST_WITHIN_S, or
   earlier where more than MOST_UNFINISHED do so, the oldest first.
 * After a signal uvicorn raises it again when it is done, which would end the process before
@@ -19,7 +16,6 @@ import asyncio
 import functools
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +26,6 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from bond_core.errors import SetupError
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.line import CHUNKS, FRAMES, LINE, DirectLine
 from bond_server.delivery.slim import Gate, Inbox
@@ -44,11 +39,8 @@ MOST_UNFINISHED = 512
 SHUTDOWN_WITHIN_S = 15
 MAX_CLIENT_MESSAGE_BYTES = 4096
 _SESSIONS_END_WITHIN_S = 2.0
-_UNACKNOWLEDGED_MS = 30_000
-_NOT_SENT_BYTES = 16 * 1024
 _BACKLOG = 2048
 _PONGS_AT_ONCE = 20
-_TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -320,33 +312,3 @@ def uvicorn_config(app: Any, *, logs: LogStyle | None, drain: Drain) -> uvicorn.
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """Return what makes the event loop: uvloop where it is installed."""
     return auto_loop_factory()
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket bound to an address, with dead peers bounded; port 0 takes a free one.
-
-    Raises:
-        SetupError: The address is taken, not this machine's, or not allowed.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SetupError(f"{host} is no address to serve on: {error.strerror}") from error
-    try:
-        if sys.platform != "win32":  # where it means that a second server may take the port too
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-        if _TCP_NOTSENT_LOWAT is not None:
-            bound.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise SetupError(
-            f"{host} port {port} can't be served on: {error.strerror}",
-            fix=f"bond serve --port {port + 1 if 0 < port < 65_535 else 8000}",
-        ) from error
-    return bound

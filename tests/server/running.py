@@ -33,7 +33,7 @@ from bond_core.runtime.stages import Stages
 from bond_core.settings import Secret
 from bond_server import local
 from bond_server.cli.serve import serve_bond
-from bond_server.delivery.transport import listening_socket
+from bond_server.delivery.listening import listening_socket
 from bond_server.settings import ServerSettings
 from bond_server.telemetry.tracing import NO_TRACING, Tracing
 

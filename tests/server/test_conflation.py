@@ -14,10 +14,11 @@ from bond_core.log.event_log import Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
+from bond_server.delivery.channel import Channel
 from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Delivered
 from bond_server.delivery.endings import COMPLETE
-from bond_server.delivery.hub import Channel, Hub
+from bond_server.delivery.hub import Hub
 from bond_server.delivery.line import MESSAGES
 from bond_server.delivery.speech import PLAIN
 from bond_server.delivery.start import Start

@@ -64,7 +64,7 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
     from bond_core.settings import Secret
     from bond_server import local
     from bond_server.cli.serve import serve_bond
-    from bond_server.delivery.transport import listening_socket
+    from bond_server.delivery.listening import listening_socket
     from bond_server.logs import LogStyle
     from bond_server.process import tune_for_serving
     from bond_server.settings import ServerSettings
