@@ -25,6 +25,8 @@ from bond_core.runtime.feed import Feed, Listener
 from bond_core.runtime.outside import Outside, WayOut, WaysOut
 from bond_core.runtime.simulators import Simulators
 from bond_core.runtime.supervisor import Supervisor
+from bond_core.runtime.ticks import Ticks
+from bond_core.runtime.turns import Turns
 
 LINGER_S = 5.0
 """How long a connection nobody wants is kept, in case somebody wants it again."""
@@ -74,6 +76,9 @@ class Origin:
 class Feeds:
     """Keeps supervisors and hands out feeds. Use as an async context manager.
 
+    What the streams of a process share beside feeds is here too: `ticks` shows them the clock,
+    and `turns` has them work one after the other.
+
     Args:
         clock: The only clock.
         chance: Draws the jitter of pauses.
@@ -86,7 +91,8 @@ class Feeds:
         self, *, clock: Clock, chance: random.Random, simulators: Simulators,
         egress: Egress | None = None, ways_out: WaysOut | None = None,
     ) -> None:  # fmt: skip
-        self.turns = asyncio.Lock()
+        self.turns = Turns()
+        self.ticks = Ticks(clock)
         self._clock = clock
         self._chance = chance
         self._simulators = simulators
@@ -103,11 +109,13 @@ class Feeds:
     async def __aenter__(self) -> Self:
         """Start owning tasks."""
         await self._stack.enter_async_context(self._group)
+        self._ticking = self._group.create_task(self.ticks.run(), name="show the clock")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         """Stop every connector."""
         self._is_closing = True
+        self._ticking.cancel()
         for task in (*self._closing.values(), *self._tasks.values()):
             task.cancel()
         await self._stack.aclose()

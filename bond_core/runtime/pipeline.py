@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from bond_core.clock import NS, Clock
+from bond_core.clock import Clock
 from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.event_log import EventLog, Retention
 from bond_core.model.event import Event
@@ -30,15 +30,6 @@ from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
-
-TICK_NS = NS // 20
-"""The grid on which the engine sees the clock: 50 ms."""
-
-STOOD_STILL_NS = NS // 4
-"""A tick that comes so late says that the process didn't get to run."""
-
-CATCH_UP_S = 0.5
-"""How long, after it stood still, it reads what waited before the clock counts again."""
 
 
 class Pipeline:
@@ -96,9 +87,10 @@ class Pipeline:
         """
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._tick(), name=f"tick {self.stream_id}")
                 tasks.create_task(self._work(), name=f"windows of {self.stream_id}")
                 tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
+                with self._feeds.ticks.shown_to(self):
+                    await asyncio.get_running_loop().create_future()  # until cancelled
         finally:
             self.let_go()
 
@@ -188,24 +180,26 @@ class Pipeline:
         self._changed.set()
         self._failover.consider(source.group)
 
-    async def _tick(self) -> None:
-        while True:
-            grid_ns = (self.clock.now_ns() // TICK_NS + 1) * TICK_NS
-            await self.clock.sleep_until(grid_ns)
-            if self.clock.now_ns() - grid_ns > STOOD_STILL_NS:
-                # What waits in the sockets is no silence: it must not come out late.
-                await self.clock.sleep(CATCH_UP_S)
-            # One tick is enough however many were missed: the newest on the grid.
-            self.tell(self.engine.on_tick, self.clock.now_ns() // TICK_NS * TICK_NS)
+    def tick(self, now_ns: int) -> None:
+        """See Ticking. Most ticks close nothing, and need no turn."""
+        if self._inbox:
+            self.tell(self.engine.on_tick, now_ns)
+            return
+        try:
+            is_due = self.engine.sees(now_ns)
+        except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other
+            self.fail(error)
+            return
+        if is_due:
+            self.tell(self.engine.close_due)
 
     async def _work(self) -> None:
         while True:
             await self._stirred.wait()
-            async with self._feeds.turns:
+            async with self._feeds.turns as turns:
                 self._stirred.clear()
                 self.take_in()
-                if self.engine.has_closed:
-                    await asyncio.sleep(0)  # others line up for their turn, and I/O gets one
+                await turns.pause(was_long=self.engine.has_closed)
             if self._bug is not None:
                 raise self._bug
             windows = self.engine.take()

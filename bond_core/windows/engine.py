@@ -109,13 +109,27 @@ class WindowEngine:
             self._advance()
 
     def on_tick(self, now_ns: int) -> None:
-        """Take in the time; a clock that steps back is waited for."""
+        """Take in the time, and close what is due; a clock that steps back is waited for."""
+        if self.sees(now_ns):
+            self.close_due()
+
+    def sees(self, now_ns: int) -> bool:
+        """Take in the time; whether there is something to close or to send again.
+
+        Nothing else may be told to the engine before `close_due`.
+        """
         self._now_ns = now_ns
-        if self._grid.revised and not self._is_finished:
-            self._closer.revise()  # with a tick, so that many late events make one revision
         for source in self._sources.values():
             source.watermark.saw_tick(now_ns)
-        self._advance()
+        self._pass()
+        is_due = self._grid.floor(self._watermark_ns) > self._grid.done_ns
+        return not self._is_finished and (is_due or bool(self._grid.revised))
+
+    def close_due(self) -> None:
+        """Close what `sees` found due, and send again what got late events."""
+        if not self._is_finished:
+            self._closer.revise()  # with a tick, so that many late events make one revision
+            self._advance()
 
     def on_status(
         self,
@@ -261,16 +275,20 @@ class WindowEngine:
         """Close what the stream's watermark has passed."""
         if self._is_finished:
             return
+        self._pass()
+        self._closer.close_until(self._grid.floor(self._watermark_ns))
+        end_ns = self._grid.done_ns + self._grid.pane_ns
+        for source in self._sources.values():
+            source.fire_at = source.watermark.fires_at(end_ns)
+
+    def _pass(self) -> None:
+        """Move the stream's watermark on."""
         for source in self._sources.values():
             source.watermark.saw_event(source.max_ts)
         # Who has failed is not waited for, as long as anybody else is there.
         waited_for = [s for s in self._sources.values() if not s.has_failed]
         passed = stream_watermark(waited_for or self._sources.values(), self._now_ns)
         self._watermark_ns = max(self._watermark_ns, passed)
-        self._closer.close_until(self._grid.floor(self._watermark_ns))
-        end_ns = self._grid.done_ns + self._grid.pane_ns
-        for source in self._sources.values():
-            source.fire_at = source.watermark.fires_at(end_ns)
 
     def _failed(self, field: str, error: Exception) -> None:
         """Count a field that couldn't be computed, and tell of it the first time."""

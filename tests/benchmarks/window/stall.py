@@ -17,6 +17,8 @@ from bond_core.model.event import Trade
 from bond_core.plugin.context import Subscription
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.pipeline import Pipeline
+from bond_core.runtime.ticks import Ticks
+from bond_core.runtime.turns import Turns
 from bond_server.process import tune_for_serving
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.window.market import symbols_of
@@ -34,7 +36,8 @@ class SharedFeeds:
 
     def __init__(self, at_ns: int) -> None:
         self.feeds: dict[str, Feed] = {}
-        self.turns = asyncio.Lock()
+        self.turns = Turns()
+        self.ticks = Ticks(SystemClock())
         self.at_ns = at_ns
 
     async def subscribe(self, origin, channel, symbol, listener, *, stale_s=None):
@@ -80,7 +83,7 @@ async def _close_together() -> tuple[float, int]:
     tune_for_serving()
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(pipeline.run()) for pipeline in pipelines]
-        running.append(tasks.create_task(_trade(feeds, clock)))
+        running += [tasks.create_task(feeds.ticks.run()), tasks.create_task(_trade(feeds, clock))]
         await asyncio.sleep(2)  # what begins together isn't what is measured
         until = time.perf_counter() + BOUNDARIES * LENGTH_S + 1
         while (before := time.perf_counter()) < until:
