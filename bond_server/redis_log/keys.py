@@ -14,7 +14,7 @@ Cluster specification, "Key distribution model").
 from __future__ import annotations
 
 import binascii
-from functools import cache
+from functools import cache, lru_cache
 
 import attrs
 
@@ -45,6 +45,7 @@ def tags() -> tuple[str, ...]:
     return tuple(found[partition] for partition in range(PARTITIONS))
 
 
+@lru_cache(maxsize=10_000)
 def keys_of(stream_id: str) -> StreamKeys:
     """Return a stream's keys."""
     partition = binascii.crc32(stream_id.encode()) % PARTITIONS

@@ -125,14 +125,15 @@ async def redis_log(url: str, clock: Clock | None = None) -> AsyncGenerator[Redi
     Raises:
         LogUnavailableError: It can't be reached.
     """
-    async with connected(url) as redis, asyncio.TaskGroup() as tasks:
+    async with connected(url) as redis:
         log = RedisLog(redis, clock or SystemClock())
         running = (
-            tasks.create_task(log.appends.run(), name="append to redis"),
-            tasks.create_task(log.bus.run(), name="hear of appends in redis"),
+            asyncio.create_task(log.appends.run(), name="append to redis"),
+            asyncio.create_task(log.bus.run(), name="hear of appends in redis"),
         )
-        try:
+        try:  # no task group: what is raised here is the user's, and stays as it is
             yield log
         finally:
             for task in running:
                 task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
