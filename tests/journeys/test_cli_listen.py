@@ -226,7 +226,7 @@ def test_a_stream_that_breaks_ends_and_says_so(caplog):
     async def main():
         async with Bond(defaults=Defaults(simulate=True)) as bond:
             stream, _ = await bond.create(bond.compile({"natural_language": SENTENCE}))
-            stream.pipeline.engine.on_tick = out_of_order
+            stream.pipeline.engine.sees = out_of_order
             async with asyncio.timeout(20), aclosing(listen_to(bond, stream)) as records:
                 async for _ in records:
                     pass
