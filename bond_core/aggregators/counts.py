@@ -1,10 +1,10 @@
-"""How many events of a kind a window had: posts, chain events, liquidations, anyone's own."""
+"""How many events of a kind a window had: posts, news, chain events, anyone's own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bond_core.windows.plan import Count, FieldPlan, Metric
+from bond_core.windows.plan import Count, FieldPlan, Last, Metric
 
 
 class Tweets:
@@ -13,6 +13,22 @@ class Tweets:
     def plan(self) -> Mapping[str, FieldPlan]:
         """Return the plan of `tweets`."""
         return {"tweets": _number_of_events()}
+
+
+class News:
+    """Number of news items."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `news`."""
+        return {"news": _number_of_events()}
+
+
+class Trends:
+    """The newest value of a window; null where none came in it."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plan of `trends`."""
+        return {"trends": Metric({"value": Last("value")})}
 
 
 class Onchain:

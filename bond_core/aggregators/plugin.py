@@ -174,6 +174,28 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         },
     )  # fmt: skip
     yield AggregatorSpec(
+        name="builtin.engagement",
+        kind="post",
+        fields=("engagement",),
+        factory="bond_core.aggregators.authors:Engagement",
+        summary="How often posts were liked, repeated, quoted and answered when they were heard",
+        words={"engagement": "engagement", "post engagement": "engagement"},
+    )
+    yield AggregatorSpec(
+        name="builtin.news",
+        kind="news",
+        fields=("news",),
+        factory="bond_core.aggregators.counts:News",
+        summary="Number of news items",
+    )
+    yield AggregatorSpec(
+        name="builtin.trends",
+        kind="trend",
+        fields=("trends",),
+        factory="bond_core.aggregators.counts:Trends",
+        summary="Newest value of search interest that was heard",
+    )
+    yield AggregatorSpec(
         name="builtin.tweets",
         kind="post",
         fields=("tweets",),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Gap,
         Kind,
         Liquidation,
+        News,
         OpenInterest,
         OrderBook,
         Post,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         Trade,
         Trend,
     )
+    from bond_core.model.mentions import Mentions, Phrases, search_terms
+    from bond_core.model.text import plain
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
@@ -91,11 +94,14 @@ __all__ = [
     "Last",
     "Liquidation",
     "Max",
+    "Mentions",
     "Metric",
     "Min",
+    "News",
     "NoConfig",
     "OpenInterest",
     "OrderBook",
+    "Phrases",
     "PollingConnector",
     "Post",
     "Quote",
@@ -114,6 +120,8 @@ __all__ = [
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",
+    "plain",
+    "search_terms",
     "setting",
     "structure",
 ]
@@ -132,6 +140,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Gap",
         "Kind",
         "Liquidation",
+        "News",
         "OpenInterest",
         "OrderBook",
         "Post",
@@ -139,6 +148,12 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trade",
         "Trend",
     ),
+    "bond_core.model.mentions": (
+        "Mentions",
+        "Phrases",
+        "search_terms",
+    ),
+    "bond_core.model.text": ("plain",),
     "bond_core.plugin.aggregator": ("Aggregator",),
     "bond_core.plugin.blocking": (
         "BlockingConnector",
