@@ -29,33 +29,273 @@ from bond_core.model.assets import bundled_assets
 from bond_core.model.text import MAX_CHARS
 
 _QUOTES = frozenset(
-    "USD USDT USDC USDE FDUSD TUSD DAI EUR GBP JPY KRW TRY BRL AUD CAD CHF BUSD PYUSD".split()
+    [
+        "USD",
+        "USDT",
+        "USDC",
+        "USDE",
+        "FDUSD",
+        "TUSD",
+        "DAI",
+        "EUR",
+        "GBP",
+        "JPY",
+        "KRW",
+        "TRY",
+        "BRL",
+        "AUD",
+        "CAD",
+        "CHF",
+        "BUSD",
+        "PYUSD",
+    ]
 )
 # Tickers in lower case, and names, that are words to people who never heard of the asset. To
 # what the list of assets marks so, these add words of other languages and of everyday life.
 _WORDS = frozenset(
-    "sol ada ton sui arb uni icp kas sei ena fil etc neo eos ens mina enj ont omg ant cro leo "
-    "gmt gst ron act dai tao vet pol rare sc kda acta floki pepe goat aster linea jst hbar zil "
-    "api3 mask moon axs theta magic xai comp mkr ocean inj tia cfx uma imx lit ath mog brett "
-    "scr amd ibm amc dia nio tlt uso slv gld vix voo crm bac spx ondo pyth stx".split()
+    [
+        "sol",
+        "ada",
+        "ton",
+        "sui",
+        "arb",
+        "uni",
+        "icp",
+        "kas",
+        "sei",
+        "ena",
+        "fil",
+        "etc",
+        "neo",
+        "eos",
+        "ens",
+        "mina",
+        "enj",
+        "ont",
+        "omg",
+        "ant",
+        "cro",
+        "leo",
+        "gmt",
+        "gst",
+        "ron",
+        "act",
+        "dai",
+        "tao",
+        "vet",
+        "pol",
+        "rare",
+        "sc",
+        "kda",
+        "acta",
+        "floki",
+        "pepe",
+        "goat",
+        "aster",
+        "linea",
+        "jst",
+        "hbar",
+        "zil",
+        "api3",
+        "mask",
+        "moon",
+        "axs",
+        "theta",
+        "magic",
+        "xai",
+        "comp",
+        "mkr",
+        "ocean",
+        "inj",
+        "tia",
+        "cfx",
+        "uma",
+        "imx",
+        "lit",
+        "ath",
+        "mog",
+        "brett",
+        "scr",
+        "amd",
+        "ibm",
+        "amc",
+        "dia",
+        "nio",
+        "tlt",
+        "uso",
+        "slv",
+        "gld",
+        "vix",
+        "voo",
+        "crm",
+        "bac",
+        "spx",
+        "ondo",
+        "pyth",
+        "stx",
+    ]
 )
 _PLAIN_NAMES = frozenset(
-    "apple meta amazon visa target ford gap oracle alphabet intel boeing disney shell uber "
-    "polygon ripple tron ether shiba cosmos aragon golem fantom stellar avalanche ronin aptos "
-    "kusama hedera liquity balancer kaspa snowflake square micron microstrategy moderna pepsi "
-    "nike visa spotify ordinals wormhole renzo tellor catizen stepn jito "
-    "ontology celestia bancor conflux pixels notcoin astar".split()
+    [
+        "apple",
+        "meta",
+        "amazon",
+        "visa",
+        "target",
+        "ford",
+        "gap",
+        "oracle",
+        "alphabet",
+        "intel",
+        "boeing",
+        "disney",
+        "shell",
+        "uber",
+        "polygon",
+        "ripple",
+        "tron",
+        "ether",
+        "shiba",
+        "cosmos",
+        "aragon",
+        "golem",
+        "fantom",
+        "stellar",
+        "avalanche",
+        "ronin",
+        "aptos",
+        "kusama",
+        "hedera",
+        "liquity",
+        "balancer",
+        "kaspa",
+        "snowflake",
+        "square",
+        "micron",
+        "microstrategy",
+        "moderna",
+        "pepsi",
+        "nike",
+        "visa",
+        "spotify",
+        "ordinals",
+        "wormhole",
+        "renzo",
+        "tellor",
+        "catizen",
+        "stepn",
+        "jito",
+        "ontology",
+        "celestia",
+        "bancor",
+        "conflux",
+        "pixels",
+        "notcoin",
+        "astar",
+    ]
 )
 # Words that show a text to be about markets. They decide only where a ticker is also a word.
 _MARKET = frozenset(
-    "ath altcoin altcoins bear bearish breakout bullish bull buy buying bought candle chart coin "
-    "coins crypto defi dex dip dump dumping etf exchange fdv futures gas halving holders hodl "
-    "holding leverage liquidated liquidation liquidations listing long longs market marketcap "
-    "mcap mainnet moon nft onchain pair perp perps price protocol pump pumping rally resistance "
-    "rpc sell selling short shorts sold spot stake staked staking stablecoin supply support swap "
-    "token tokens tokenomics trade traded trader traders trading tvl validator validators volume "
-    "wallet wallets yield airdrop ecosystem blockchain chain network dapp dapps shares stock "
-    "stocks earnings ticker bags entry bridge layer".split()
+    [
+        "ath",
+        "altcoin",
+        "altcoins",
+        "bear",
+        "bearish",
+        "breakout",
+        "bullish",
+        "bull",
+        "buy",
+        "buying",
+        "bought",
+        "candle",
+        "chart",
+        "coin",
+        "coins",
+        "crypto",
+        "defi",
+        "dex",
+        "dip",
+        "dump",
+        "dumping",
+        "etf",
+        "exchange",
+        "fdv",
+        "futures",
+        "gas",
+        "halving",
+        "holders",
+        "hodl",
+        "holding",
+        "leverage",
+        "liquidated",
+        "liquidation",
+        "liquidations",
+        "listing",
+        "long",
+        "longs",
+        "market",
+        "marketcap",
+        "mcap",
+        "mainnet",
+        "moon",
+        "nft",
+        "onchain",
+        "pair",
+        "perp",
+        "perps",
+        "price",
+        "protocol",
+        "pump",
+        "pumping",
+        "rally",
+        "resistance",
+        "rpc",
+        "sell",
+        "selling",
+        "short",
+        "shorts",
+        "sold",
+        "spot",
+        "stake",
+        "staked",
+        "staking",
+        "stablecoin",
+        "supply",
+        "support",
+        "swap",
+        "token",
+        "tokens",
+        "tokenomics",
+        "trade",
+        "traded",
+        "trader",
+        "traders",
+        "trading",
+        "tvl",
+        "validator",
+        "validators",
+        "volume",
+        "wallet",
+        "wallets",
+        "yield",
+        "airdrop",
+        "ecosystem",
+        "blockchain",
+        "chain",
+        "network",
+        "dapp",
+        "dapps",
+        "shares",
+        "stock",
+        "stocks",
+        "earnings",
+        "ticker",
+        "bags",
+        "entry",
+        "bridge",
+        "layer",
+    ]
 )
 _ADDRESS = re.compile(
     r"(?i)\b(?:https?://|www\.)\S+|\S+@\S+\.\w+|(?<![\w.])@\w+"
@@ -126,9 +366,8 @@ class Mentions:
         found = set()
         for mark, tag in _TAG.findall(text):
             upper = tag.upper()
-            if mark == "$":
-                found.add(upper)
-            elif upper in self._wanted and (tag == upper or not _is_word(upper)):
+            is_ticker = upper in self._wanted and (tag == upper or not _is_word(upper))
+            if mark == "$" or is_ticker:
                 found.add(upper)
             elif (symbol := _names().get(_squeezed(tag))) is not None:
                 found.add(symbol)
@@ -147,11 +386,10 @@ class Mentions:
         found: set[str] = set()
 
         def take(match: re.Match[str]) -> str:
-            written = match.group()
-            name = _spaced(written.lower())
+            name = _spaced(match.group(1).lower().replace("-", " "))
             symbol = _names()[name]
             if name in _PLAIN_NAMES and not _is_proper(match, text):
-                return written
+                return match.group()
             found.add(symbol)
             return " "
 
@@ -231,7 +469,7 @@ def _names() -> Mapping[str, str]:
 def _name_pattern() -> re.Pattern[str]:
     names = sorted(bundled_assets().by_name, key=len, reverse=True)
     spaced = (re.escape(name).replace(r"\ ", r"[\s-]+") for name in ("bitcoin sv", *names))
-    return re.compile(rf"(?i)(?<![\w$#@])(?:{'|'.join(spaced)})(?=s\b|'s\b|’s\b|\b)(?!\w{{2}})")
+    return re.compile(rf"(?i)(?<![\w$#@])({'|'.join(spaced)})s?(?!\w)")
 
 
 @cache
