@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
-    from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
+    from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
     from bond_core.plugin.sink import Sink
     from bond_core.plugin.specs import (
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         NoConfig,
         SinkSpec,
     )
+    from bond_core.plugin.syndication import Item, Newsfeed, read_feed
     from bond_core.plugin.websocket import WebSocketConnector
     from bond_core.settings import Secret, setting, structure
     from bond_core.windows.plan import (
@@ -90,6 +91,8 @@ __all__ = [
     "Fold",
     "Funding",
     "Gap",
+    "Item",
+    "Kept",
     "Kind",
     "Last",
     "Liquidation",
@@ -98,6 +101,7 @@ __all__ = [
     "Metric",
     "Min",
     "News",
+    "Newsfeed",
     "NoConfig",
     "OpenInterest",
     "OrderBook",
@@ -121,6 +125,7 @@ __all__ = [
     "WebSocketConnector",
     "hookimpl",
     "plain",
+    "read_feed",
     "search_terms",
     "setting",
     "structure",
@@ -165,6 +170,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.plugin.context": (
         "Context",
+        "Kept",
         "Subscription",
         "Subscriptions",
         "WebSocket",
@@ -182,6 +188,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ConnectorSpec",
         "NoConfig",
         "SinkSpec",
+    ),
+    "bond_core.plugin.syndication": (
+        "Item",
+        "Newsfeed",
+        "read_feed",
     ),
     "bond_core.plugin.websocket": ("WebSocketConnector",),
     "bond_core.settings": (

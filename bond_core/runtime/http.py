@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from bond_core.errors import Fatal, Retryable
+from bond_core.plugin.context import Kept
 from bond_core.plugin.egress import Route
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ async def fetch_json(
 async def fetch(
     route: Route, *, params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
-    tls: ssl.SSLContext | None = None, sent: bytes | None = None,
+    tls: ssl.SSLContext | None = None, sent: bytes | None = None, kept: Kept | None = None,
 ) -> bytes:  # fmt: skip
     """Return the body of an answer. Errors name the host, never the query, headers or body.
 
@@ -59,6 +60,7 @@ async def fetch(
         timeout_s: For all of it, in real seconds.
         tls: What the certificate is checked with; None is httpx's default.
         sent: The body of a POST; None is a GET.
+        kept: What is known of the page, and where what is learned now is put.
 
     Raises:
         Retryable: No connection, a time-out, or a status that may pass.
@@ -71,6 +73,7 @@ async def fetch(
     told = checked_headers(route, headers)
     if route.is_guarded:
         told["accept-encoding"] = "identity"  # what unpacks to gigabytes isn't asked for
+    told |= _conditions(kept)
     client = httpx.AsyncClient(
         timeout=httpx.Timeout(timeout_s, connect=timeout_s / len(_hosts(route))),
         trust_env=not route.is_guarded,
@@ -82,13 +85,32 @@ async def fetch(
                 client, route, _with_query(route.target, params), told, sent
             )
             try:
+                if reply.status_code == 304 and kept is not None and kept.body is not None:
+                    return kept.body
                 if not reply.is_success:
                     raise refusal(route.host, reply.status_code, reply.headers)
-                return await _body(reply, route)
+                body = await _body(reply, route)
+                _keep(kept, body, reply.headers)
+                return body
             finally:
                 await reply.aclose()
     except (httpx.HTTPError, TimeoutError) as error:
         raise unreachable(route, error) from None
+
+
+def _conditions(kept: Kept | None) -> dict[str, str]:
+    """Return the headers that ask only for what has changed since (RFC 9110, 13.1)."""
+    if kept is None or kept.body is None:
+        return {}
+    asked = {"If-None-Match": kept.etag, "If-Modified-Since": kept.last_modified}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _keep(kept: Kept | None, body: bytes, headers: Mapping[str, str]) -> None:
+    if kept is None:
+        return
+    kept.body, kept.etag = body, headers.get("etag")
+    kept.last_modified = headers.get("last-modified")
 
 
 async def _first_answer(

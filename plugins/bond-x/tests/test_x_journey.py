@@ -130,21 +130,6 @@ def test_a_source_that_hangs_holds_no_price_back():
         assert record["tweets"] == 0
 
 
-@pytest.mark.parametrize("name", ["twitter", "x.tweets", "x"])
-def test_its_names_all_work(name):
-    """
-    Every name of the source type leads to it, and the records call it x.
-    """
-
-    async def go():
-        spec = joined()["spec"]
-        spec["sources"][1]["type"] = name
-        async with running({"spec": spec}, per_s=20.0) as run:
-            return await run.until(lambda r: r["tweets"])
-
-    assert asyncio.run(go())["sources"]["x"]["simulated"] is True
-
-
 def test_without_a_key_it_is_refused(monkeypatch):
     """
     Not simulated and no key: refused with the variable and where to get it, before anything runs.

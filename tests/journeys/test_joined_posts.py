@@ -1,0 +1,139 @@
+"""Prices joined with posts, news and what else is said: one record, every source simulated."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from bond_core.errors import NotInstalledError
+from bond_core.log.offset import START
+from bond_core.plugin.catalog import Catalog
+from bond_core.runtime.binding import Defaults
+from bond_server.local import Bond
+from tests.journeys.command_line import bond as command
+
+for needed in ("bond_sim.simulator", "bond_x.simulator", "bond_nitter", "bond_news"):
+    pytest.importorskip(needed, reason=f"{needed} is not installed")
+
+OPTIONS = {
+    "bond_x.simulator:XSimulator": {"per_s": 5.0},
+    "bond_nitter.simulator:NitterSimulator": {"per_s": 1.0},
+    "bond_news.simulator:NewsSimulator": {"per_s": 1.0},
+}
+
+
+@asynccontextmanager
+async def records_of(request, **options):
+    """Run a request, simulated; gives a function that returns the first record that fits."""
+    simulated = Defaults(simulate=True)
+    async with Bond(seed=7, defaults=simulated, simulator_options=OPTIONS | options) as bond:
+        stream, _ = await bond.create(bond.compile(request))
+        cursor = bond.cursor(stream.stream_id, START)
+
+        async def first(fits):
+            async with asyncio.timeout(40):
+                while True:
+                    for entry in (await cursor.next(1)).entries:
+                        record = msgspec.json.decode(entry.data)
+                        if fits(record):
+                            return record
+
+        yield bond, first
+
+
+def polled(type_, **more):
+    """Return a source that is polled as often as it may be."""
+    return {"type": type_, "interval_sec": {"nitter": 10, "news": 15}[type_], **more}
+
+
+def test_posts_and_news_join_prices_and_are_counted_apart():
+    """
+    Each is counted in the window in which it is heard, beside prices, labelled; no news is a tweet.
+    """
+
+    async def go():
+        spec = {
+            "sources": [{"type": "ccxt"}, polled("nitter"), polled("news")],
+            "symbols": ["BTC/USDT"], "interval_sec": 1,
+        }  # fmt: skip
+        async with records_of({"spec": spec}) as (_, first):
+            quiet = await first(lambda r: r["news"] == 0 and r["tweets"] == 0)
+            return quiet, await first(lambda r: r["tweets"]), await first(lambda r: r["news"])
+
+    quiet, *heard = asyncio.run(go())
+    assert {s["status"] for s in quiet["sources"].values()} == {"live"}
+    for record in heard:
+        assert record["tweets"] == record["sources"]["nitter"]["count"]
+        assert record["news"] == record["sources"]["news"]["count"]
+        assert record["price_avg"] is not None
+        assert all(source["simulated"] for source in record["sources"].values())
+
+
+def test_a_dead_source_is_null_beside_prices():
+    """
+    Every instance is dead from the start: tweets are null with the reason, prices are not.
+    """
+
+    async def go():
+        spec = {
+            "sources": [{"type": "ccxt"}, polled("nitter", symbols=["BTC"])],
+            "symbols": ["BTC/USDT"], "interval_sec": 1,
+        }  # fmt: skip
+        async with records_of({"spec": spec}) as (bond, first):
+            nitter = await bond.simulators.running(bond.catalog.connector("nitter"))
+            for name in ("one", "two", "three"):
+                nitter.become(name, "limited")
+            await first(lambda r: r["sources"]["nitter"]["status"] == "reconnecting")
+            return await first(lambda r: r["sources"]["nitter"]["coverage"] == 0.0)
+
+    record = asyncio.run(go())
+    assert record["tweets"] is None
+    assert record["price_avg"] is not None
+    assert record["sources"]["nitter"]["status"] == "reconnecting"
+    assert "none of 3 instances answers" in record["sources"]["nitter"]["reason"]
+
+
+def test_a_demo_shows_posts_beside_prices():
+    """
+    `bond demo` with a sentence about tweets: records with both, every source labelled.
+    """
+    done = command("demo", "BTC price + tweets every 1s", "--for", "6s", "--format", "json")
+
+    assert done.returncode == 0, done.stderr
+    records = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    assert any(r["tweets"] and r["price_avg"] for r in records)
+    assert all(s["simulated"] for r in records for s in r["sources"].values())
+
+
+@pytest.mark.parametrize(
+    ("asked", "serves"),
+    [("twitter", "x"), ("x.tweets", "x"), ("nitter", "nitter"), ("news", "news")],
+)
+def test_the_names_of_posts_and_news_work(asked, serves):
+    """
+    Each name that a spec may say leads to the connector that serves it.
+    """
+    connector = Catalog.installed().connector(asked)
+
+    assert connector is not None
+    assert connector.name == serves
+
+
+def test_posts_are_refused_with_what_is_missing(monkeypatch):
+    """
+    Unsimulated and without a key or an instance: refused, with the variable and where to get it.
+    """
+    for variable in ("X_BEARER", "NITTER_INSTANCES"):
+        monkeypatch.delenv(variable, raising=False)
+    from bond_core.errors import SetupError
+
+    for text, variable in (
+        ("BTC price + tweets every 5s", "X_BEARER"),
+        ("BTC price + tweets from nitter every 5s", "NITTER_INSTANCES"),
+    ):
+        with pytest.raises(SetupError, match=variable) as refused:
+            Bond().compile({"natural_language": text})
+        assert not isinstance(refused.value, NotInstalledError)
