@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bond_core.windows.plan import Count, FieldPlan, Last, Metric
+from bond_core.windows.plan import Count, FieldPlan, Last, Metric, Sum
 
 
 class Tweets:
@@ -37,6 +37,20 @@ class Onchain:
     def plan(self) -> Mapping[str, FieldPlan]:
         """Return the plan of `onchain_count`."""
         return {"onchain_count": _number_of_events()}
+
+
+class OnchainTypes:
+    """Number of on-chain events by type, and what transfers moved, in the chain's own coin."""
+
+    def plan(self) -> Mapping[str, FieldPlan]:
+        """Return the plans; a type that was not listened to is 0, as `onchain_count` is."""
+        return {
+            "onchain_tx": Metric({"n": Count(where="type == 'tx'")}),
+            "onchain_transfers": Metric({"n": Count(where="type == 'transfer'")}),
+            "onchain_blocks": Metric({"n": Count(where="type == 'block'")}),
+            "onchain_accounts": Metric({"n": Count(where="type == 'account'")}),
+            "onchain_moved": Metric({"sum": Sum("amount", where="type == 'transfer'")}),
+        }
 
 
 class Custom:

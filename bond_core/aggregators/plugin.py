@@ -210,6 +210,16 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         summary="Number of on-chain events",
     )
     yield AggregatorSpec(
+        name="builtin.onchain_types",
+        kind="chain",
+        fields=(
+            "onchain_tx", "onchain_transfers", "onchain_blocks", "onchain_accounts",
+            "onchain_moved",
+        ),
+        factory="bond_core.aggregators.counts:OnchainTypes",
+        summary="Number of on-chain events by type, and the amount that transfers moved",
+    )  # fmt: skip
+    yield AggregatorSpec(
         name="builtin.custom",
         kind="custom",
         fields=("custom_count",),

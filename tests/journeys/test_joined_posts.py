@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from bond_core.errors import NotInstalledError
+from bond_core.errors import NotInstalledError, SetupError
 from bond_core.log.offset import START
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import Defaults
 from bond_server.local import Bond
 from tests.journeys.command_line import bond as command
 
-for needed in ("bond_sim.simulator", "bond_x.simulator", "bond_nitter", "bond_news"):
+for needed in ("bond_sim.simulator", "bond_x.simulator", "bond_nitter", "bond_news", "bond_solana"):
     pytest.importorskip(needed, reason=f"{needed} is not installed")
 
 OPTIONS = {
@@ -72,6 +72,54 @@ def test_posts_and_news_join_prices_and_are_counted_apart():
         assert all(source["simulated"] for source in record["sources"].values())
 
 
+def test_a_sentence_joins_prices_chain_and_posts():
+    """
+    `BTC price + on-chain activity + tweets` has all three in a record, each source labelled.
+    """
+
+    async def go():
+        request = {"natural_language": "BTC price + on-chain activity + tweets every 1s"}
+        async with records_of(request) as (_, first):
+            return await first(lambda r: r["tweets"] and r["onchain_count"] and r["price_avg"])
+
+    record = asyncio.run(go())
+    assert {"x", "onchain"} < record["sources"].keys()
+    assert record["sources"]["onchain"]["scope"] == "stream"
+    assert record["onchain_count"] == record["sources"]["onchain"]["count"]
+    assert all(source["simulated"] for source in record["sources"].values())
+
+
+def test_a_mocked_chain_is_asked_for_and_labelled(monkeypatch):
+    """
+    ONCHAIN_MODE=mock simulates the chain alone; `grpc` is the real one, and needs its endpoint.
+    """
+    monkeypatch.delenv("GRPC_ENDPOINT", raising=False)
+    monkeypatch.setenv("ONCHAIN_MODE", "mock")
+    spec = {
+        "sources": [{"type": "onchain.grpc", "chain": "sol", "event_types": ["block", "transfer"]}],
+        "symbols": ["SOL"], "interval_sec": 1, "derived": ["onchain_transfers", "onchain_moved"],
+    }  # fmt: skip
+
+    async def go():
+        async with Bond(seed=7) as bond:
+            stream, _ = await bond.create(bond.compile({"spec": spec}))
+            cursor = bond.cursor(stream.stream_id, START)
+            async with asyncio.timeout(30):
+                while True:
+                    for entry in (await cursor.next(1)).entries:
+                        record = msgspec.json.decode(entry.data)
+                        if record["onchain_transfers"]:
+                            return record
+
+    record = asyncio.run(go())
+    assert record["sources"]["onchain"]["simulated"] is True
+    assert record["onchain_count"] > record["onchain_transfers"] > 0
+    assert record["onchain_moved"] > 0
+    monkeypatch.setenv("ONCHAIN_MODE", "grpc")
+    with pytest.raises(SetupError, match="GRPC_ENDPOINT"):
+        Bond().compile({"spec": spec})
+
+
 def test_a_dead_source_is_null_beside_prices():
     """
     Every instance is dead from the start: tweets are null with the reason, prices are not.
@@ -110,7 +158,14 @@ def test_a_demo_shows_posts_beside_prices():
 
 @pytest.mark.parametrize(
     ("asked", "serves"),
-    [("twitter", "x"), ("x.tweets", "x"), ("nitter", "nitter"), ("news", "news")],
+    [
+        ("twitter", "x"),
+        ("x.tweets", "x"),
+        ("nitter", "nitter"),
+        ("news", "news"),
+        ("onchain", "onchain"),
+        ("onchain.grpc", "onchain"),
+    ],
 )
 def test_the_names_of_posts_and_news_work(asked, serves):
     """
@@ -128,8 +183,6 @@ def test_posts_are_refused_with_what_is_missing(monkeypatch):
     """
     for variable in ("X_BEARER", "NITTER_INSTANCES"):
         monkeypatch.delenv(variable, raising=False)
-    from bond_core.errors import SetupError
-
     for text, variable in (
         ("BTC price + tweets every 5s", "X_BEARER"),
         ("BTC price + tweets from nitter every 5s", "NITTER_INSTANCES"),
