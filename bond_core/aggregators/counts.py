@@ -24,11 +24,14 @@ class News:
 
 
 class Trends:
-    """The newest value of a window; null where none came in it."""
+    """The newest of a window; null where none came in it. What rises, strangers searched for."""
 
     def plan(self) -> Mapping[str, FieldPlan]:
-        """Return the plan of `trends`."""
-        return {"trends": Metric({"value": Last("value")})}
+        """Return the plans of `trends` and `trends_rising`."""
+        return {
+            "trends": Metric({"value": Last("value")}),
+            "trends_rising": Metric({"queries": Last("rising")}, gives="text"),
+        }
 
 
 class Onchain:

@@ -191,9 +191,10 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
     yield AggregatorSpec(
         name="builtin.trends",
         kind="trend",
-        fields=("trends",),
+        fields=("trends", "trends_rising"),
         factory="bond_core.aggregators.counts:Trends",
-        summary="Newest value of search interest that was heard",
+        summary="Newest value of search interest that was heard, and what rises beside it",
+        words={"rising queries": "trends_rising", "rising searches": "trends_rising"},
     )
     yield AggregatorSpec(
         name="builtin.tweets",

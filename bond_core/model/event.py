@@ -238,10 +238,15 @@ class Chain:
 class Trend:
     """How much something is searched for; `value` on the source's own scale.
 
-    `own_ts` is the time it is about, as in Post.
+    Attributes:
+        rising: What is searched for more and more beside it, the steepest first; None where the
+            source doesn't say.
+        own_ts: The time it is about, as in Post.
     """
 
     kind: ClassVar[Kind] = "trend"
+    untrusted: ClassVar[tuple[str, ...]] = ("rising",)
+
     symbol: str
     ts: int
     keyword: str
@@ -250,6 +255,7 @@ class Trend:
     seq: int = 0
     recv_ts: int = 0
     venue: str = ""
+    rising: str | None = None
     own_ts: int = 0
 
 
