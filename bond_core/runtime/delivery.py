@@ -74,6 +74,7 @@ class SinkHost:
     Attributes:
         chance: Draws the jitter of pauses.
         totals: By a sink's type and what is counted, over all streams since the start.
+        backoff: The pauses between attempts.
     """
 
     clock: Clock
@@ -82,6 +83,7 @@ class SinkHost:
     policy: SinkPolicy
     places: Places
     totals: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    backoff: Backoff = attrs.field(factory=Backoff)
 
 
 class Delivery:
@@ -96,10 +98,7 @@ class Delivery:
         place: How far it has come.
     """
 
-    def __init__(
-        self, sink: BoundSink, *, stream_id: str, tail: Tail, host: SinkHost,
-        backoff: Backoff | None = None,
-    ) -> None:  # fmt: skip
+    def __init__(self, sink: BoundSink, *, stream_id: str, tail: Tail, host: SinkHost) -> None:
         self.sink = sink
         self.state: State = "starting"
         self.reason: str | None = None
@@ -108,7 +107,6 @@ class Delivery:
         self._stream_id = stream_id
         self._tail = tail
         self._host = host
-        self._backoff = backoff or Backoff()
         self._hide = Hiding(sink.config)
         self._log = self._hide.logger(f"bond.sink.{sink.spec.name}")
         self._name = f"sink {sink.name} of {stream_id}"
@@ -319,14 +317,14 @@ class Delivery:
             run.exception()  # seen: asyncio complains of what nobody looked at
 
     async def _pause(self, why: str, failures: int, asked_s: float) -> None:
-        pause_s = self._backoff.pause_s(failures, self._host.chance)
+        pause_s = self._host.backoff.pause_s(failures, self._host.chance)
         self._turn("retrying", why)
         self._log.warning("%s: %s; again in %.1f s", self._name, why, max(pause_s, asked_s))
         await self._host.clock.sleep(asked_s)
         if pause_s > asked_s:
             await _either(self._host.clock.sleep(pause_s - asked_s), self._is_leaving.wait())
         if self._is_leaving.is_set():
-            await self._host.clock.sleep(min(pause_s, self._backoff.first_s))
+            await self._host.clock.sleep(min(pause_s, self._host.backoff.first_s))
 
     def _why_over(self, error: BaseException) -> str:
         if isinstance(error, Fatal):
