@@ -244,6 +244,7 @@ class Bond:
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
                 found.asked_again(compiled.options, self.clock.now_ns())
+                found.deliveries.revive(compiled.bound.sinks, self._tasks)
                 return found, False
             if found is not None:
                 await self._delete(found)

@@ -25,19 +25,39 @@ class Deliveries:
     def __init__(
         self, sinks: Iterable[BoundSink], *, stream_id: str, tail: Tail, host: SinkHost
     ) -> None:
-        self.by_name = {
-            sink.name: Delivery(sink, stream_id=stream_id, tail=tail, host=host) for sink in sinks
-        }
         self._stream_id = stream_id
+        self._tail = tail
         self._host = host
+        self.by_name = {sink.name: self._made(sink) for sink in sinks}
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Start those that don't run; call once the tail is loaded."""
-        for name, delivery in self.by_name.items():
-            self._running[name] = tasks.create_task(
-                delivery.run(), name=f"sink {name} of {self._stream_id}", context=Context()
-            )
+        """Start all of them, once the tail is loaded."""
+        for name in self.by_name:
+            self._start(name, tasks)
+
+    def revive(self, sinks: Iterable[BoundSink], tasks: asyncio.TaskGroup) -> None:
+        """Begin anew with those that failed: their stream was asked for again.
+
+        Args:
+            sinks: The same sinks as they would be bound now, with secrets as they are now.
+            tasks: Owns what is begun.
+        """
+        for sink in sinks:
+            failed = self.by_name.get(sink.name)
+            if failed is not None and self._running[sink.name].done() and failed.state == "failed":
+                self.by_name[sink.name] = self._made(sink)
+                self.by_name[sink.name].counts = failed.counts
+                self._start(sink.name, tasks)
+
+    def _made(self, sink: BoundSink) -> Delivery:
+        return Delivery(sink, stream_id=self._stream_id, tail=self._tail, host=self._host)
+
+    def _start(self, name: str, tasks: asyncio.TaskGroup) -> None:
+        # It outlives the request that asked for it, whose ids must not stand in its logs.
+        self._running[name] = tasks.create_task(
+            self.by_name[name].run(), name=f"sink {name} of {self._stream_id}", context=Context()
+        )
 
     async def end(self, within_s: float) -> None:
         """Let each deliver what is left, and stop those that take longer. After `Tail.end`."""

@@ -23,7 +23,6 @@ import msgspec
 from bond_core.clock import Clock
 from bond_core.errors import Fatal, PluginError, Retryable
 from bond_core.log.cursor import Cursor
-from bond_core.log.event_log import Entry
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.egress import Egress
@@ -178,32 +177,36 @@ class Delivery:
     async def _is_due(self) -> bool:
         """Wait until a batch is to be written; False once nothing more will come."""
         await self._until(1, 0)
-        if self._waiting() and not self._tail.has_ended:
+        if not self._tail.has_ended:
             batch = self.sink.batch
             await _either(
                 self._host.clock.sleep(batch.wait_s), self._until(batch.records, batch.size_bytes)
             )
-        return bool(self._waiting())
+        return self._has_more()
 
     async def _until(self, records: int, size_bytes: int) -> None:
+        """Return once so much waits, or the stream has ended."""
+        assert self._cursor is not None  # noqa: S101 -- `run` made it first
+        seen, found, found_bytes = self._cursor.position, 0, 0
         stirred = asyncio.Event()
         wake = stirred.set
         self._tail.attach(wake)
         try:
             while not self._tail.has_ended:
                 stirred.clear()
-                waiting = self._waiting()
-                if len(waiting) >= records or (
-                    size_bytes and sum(len(entry.data) for entry in waiting) >= size_bytes
-                ):
+                for entry in self._tail.after(seen, records - found):
+                    seen = entry.offset
+                    found += 1
+                    found_bytes += len(entry.data)
+                if found >= records or 0 < size_bytes <= found_bytes:
                     return
                 await stirred.wait()
         finally:
             self._tail.detach(wake)
 
-    def _waiting(self) -> Sequence[Entry]:
-        assert self._cursor is not None  # noqa: S101 -- `run` made it first
-        return self._tail.after(self._cursor.position, self.sink.batch.records)
+    def _has_more(self) -> bool:
+        assert self._cursor is not None  # noqa: S101 -- as above
+        return self._tail.top > self._cursor.position
 
     def _take(self) -> list[dict[str, Any]]:
         assert self._cursor is not None  # noqa: S101 -- as above

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import re
@@ -126,7 +127,7 @@ async def _answered(
     client = httpx.AsyncClient(
         timeout=httpx.Timeout(timeout_s, connect=timeout_s / len(_hosts(route))),
         trust_env=not route.is_guarded,
-        verify=tls or True,
+        verify=tls or _usual_tls(trust_env=not route.is_guarded),
     )
     try:
         async with asyncio.timeout(timeout_s), client:
@@ -137,6 +138,14 @@ async def _answered(
                 await reply.aclose()
     except (httpx.HTTPError, TimeoutError) as error:
         raise unreachable(route, error) from None
+
+
+@functools.cache
+def _usual_tls(*, trust_env: bool) -> ssl.SSLContext:
+    """Return httpx's own default, made once: it takes milliseconds, and each message asks anew."""
+    import httpx  # noqa: PLC0415
+
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 async def _first_answer(

@@ -161,6 +161,29 @@ def test_what_never_works_fails_with_a_reason(fault, reason, where):
     assert script.closed == 1
 
 
+def test_a_failed_sink_begins_anew_when_its_stream_is_asked_for_again():
+    """It goes on from its place, with the settings of now; those that work are left alone."""
+
+    async def go():
+        script, other, mended = Script(Fatal("no key")), Script(), Script()
+        async with running(a_sink(script), a_sink(other, name="other")) as run:
+            await run.append(1000)
+            await until(run.clock, lambda: run.health()["status"] == "failed" and other.ids)
+            async with asyncio.TaskGroup() as tasks:
+                again = [a_sink(mended), a_sink(Script(), name="other")]
+                run.deliveries.revive(again, tasks)
+                await run.append(2000)
+                await until(run.clock, lambda: len(mended.ids) == 2)
+                run.tail.end()
+            return mended.ids, other, run.health()
+
+    ids, other, health = asyncio.run(go())
+
+    assert ids == ["1000-0", "2000-0"]
+    assert other.made == 1
+    assert (health["delivered"], health["status"]) == (2, "closed")
+
+
 def test_a_sink_that_hangs_slows_nobody():
     """The stream and its other sinks go on, and the one that hangs is tried again."""
 
