@@ -92,6 +92,18 @@ class SinkContext(Protocol):
         """
         ...
 
+    async def reach(self, host: str, port: int, *, tls: bool) -> Sequence[str]:
+        """Return the addresses of a server for a vendor's library to connect to, checked.
+
+        The library must connect to one of them, show the host's name in TLS, and dial nothing
+        else that it is told.
+
+        Raises:
+            Retryable: The host has no address, or one that may not be reached.
+            Fatal: It may not be reached: its port, or without TLS.
+        """
+        ...
+
     def sdk(self, name: str) -> Any:
         """Import a vendor's library, `package.module:attribute`; see `Context.sdk`.
 

@@ -155,7 +155,8 @@ class Delivery:
         report = getattr(self._object, "report", None)
         if callable(report):
             try:
-                body["report"] = report()
+                said = msgspec.json.encode(report()).decode()
+                body["report"] = msgspec.json.decode(self._hide(said))
             except Exception as error:  # noqa: BLE001 -- a plugin's code may raise anything
                 self._log.error("%s: bug in its report", self._name, exc_info=error)
         return body

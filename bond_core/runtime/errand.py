@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Errand:
         self.stream_id = stream_id
         self.sink_name = sink_name
         self._policy = policy
+        self._egress = egress
         self._outside = Outside(egress, own=(), simulated_at=None, clock=clock)
 
     def path(self, text: str) -> Path:
@@ -47,6 +48,12 @@ class Errand:
         return await self._outside.post_json(
             url, value, params=params, headers=headers, timeout_s=timeout_s
         )
+
+    async def reach(self, host: str, port: int, *, tls: bool) -> Sequence[str]:
+        """See SinkContext."""
+        # The guard judges by host, port and whether it is TLS; what is spoken there is no matter.
+        route = await self._egress.route(f"{'https' if tls else 'http'}://{host}:{port}/")
+        return route.addresses
 
     def sdk(self, name: str) -> Any:
         """See SinkContext."""
