@@ -58,6 +58,7 @@ class StreamState:
     bars: Sequence[Bars] = attrs.field(init=False)
     filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
+    _venues: list[tuple[str, str]] = attrs.field(factory=list)  # by source, where it has one
     _kinds: dict[str, str] = attrs.field(factory=dict)  # by source, also of those that left
 
     def __attrs_post_init__(self) -> None:
@@ -103,6 +104,8 @@ class StreamState:
         self.sources.append(source)
         self._kinds[source.plan.name] = source.plan.kind
         self._states.clear()
+        if source.plan.venue and source.plan.kind not in _NO_VENUE:
+            self._venues.append((source.plan.name, source.plan.venue))
 
     def states(self, symbol: str) -> Sequence[SymbolState]:
         """Return the states, one a source, that a symbol's records report on."""
@@ -133,18 +136,26 @@ class StreamState:
         for source in self.sources:
             for state in source.states.values():
                 state.coverage.forget(oldest_ns)
-                state.forget(revised_ns)
-        for windows in self.open_windows.values():
-            if windows.kept is not None:
-                windows.kept.forget(merged_ns)
-        for key in [key for key in self.sent if key[1] <= revised_ns]:
-            del self.sent[key]
+        if plan.late == "update" or plan.slide_ns is not None:
+            self._forget_kept(revised_ns, merged_ns)
         if plan.key_ttl_ns is not None:
             self._evict(done_ns - plan.key_ttl_ns)
         gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
         for source in gone:
             self.sources.remove(source)
             self._states.clear()
+            self._venues = [each for each in self._venues if each[0] != source.plan.name]
+
+    def _forget_kept(self, revised_ns: int, merged_ns: int) -> None:
+        """Let go closed panes: of those older than `revised_ns`, what may still be sent again."""
+        for source in self.sources:
+            for state in source.states.values():
+                state.forget(revised_ns)
+        for windows in self.open_windows.values():
+            if windows.kept is not None:
+                windows.kept.forget(merged_ns)
+        for key in [key for key in self.sent if key[1] <= revised_ns]:
+            del self.sent[key]
 
     def _evict(self, before_ns: int) -> None:
         """Let go what is known of symbols of which nothing came since a time."""
@@ -302,7 +313,7 @@ class StreamState:
             values=window.values(symbol, heard),
             sources=sources,
             notices=tuple(notices),
-            served=self._served(symbol, sources),
+            served=self._served(sources),
             size_unit=self._unit(symbol),
         )
         return record, heard
@@ -339,7 +350,7 @@ class StreamState:
                     sources=sources,
                     rev=sent[symbol].rev + 1,
                     notices=(revision_notice(its),),
-                    served=self._served(symbol, sources),
+                    served=self._served(sources),
                     size_unit=self._unit(symbol),
                 )
                 self._fill_again(timeframe, end_ns, sent[symbol], was=was)
@@ -359,17 +370,11 @@ class StreamState:
         if close is not None and all(r.filled or r.values.get(CLOSE) is None for r in later):
             self.filler.closes[timeframe, record.symbol] = close
 
-    def _served(self, symbol: str, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
+    def _served(self, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
         """Return the venues that events of a window came from, in the sources' order."""
-        plans = (state.source.plan for state in self.states(symbol))
-        return tuple(
-            dict.fromkeys(
-                plan.venue
-                for plan in plans
-                if plan.name in sources and sources[plan.name].count
-                if plan.venue and plan.kind not in _NO_VENUE
-            )
-        )
+        venues = self._venues
+        found = [venue for name, venue in venues if name in sources and sources[name].count]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def _unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
@@ -405,7 +410,7 @@ class _OneWindow:
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
         values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
-        for kind in heard:
+        for kind in heard:  # nearly always one
             found = self._of_kind(symbol, kind)
             if self.stream.plan.instead:
                 found = {f: v for f, v in found.items() if self.stream.kind_of(symbol, f) == kind}
