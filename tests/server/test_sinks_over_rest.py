@@ -151,7 +151,6 @@ def test_an_endpoint_that_is_gone_ends_its_sink_alone(rest):
     ("sink", "code", "pointer"),
     [
         ({"type": "wbehook"}, "unknown_sink", "/spec/sinks/0/type"),
-        ({"type": "kafka"}, "not_installed", "/spec/sinks/0/type"),
         (webhook("https://a.example", secret=SECRET), "invalid_spec", "/spec/sinks/0/secret"),
         (webhook("https://a.example", timeout=3), "invalid_spec", "/spec/sinks/0/timeout"),
         (files(folder=3), "invalid_spec", "/spec/sinks/0/folder"),
