@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal
@@ -21,7 +22,7 @@ import attrs
 import msgspec
 
 from bond_core.clock import Clock
-from bond_core.errors import Fatal, PluginError, Retryable
+from bond_core.errors import BondError, Fatal, PluginError, Retryable
 from bond_core.log.cursor import Cursor
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
@@ -38,7 +39,7 @@ from bond_core.runtime.sinks import BoundSink
 STOP_WITHIN_S = 1.0
 """How long a write may take to stop once cancelled. Real seconds: it may hang anywhere."""
 
-CLOSE_WITHIN_S = 5.0
+CLOSE_WITHIN_S = 2.0
 """How long closing may take. Real seconds."""
 
 LONGEST_PAUSE_S = 3600.0
@@ -113,7 +114,7 @@ class Delivery:
             stream_id=stream_id, sink_name=sink.name, clock=host.clock, log=self._log,
             egress=host.egress, policy=host.policy,
         )  # fmt: skip
-        self._cursor: Cursor | None = None
+        self._cursor = Cursor(tail, START)
         self._object: Any = None
         self._is_open = False
         self._missed: dict[str, Any] | None = None
@@ -122,8 +123,7 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until the stream has ended and all of it is delivered, or it failed for good."""
         try:
-            await self._find_place()
-            await self._repeat(self._opened)
+            await self._repeat(self._begin)
             while await self._is_due():
                 await self._deliver(self._take())
             self._turn("closed")
@@ -133,12 +133,11 @@ class Delivery:
             self._log.error("%s: bug in its delivery", self._name, exc_info=error)
             self._turn("failed", f"bug: {type(error).__name__}")
         finally:
-            if self._cursor is not None:
-                self._cursor.close()
+            self._cursor.close()
             await self._close()
 
     def leave(self) -> None:
-        """Wait for nothing more than the other side asks for: the stream is at its end."""
+        """Pause no longer than the other side asks for: somebody waits for the end."""
         self._is_leaving.set()
 
     def health(self) -> dict[str, Any]:
@@ -161,17 +160,18 @@ class Delivery:
                 self._log.error("%s: bug in its report", self._name, exc_info=error)
         return body
 
+    async def _begin(self) -> None:
+        await self._find_place()
+        await self._opened()
+
     async def _find_place(self) -> None:
-        try:
-            kept = await self._host.places.read(self._stream_id, self.sink.name)
-        except OSError as error:
-            raise _OverError(f"its place can't be read: {error.strerror}") from None
+        kept = await self._host.places.read(self._stream_id, self.sink.name)
         if kept is not None and kept.epoch != self._tail.epoch:
             # Another life of the log: whatever came between is in neither.
             self._missed = {"after": str(kept.after), "reason": "restart"}
             kept = None
         self.place = kept or Place(after=START, epoch=self._tail.epoch)
-        self._cursor = Cursor(self._tail, self.place.after)
+        self._cursor.position = self.place.after
 
     # From the log
 
@@ -187,7 +187,6 @@ class Delivery:
 
     async def _until(self, records: int, size_bytes: int) -> None:
         """Return once so much waits, or the stream has ended."""
-        assert self._cursor is not None  # noqa: S101 -- `run` made it first
         seen, found, found_bytes = self._cursor.position, 0, 0
         stirred = asyncio.Event()
         wake = stirred.set
@@ -206,11 +205,9 @@ class Delivery:
             self._tail.detach(wake)
 
     def _has_more(self) -> bool:
-        assert self._cursor is not None  # noqa: S101 -- as above
         return self._tail.top > self._cursor.position
 
     def _take(self) -> list[dict[str, Any]]:
-        assert self._cursor is not None  # noqa: S101 -- as above
         batch = self.sink.batch
         found = self._cursor.ready(batch.records, batch.size_bytes)
         records: list[dict[str, Any]] = [msgspec.json.decode(e.data) for e in found.entries]
@@ -245,7 +242,6 @@ class Delivery:
             self._count("batches", 1)
         else:
             self._count("lost", records)
-        assert self._cursor is not None  # noqa: S101 -- as above
         self.place = Place(after=self._cursor.position, epoch=self._tail.epoch)
         try:
             await self._host.places.keep(self._stream_id, self.sink.name, self.place)
@@ -258,9 +254,7 @@ class Delivery:
 
     async def _opened(self) -> Any:
         if self._object is None:
-            # An SDK may take long to import.
-            make = await asyncio.to_thread(load_class, self.sink.spec.factory)
-            self._object = make(config=self.sink.config)
+            self._object = (await _loaded(self.sink.spec.factory))(config=self.sink.config)
         if not self._is_open:
             await self._object.open(self._ctx)
             self._is_open = True
@@ -282,7 +276,7 @@ class Delivery:
                 error = cause_of(raised)
                 if not isinstance(error, (Retryable, OSError, TimeoutError)):
                     raise _OverError(self._hide(self._why_over(error))) from None
-                why = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
+                why = _said(error)
                 asked_s = getattr(error, "retry_after_s", None) or 0.0
                 await self._pause(self._hide(why), failures, min(asked_s, LONGEST_PAUSE_S))
                 failures += 1
@@ -331,10 +325,8 @@ class Delivery:
             await self._host.clock.sleep(min(pause_s, self._host.backoff.first_s))
 
     def _why_over(self, error: BaseException) -> str:
-        if isinstance(error, Fatal):
-            return error.detail + (f" Try: {error.fix}" if error.fix else "")
-        if isinstance(error, PluginError):
-            return error.detail
+        if isinstance(error, (Fatal, PluginError)):
+            return _said(error)
         self._log.error("%s: bug in the sink", self._name, exc_info=error)
         return f"bug in the sink: {type(error).__name__}: {error}"
 
@@ -368,12 +360,25 @@ class _OverError(Exception):
         self.reason = reason
 
 
+def _said(error: BaseException) -> str:
+    if not isinstance(error, BondError):
+        return f"{type(error).__name__}: {error}"
+    return error.detail + (f" Try: {error.fix}" if error.fix else "")
+
+
 async def _contained(call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
     """Call a sink; what would end the whole process ends only the sink."""
     try:
         await call()
     except SystemExit as error:
         raise RuntimeError(f"it called sys.exit({error.code!r})") from error
+
+
+async def _loaded(factory: str) -> Any:
+    """Import a class: in a thread if it has yet to be imported, for an SDK may take long."""
+    if factory.partition(":")[0] in sys.modules:
+        return load_class(factory)
+    return await asyncio.to_thread(load_class, factory)
 
 
 async def _either(*parts: Awaitable[Any]) -> None:
