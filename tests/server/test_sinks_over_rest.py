@@ -147,6 +147,33 @@ def test_an_endpoint_that_is_gone_ends_its_sink_alone(rest):
     assert len(got) == 1
 
 
+def test_an_endpoint_that_hangs_holds_up_nobody(rest):
+    """Readers get every record at once, and the stream can be deleted."""
+
+    async def story(http, bond, hooks):
+        hooks.answers.clear()
+        spec = {**SPEC, "sinks": [webhook(hooks.url, batch_wait_sec=0)]}
+        stream_id = (await http.post("/v1/streams", json={"spec": spec})).json()["stream_id"]
+        cursor, read = bond.cursor(stream_id), []
+        await publish(bond, stream_id, 500)
+        while not hooks.got:  # noqa: ASYNC110 -- it comes over a socket
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):  # the endpoint's own time-out is longer
+            for ms in range(1000, 51_000, 1000):
+                await publish(bond, stream_id, ms)
+                while not read or read[-1].offset.ms < ms:
+                    read += (await cursor.next()).entries
+            cursor.close()
+            health = (await http.get(f"/v1/streams/{stream_id}")).json()["sinks"]["webhook"]
+            await http.delete(f"/v1/streams/{stream_id}")
+        return len(read), health
+
+    read, health = rest(story)
+
+    assert read == 51
+    assert (health["delivered"], health["waiting"]) == (0, 51)
+
+
 @pytest.mark.parametrize(
     ("sink", "code", "pointer"),
     [
