@@ -9,7 +9,10 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 from bond_ccxt.venues import Venue
-from bond_core.plugin import Quote, Trade
+from bond_core.plugin import OrderBook, Quote, Trade
+
+LEVELS = 100
+"""How many levels of each side of a book an event has."""
 
 _NS = 1_000_000_000
 Side = Literal["buy", "sell"]
@@ -103,6 +106,17 @@ def read_quote(
         last=ticker["last"],
         venue=venue.id,
     )
+
+
+def read_book(book: Mapping[str, Any], venue: Venue) -> OrderBook:
+    """Return the event for a ccxt order book, of a venue whose messages we don't read."""
+    bids, asks = (
+        tuple((level[0], level[1]) for level in book[side][:LEVELS]) for side in ("bids", "asks")
+    )
+    return OrderBook(
+        symbol=book["symbol"], ts=to_ns(book["timestamp"]) or 0, bids=bids, asks=asks,
+        is_snapshot=False, sequence=book["nonce"], venue=venue.id,
+    )  # fmt: skip
 
 
 def base_units(amount: float | None, market: Mapping[str, Any]) -> tuple[float | None, str | None]:

@@ -26,7 +26,10 @@ from typing import Any
 
 import attrs
 
+from bond_ccxt.books import Books
+from bond_ccxt.markets import Markets
 from bond_ccxt.parse import read_quote, read_trade
+from bond_ccxt.statements import STATEMENTS
 from bond_ccxt.venues import Key, Venue
 from bond_core.plugin import Context, Event, Retryable, Subscription
 
@@ -71,6 +74,7 @@ class Tap:
     Attributes:
         wanted: What to emit; the rest of what a venue sends is left out.
         asked: What was subscribed, by ccxt's name for it and by the venue's.
+        books: Reads messages about order books; None where the venue has none for us.
         broken: Gets the exception that ends the run: the venue's own error, or too many frames
             in a row that can't be read.
     """
@@ -79,10 +83,15 @@ class Tap:
     exchange: Any
     venue: Venue
     wanted: set[Subscription] = attrs.field(factory=set)
-    asked: dict[str | Key, Subscription] = attrs.field(factory=dict)
+    asked: dict[str | Key, set[Subscription]] = attrs.field(factory=dict)
+    books: Books | None = None
     broken: asyncio.Future[None] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
+    markets: Markets = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Markets(self.exchange), takes_self=True)
+    )
+    _is_reading: bool = False
     _unreadable: int = 0
     _message: Any = None
     _handle: Callable[[Any, Any], None] = attrs.field(init=False)
@@ -99,6 +108,8 @@ class Tap:
         self.exchange.handle_message = self._on_message
         self.exchange.client = partial(self._client, self.exchange.client)
         for channel, feed in self.venue.feeds.items():
+            if feed.kept_in is None:
+                continue
             take = self._trade if channel == "trades" else self._quote
             store = _Caches(take) if channel == "trades" else _Tickers(take)
             setattr(self.exchange, feed.kept_in, store)
@@ -121,8 +132,10 @@ class Tap:
         import ccxt  # noqa: PLC0415 -- loaded by now; at the top it would load with this module
 
         self._message = message if isinstance(message, dict) else {}
+        self._is_reading = True
         try:
-            self._handle(client, message)
+            if not self._read(client):
+                self._handle(client, message)
             if not any(self._events.values()):
                 self._answers(client)
         except ccxt.BaseError as error:  # what the venue says of itself must reach the owner
@@ -130,11 +143,35 @@ class Tap:
         except Exception as error:  # noqa: BLE001 -- ccxt's parsers raise whatever they meet
             self._leave_out(error)
         finally:
-            for channel, events in self._events.items():
-                if events:
-                    self._events[channel] = []
-                    self._unreadable = 0
-                    self.ctx.emit(channel, events)
+            self._is_reading = False
+            self._hand_on()
+
+    def _read(self, client: Any) -> bool:
+        """Read a message that ccxt needn't see; whether it was one."""
+        if self.books is not None and self.books.take(client, self._message):
+            return True
+        read = STATEMENTS.get(self.venue.id)
+        if read is None:
+            return False
+        now_ns = self.ctx.clock.now_ns()
+        found = read(self._message, lambda id: self.markets.find(client, id), now_ns)
+        for channel, event in found or ():
+            self.take(channel, event)
+        return found is not None
+
+    def take(self, channel: str, event: Event) -> None:
+        """Take an event that somebody may want; what one message carried stays together."""
+        if self._expected(channel, event.symbol):
+            self._events[channel].append(event)
+            if not self._is_reading:
+                self._hand_on()
+
+    def _hand_on(self) -> None:
+        for channel, events in self._events.items():
+            if events:
+                self._events[channel] = []
+                self._unreadable = 0
+                self.ctx.emit(channel, events)
 
     def _leave_out(self, error: Exception) -> None:
         """Tell that a frame can't be read: what it held is missing, in whichever channel."""
@@ -148,6 +185,8 @@ class Tap:
         now_ns = self.ctx.clock.now_ns()
         for channel in sorted({subscription.channel for subscription in self.wanted}):
             self.ctx.gap(channel, None, from_ns=now_ns, to_ns=now_ns, detail=why)
+        if self.books is not None and self.books.wire.is_unchecked:
+            self.books.lose_all("a message can't be read")
 
     def _break(self, error: Exception) -> None:
         if not self.broken.done():
@@ -176,6 +215,8 @@ class Tap:
         """Leave out from now on what may still arrive of it."""
         self.wanted.discard(subscription)
         self._heard[subscription.channel].discard(subscription.symbol)
+        if subscription.channel == "book" and self.books is not None:
+            self.books.forget(subscription.symbol)
 
     def _answers(self, client: Any) -> None:
         """Look for what the venue confirms, refuses, or says to show that it is alive."""
@@ -190,8 +231,7 @@ class Tap:
         for key in self.venue.confirmed(message):
             names = _of_request(client, key) if isinstance(key, int) else (key,)
             for name in names:
-                subscription = self.asked.get(name)
-                if subscription is not None:
+                for subscription in self.asked.get(name, ()):
                     self.confirm(subscription)
 
     def confirm(self, subscription: Subscription) -> None:
