@@ -39,6 +39,9 @@ class BookWire:
         depth: How many levels the venue keeps us told of, so that we let go of others; None
             where it tells of every change.
         by_rest: Whether the first state comes over HTTP, and not with the messages.
+        prepare: Changes what ccxt's exchange object would do about books by itself.
+        told_depth: Returns the symbol and the number of levels that a message confirms, where
+            the venue does not say which levels have left the others.
         numbered: Whether messages of one connection are numbered, `sequence_num`.
     """
 
@@ -47,6 +50,8 @@ class BookWire:
     checksum: Callable[[Book], int] | None = None
     depth: int | None = None
     by_rest: bool = False
+    prepare: Callable[[Any], None] = lambda _: None
+    told_depth: Callable[[Mapping[str, Any]], tuple[str, int] | None] = lambda _: None
     numbered: bool = False
 
     @property
@@ -156,6 +161,14 @@ def _kraken(message: Mapping[str, Any], find: Find) -> Iterable[Update] | None:
     return updates
 
 
+def _kraken_depth(message: Mapping[str, Any]) -> tuple[str, int] | None:
+    result = message.get("result")
+    if message.get("method") != "subscribe" or not isinstance(result, Mapping):
+        return None
+    is_book = result.get("channel") == "book" and "depth" in result
+    return (result["symbol"], int(result["depth"])) if is_book else None
+
+
 def _digits(market: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Texts]:
     """Return what writes a level as the venue does: its numbers were JSON's, their zeros lost."""
     info = market.get("info") or {}
@@ -219,13 +232,25 @@ def _exchange(message: Mapping[str, Any], find: Find) -> Iterable[Update] | None
     )
 
 
+def _no_snapshots(exchange: Any) -> None:
+    """Keep ccxt from fetching snapshots, in tasks that nobody owns: ours are enough."""
+    exchange.handle_order_book_subscription = lambda *_: None
+
+
+def _no_login(exchange: Any) -> None:
+    """Keep ccxt from asking for keys: `level2_batch` needs none."""
+    exchange.authenticate = lambda *_: {}
+
+
 BOOK_WIRES: Mapping[str, BookWire] = {
-    "binance": BookWire(read=_binance, fit=_binance_fit, by_rest=True),
+    "binance": BookWire(read=_binance, fit=_binance_fit, by_rest=True, prepare=_no_snapshots),
     "okx": BookWire(read=_okx, fit=_okx_fit, checksum=okx_checksum),
     "bybit": BookWire(read=_bybit, fit=_by_ones),
-    "kraken": BookWire(read=_kraken, fit=_follows, checksum=kraken_checksum, depth=100),
+    "kraken": BookWire(
+        read=_kraken, fit=_follows, checksum=kraken_checksum, depth=100, told_depth=_kraken_depth
+    ),
     "coinbase": BookWire(read=_coinbase, fit=_follows, numbered=True),
     # No numbers and no checksums: only a crossed book shows that something was missed.
-    "coinbaseexchange": BookWire(read=_exchange, fit=_follows),
+    "coinbaseexchange": BookWire(read=_exchange, fit=_follows, prepare=_no_login),
 }
 """By ccxt id."""

@@ -38,12 +38,15 @@ _CALM_NS = 60 * NS
 _LONGEST_PAUSE_S = 30.0
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, kw_only=True)
 class Keeping:
     """What is known of one symbol's book.
 
     Attributes:
         book: None until the venue has sent all of it.
+        depth: How many levels the venue tells of, where it matters.
+        ts: Of the newest event, ns.
+        made: How many events were made of it.
         waiting: Updates that came before it, where it comes over HTTP.
         is_asked: Whether it is on its way.
         losses: How often it went wrong lately.
@@ -51,6 +54,7 @@ class Keeping:
     """
 
     book: Book | None = None
+    depth: int
     ts: int = 0
     made: int = 0
     waiting: list[Update] = attrs.field(factory=list)
@@ -81,7 +85,7 @@ class Books:
 
     def want(self, symbol: str) -> None:
         """Keep a symbol's book from now on."""
-        self._kept.setdefault(symbol, Keeping())
+        self._kept.setdefault(symbol, Keeping(depth=self.wire.depth or 0))
 
     def forget(self, symbol: str) -> None:
         """Keep it no longer."""
@@ -93,6 +97,8 @@ class Books:
             return False
         if self.wire.numbered and not self._is_next(client, message):
             return message.get("channel") == "l2_data"
+        if (told := self.wire.told_depth(message)) is not None and told[0] in self._kept:
+            self._kept[told[0]].depth = told[1]
         updates = self.wire.read(message, lambda id: self.markets.find(client, id))
         if updates is None:
             return False
@@ -155,7 +161,7 @@ class Books:
 
     def _take(self, keeping: Keeping, book: Book, update: Update) -> None:
         try:
-            book.take(update, self.wire.depth)
+            book.take(update, self.wire.depth and keeping.depth)
         except ValueError as error:
             self._lose(update.symbol, keeping, f"a message of its book can't be read: {error}")
             return
@@ -270,9 +276,7 @@ def open_books(
     wire = BOOK_WIRES.get(tap.venue.id)
     if wire is None:
         return None
-    if wire.by_rest:
-        # ccxt would fetch snapshots of its own, in tasks that nobody owns.
-        tap.exchange.handle_order_book_subscription = lambda *_: None
+    wire.prepare(tap.exchange)
     return Books(
         ctx=ctx, exchange=tap.exchange, wire=wire, emit=partial(tap.take, CHANNEL),
         again=partial(again, CHANNEL), tasks=tasks, markets=tap.markets,
