@@ -336,7 +336,7 @@ VENUES: Mapping[str, Venue] = {
 PROVEN = tuple(VENUES)
 """The venues that tests cover, by ccxt id."""
 
-SIMULATED = ("binance", "okx", "coinbaseexchange")
+SIMULATED = ("binance", "okx", "bybit", "coinbase", "coinbaseexchange", "kraken")
 """The venues that bond-sim serves."""
 
 ALIASES: Mapping[str, str] = {

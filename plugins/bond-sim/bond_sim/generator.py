@@ -13,6 +13,7 @@ from bond_sim.venues import BY_NAME
 _log = logging.getLogger(__name__)
 _QUOTE_SLOTS = 5  # a quote every 250 ms
 _DAY_SLOTS = 20  # a 24 h ticker every second
+STATED = frozenset({"candles", "funding", "liquidations"})
 _BEHIND_SLOTS = 100  # further behind than 5 s, the machine slept: go on from now
 
 
@@ -42,6 +43,16 @@ def _frames(desk: Desk, market: SyntheticMarket, slot: int) -> Iterator[tuple[in
         if about.channel == "trades":
             for trade in market.trades(instrument, slot):
                 yield trade.at_ns, name, wire, venue.trade(wire, instrument, trade)
+            continue
+        if about.channel == "book":
+            change = desk.books.change(name, wire, instrument, end_ns)
+            if change is not None:
+                yield end_ns, name, wire, venue.change(wire, instrument, change)
+            continue
+        if about.channel in STATED and desk.contracts is not None:
+            if about.channel == "liquidations" or (slot + 1) % _DAY_SLOTS == 0:
+                for text in venue.statement(wire, instrument, desk.contracts, end_ns):
+                    yield end_ns, name, wire, text
             continue
         every = _QUOTE_SLOTS if about.channel == "quotes" else _DAY_SLOTS
         if (slot + len(wire)) % every == 0:
