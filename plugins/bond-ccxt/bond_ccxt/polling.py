@@ -52,12 +52,22 @@ async def poll_open_interest(
 
 
 def _event(found: Any, market: Any, venue: str, now_ns: int) -> OpenInterest:
-    """Return the event for ccxt's open interest structure, whose amount is in base units.
+    """Return the event for ccxt's open interest structure.
 
-    An inverse contract's is a number of contracts, of which no sum can be made with others.
+    Its amount is in base units at Binance and Bybit; of an inverse contract it is a number of
+    contracts, of which no sum can be made with others. At OKX it is one always, beside which
+    the venue gives coins.
     """
-    amount = None if unit_of(market) else found.get("openInterestAmount")
+    info = found["info"]
+    amount: float | None
+    if isinstance(info, dict) and "oiCcy" in info:
+        amount = float(info["oiCcy"])
+    else:
+        amount = None if unit_of(market) else found.get("openInterestAmount")
     return OpenInterest(
-        symbol=market["symbol"], ts=now_ns, amount=amount,
-        value=found.get("openInterestValue"), venue=venue,
-    )  # fmt: skip
+        symbol=market["symbol"],
+        ts=now_ns,
+        amount=amount,
+        value=found.get("openInterestValue"),
+        venue=venue,
+    )
