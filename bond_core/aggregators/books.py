@@ -8,6 +8,7 @@ levels together, sizes of one price added up, so that its best bid may be above 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -56,7 +57,7 @@ class BestOfBooks:
         }
 
 
-def _newest(bids: Levels | None, asks: Levels | None) -> Both | None:
+def _newest(bids: Levels | None, asks: Levels | None) -> Any:  # Both, kept for `_standing`
     return None if bids is None or asks is None else (bids, asks)
 
 
@@ -85,7 +86,7 @@ def _side(venues: Iterable[VenueWindow], side: Side) -> list[tuple[float, float]
     sizes: dict[float, float] = defaultdict(float)
     for _, book in books:
         for price, size in book[place]:
-            sizes[price] += size
+            sizes[price] += size  # of equal prices of different venues
     return sorted(sizes.items(), reverse=side == "bids")
 
 
@@ -94,12 +95,14 @@ def _top(venues: Sequence[VenueWindow], side: Side, n: int) -> list[tuple[float,
 
 
 def _depth(venues: Sequence[VenueWindow], side: Side, n: int) -> float | None:
-    return sum(size for _, size in _side(venues, side)[:n]) if _standing(venues) else None
+    return math.fsum(size for _, size in _side(venues, side)[:n]) if _standing(venues) else None
 
 
 def _imbalance(venues: Sequence[VenueWindow], n: int) -> float | None:
     bids, asks = _depth(venues, "bids", n), _depth(venues, "asks", n)
-    return (bids - asks) / (bids + asks) if bids is not None and asks is not None and bids + asks else None
+    if bids is None or asks is None or bids + asks == 0:
+        return None
+    return (bids - asks) / (bids + asks)
 
 
 def _edges(venues: Sequence[VenueWindow]) -> tuple[float, float] | None:

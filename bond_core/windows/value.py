@@ -60,7 +60,7 @@ def _levels(
     for level in levels:
         if len(level) != 2 or any(_number(failed, field, each) is None for each in level):
             return None
-    return levels  # type: ignore[return-value] # of two each, as was just looked at
+    return levels
 
 
 def _number(failed: Failed, field: str, value: Any) -> float | int | None:

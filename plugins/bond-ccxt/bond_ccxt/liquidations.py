@@ -42,11 +42,11 @@ class _Bases:
         return _Wanted(self._ctx, self._listing)
 
     def emit(self, channel: str, events: Iterable[Event]) -> None:
-        by_base: list[Event] = []
-        for event in events:
-            if isinstance(event, Liquidation):
-                # Two of one moment are two: their ids tell the markets apart.
-                by_base.append(attrs.evolve(event, symbol=base_asset(event.symbol)))
+        by_base = [
+            attrs.evolve(event, symbol=base_asset(event.symbol))
+            for event in events
+            if isinstance(event, Liquidation)  # it emits nothing else
+        ]
         self._ctx.emit(channel, by_base)
 
     def live(self, channel: str, symbol: str | None = None) -> None:

@@ -221,9 +221,7 @@ def test_recorded_books_are_what_the_file_says(kit, venue, path):
             async with kit.running(connector, ctx):
                 await there.until_heard(len(kinds))
                 await there.say(*frames)
-                await ctx.until(
-                    lambda: len(ctx.events("book")) >= sum(map(len, expected.values()))
-                )
+                await ctx.until(lambda: len(ctx.events("book")) >= sum(map(len, expected.values())))
             return ctx
 
     ctx = asyncio.run(go())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
-from attrs import frozen
+from attrs import field, frozen
 
 from bond_sim.binance import CHANNELS, Binance, depth_update, kline
 from bond_sim.books import BookChange, BookState
@@ -40,7 +40,7 @@ class BinanceFutures(Unrecorded):
     socket_paths: Sequence[str] = tuple(
         f"{prefix}/ws{end}" for prefix in ("", "/public", "/market") for end in ("", "/{number}")
     )
-    _spot: Binance = Binance(NAME)
+    _spot: Binance = field(factory=lambda: Binance(NAME))
 
     def routes(self, desk: Desk) -> Mapping[str, Callable[[web.Request], web.Response]]:
         """Return the REST handlers."""

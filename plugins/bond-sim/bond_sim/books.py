@@ -7,18 +7,18 @@ by ten from one state to the next, so that a change covers ten of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
 from bond_sim.instruments import Instrument
-from bond_sim.market import SLOT_NS, Market, SyntheticMarket
+from bond_sim.market import SLOT_NS, SyntheticMarket
 
 BOOK_NS = 2 * SLOT_NS
 """How far two states of a book are apart."""
 
 DEPTH = 100
-"""How many levels of each side there are: venues differ in how many of them they tell of."""
+"""How many levels of each side there are."""
 
 _NUMBERS = 10
 _LEVEL_STANDS = 31  # states, at most
@@ -50,15 +50,16 @@ class BookChange:
 class BookClock:
     """Which state of each book was told last, by venue and wire: changes follow that one."""
 
-    market: Market
-    depths: Mapping[str, int] = field(factory=dict)
+    market: SyntheticMarket | None  # None where a recording is played
     _told: dict[tuple[str, str], int] = field(factory=dict)
 
     def state(self, instrument: Instrument, now_ns: int) -> BookState | None:
         """Return the state at a time; None where the market has no book."""
         return self._state(instrument, now_ns // BOOK_NS)
 
-    def opening(self, venue: str, wire: str, instrument: Instrument, now_ns: int, *, is_first: bool) -> BookState | None:
+    def opening(
+        self, venue: str, wire: str, instrument: Instrument, now_ns: int, *, is_first: bool
+    ) -> BookState | None:
         """Return the state that the next change of a wire follows.
 
         Args:
@@ -73,7 +74,9 @@ class BookClock:
             self._told[key] = now_ns // BOOK_NS
         return self._state(instrument, self._told[key])
 
-    def change(self, venue: str, wire: str, instrument: Instrument, now_ns: int) -> BookChange | None:
+    def change(
+        self, venue: str, wire: str, instrument: Instrument, now_ns: int
+    ) -> BookChange | None:
         """Return what has changed on a wire since it was told of last; None if nothing has."""
         key, now = (venue, wire), now_ns // BOOK_NS
         before = self._state(instrument, self._told.get(key, now - 1))
@@ -87,19 +90,19 @@ class BookClock:
         )  # fmt: skip
 
     def _state(self, i: Instrument, state: int) -> BookState | None:
-        if not isinstance(self.market, SyntheticMarket):
+        market = self.market
+        if market is None:
             return None
-        depth = self.depths.get(i.venue, DEPTH)
-        bid, ask = self.market.edges(i, state * BOOK_NS)
+        bid, ask = market.edges(i, state * BOOK_NS)
         places, size_places = _places(i.tick), _places(i.lot)
 
         def side(best: int, step: int) -> list[Level]:
             levels = []
-            for n in range(depth):
+            for n in range(DEPTH):
                 at = best + n * step
                 if at <= 0:
                     break
-                size = self.market.level_size(i, at, state, _LEVEL_STANDS)
+                size = market.level_size(i, at, state, _LEVEL_STANDS)
                 levels.append((f"{at * float(i.tick):.{places}f}", f"{size:.{size_places}f}"))
             return levels
 

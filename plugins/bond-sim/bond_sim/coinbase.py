@@ -15,8 +15,8 @@ from attrs import frozen
 
 from bond_sim.books import BookChange, BookState
 from bond_sim.clients import Client
-from bond_sim.contracts import Contracts
 from bond_sim.coinbase_rest import OTHER_SIDE, from_iso, iso, routes
+from bond_sim.contracts import Contracts
 from bond_sim.instruments import Instrument, coinbase_instrument
 from bond_sim.market import Quote, Summary, Trade
 from bond_sim.subscriptions import Subscription

@@ -56,7 +56,9 @@ class CoinbaseAdvanced(Unrecorded):
     def dress(self, path: str) -> Callable[[str, str], str]:
         """Return what numbers the messages of one connection."""
         numbers = itertools.count()
-        return lambda _wire, text: text.replace('"sequence_num":0', f'"sequence_num":{next(numbers)}', 1)
+        return lambda _wire, text: text.replace(
+            '"sequence_num":0', f'"sequence_num":{next(numbers)}', 1
+        )
 
     def receive(self, text: str, client: Client, desk: Desk) -> list[str]:
         """Do subscribe and unsubscribe; the answer lists what the client has."""
@@ -67,7 +69,9 @@ class CoinbaseAdvanced(Unrecorded):
         except (ValueError, KeyError, TypeError):
             return [_dumps({"type": "error", "message": "failed to parse the request"})]
         if unknown := [wire for wire in wires if not desk.carried(self.name, wire)]:
-            return [_dumps({"type": "error", "message": f"invalid product or channel {unknown[0]}"})]
+            return [
+                _dumps({"type": "error", "message": f"invalid product or channel {unknown[0]}"})
+            ]
         first: list[str] = []
         for wire in wires:
             if kind == "subscribe":

@@ -155,7 +155,7 @@ class Faults:
         channel: str | None = None,
         symbol: str | None = None,
     ) -> None:
-        """Alter the next `n` data frames: `json`, `price`, `nan`, `inf` or `checksum`, see `Fault`."""
+        """Alter the next `n` data frames, as one of `FLIPS` says; see `Fault`."""
         self._now(Fault("flip", venue, channel, symbol, n, how))
 
     def stall(

@@ -76,10 +76,11 @@ def synthetic_markets() -> list[Instrument]:
         markets.append(spot(venue, "ETH", "BTC", "0.00001", "0.0001"))
     for base in ("BTC", "ETH", "SOL"):
         _, tick, lot, _, _ = ASSETS[base]
-        for venue in ("coinbaseexchange", "coinbase", "kraken"):
-            markets.append(spot(venue, base, "USD", tick, lot))
-        for venue in ("binancefutures", "bybitlinear"):
-            markets.append(linear_swap(venue, base))
+        markets += [
+            spot(venue, base, "USD", tick, lot)
+            for venue in ("coinbaseexchange", "coinbase", "kraken")
+        ]
+        markets += [linear_swap(venue, base) for venue in ("binancefutures", "bybitlinear")]
     markets.append(okx_instrument("BTC-USDT-SWAP"))
     markets.append(okx_instrument("BTC-USD-SWAP"))
     return markets

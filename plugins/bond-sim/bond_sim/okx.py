@@ -64,9 +64,10 @@ class Okx:
             return ["pong"]
         try:
             asked = json.loads(text)
-            op, args = asked["op"], [
-                (a["channel"], a.get("instId") or a["instType"]) for a in asked["args"]
-            ]
+            op, args = (
+                asked["op"],
+                [(a["channel"], a.get("instId") or a["instType"]) for a in asked["args"]],
+            )
         except (ValueError, KeyError, TypeError):
             return [_error("60012", f"Illegal request: {text[:200]}")]
         if op not in ("subscribe", "unsubscribe"):

@@ -63,7 +63,7 @@ class Simulator:
             self._market = SyntheticMarket(seed, {(i.venue, i.id): i for i in listed})
         synthetic = self._market if isinstance(self._market, SyntheticMarket) else None
         self._desk = Desk(
-            self._market, clock, self._clients, self._carried, BookClock(self._market),
+            self._market, clock, self._clients, self._carried, BookClock(synthetic),
             None if synthetic is None else Contracts(synthetic),
         )  # fmt: skip
         self._tasks: list[asyncio.Task[None]] = []
