@@ -200,8 +200,6 @@ class Books:
                 venue=self.exchange.id, size_unit=unit_of(self.exchange.markets[symbol]),
             )
         )  # fmt: skip
-        if self.wire.by_rest and keeping.losses == 1:
-            return  # the next update asks for a snapshot
         keeping.is_asked = True
         self.tasks.create_task(self._ask_again(symbol, keeping))
 
@@ -212,7 +210,7 @@ class Books:
         if self._kept.get(symbol) is not keeping:
             return
         if self.wire.by_rest:
-            keeping.is_asked = False
+            keeping.is_asked = False  # the next update asks for a snapshot
         else:
             self.again(symbol)
 

@@ -209,7 +209,7 @@ class Okx:
 def _book(
     i: Instrument, now: BookState, bids: Sequence[Level], asks: Sequence[Level], before: int
 ) -> str:
-    # Since 2024 the checksum is always 0: the numbers tell what is missing.
+    # The checksum is always 0 today: the numbers tell what is missing.
     row = {
         "asks": [[*level, "0", "1"] for level in asks],
         "bids": [[*level, "0", "1"] for level in bids],
