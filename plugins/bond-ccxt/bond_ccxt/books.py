@@ -95,7 +95,8 @@ class Books:
         """Read a message if it is about a book; whether it was."""
         if not self._kept:
             return False
-        if self.wire.numbered and not self._is_next(client, message):
+        number = message.get("sequence_num")
+        if isinstance(number, int) and not self.is_next(client, number):
             return message.get("channel") == "l2_data"
         if (told := self.wire.told_depth(message)) is not None and told[0] in self._kept:
             self._kept[told[0]].depth = told[1]
@@ -114,10 +115,9 @@ class Books:
             if keeping.book is not None:
                 self._lose(symbol, keeping, why)
 
-    def _is_next(self, client: Any, message: Mapping[str, Any]) -> bool:
+    def is_next(self, client: Any, number: int) -> bool:
         """Look at the number of a connection's message: none is left out, and none repeats."""
-        number = message.get("sequence_num")
-        if not isinstance(number, int):
+        if not self.wire.numbered:
             return True
         last = self._numbers.get(client.url)
         if last is not None and number <= last:

@@ -28,6 +28,8 @@ import attrs
 
 from bond_ccxt.books import Books
 from bond_ccxt.markets import Markets
+from bond_ccxt.native import VENUES as NATIVE
+from bond_ccxt.native import Reading
 from bond_ccxt.parse import read_quote, read_trade
 from bond_ccxt.statements import STATEMENTS
 from bond_ccxt.venues import Key, Venue
@@ -91,6 +93,7 @@ class Tap:
     markets: Markets = attrs.field(
         init=False, default=attrs.Factory(lambda self: Markets(self.exchange), takes_self=True)
     )
+    _native: Reading | None = attrs.field(init=False)
     _is_reading: bool = False
     _unreadable: int = 0
     _message: Any = None
@@ -102,6 +105,11 @@ class Tap:
         """Put the taps in place."""
         # Retrieved here, too: a frame may break after the last one who waits has gone.
         self.broken.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._native = None
+        if self.venue.id in NATIVE:
+            self._native = Reading(
+                self.markets, self.venue.id, self.ctx.clock.now_ns, self._number
+            )
         self._handle = self.exchange.handle_message
         self._events = {channel: [] for channel in self.venue.feeds}
         self._heard = {channel: set() for channel in self.venue.feeds}
@@ -119,10 +127,24 @@ class Tap:
         client = open_client(url)
         if "handle_text_or_binary_message" not in vars(client):
             decode = client.handle_text_or_binary_message
-            client.handle_text_or_binary_message = partial(self._on_frame, decode)
+            client.handle_text_or_binary_message = partial(self._on_frame, client, decode)
         return client
 
-    def _on_frame(self, decode: Callable[[Any], None], data: Any) -> None:
+    def _number(self, client: Any, number: int) -> None:
+        if self.books is not None:
+            self.books.is_next(client, number)
+
+    def _on_frame(self, client: Any, decode: Callable[[Any], None], data: Any) -> None:
+        if self._native is not None and data.__class__ is str:
+            found = self._native.read(client, data)
+            if found is not None:
+                channel, events = found
+                heard = self._heard[channel]
+                kept = [e for e in events if e.symbol in heard or self._expected(channel, e.symbol)]
+                if kept:
+                    self._unreadable = 0
+                    self.ctx.emit(channel, kept)
+                return
         try:
             decode(data)
         except ValueError as error:  # no JSON, or no text; what follows raises nothing

@@ -208,7 +208,7 @@ def _kit(monkeypatch):
         async def open_there(config, ctx):
             session = await real(config, ctx)
             api = session.exchange.urls["api"]
-            if there.rest is not None:
+            if getattr(there, "rest", None) is not None:
                 api.update(_aimed(api, f"http://127.0.0.1:{there.port}"), ws=api["ws"])
             api["ws"] = _aimed(api["ws"], f"ws://127.0.0.1:{there.port}")
             session.exchange.enableRateLimit = paced
