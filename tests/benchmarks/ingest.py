@@ -77,13 +77,14 @@ def _ccxt(venue: str, id: str, symbol: str, url: str) -> Callable[[str], None]:
         return client
 
     client = asyncio.run(made())
-    return lambda text: client.handle_text_or_binary_message(text)
+    read: Callable[[str], None] = client.handle_text_or_binary_message
+    return read
 
 
 def _bond(venue: str, id: str, symbol: str, url: str) -> Callable[[str], None]:
-    from bond_ccxt.tap import Tap  # noqa: PLC0415 -- the plugin, where it is installed
-    from bond_ccxt.venues import VENUES  # noqa: PLC0415
-    from bond_core.plugin import Subscription  # noqa: PLC0415
+    from bond_ccxt.tap import Tap
+    from bond_ccxt.venues import VENUES
+    from bond_core.plugin import Subscription
 
     heard = 0
 
@@ -103,12 +104,12 @@ def _bond(venue: str, id: str, symbol: str, url: str) -> Callable[[str], None]:
 
     client = asyncio.run(made())
 
-    def read(text: str) -> None:
-        before = heard
-        client.handle_text_or_binary_message(text)
-        if heard == before:
-            raise RuntimeError(f"{venue}: nothing was read of {text}")
-
+    read: Callable[[str], None] = client.handle_text_or_binary_message
+    for frames in (frames for name, *_, frames in _cases() if name == venue):
+        for n, frame in enumerate(frames.values(), 1):
+            read(json.dumps(frame, separators=(",", ":")))
+            if heard != n:
+                raise RuntimeError(f"{venue}: nothing was read of {frame}")
     return read
 
 

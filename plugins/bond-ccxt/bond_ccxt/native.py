@@ -35,13 +35,10 @@ from bond_ccxt.native_frames import (
     OkxTickers,
     OkxTrades,
 )
-from bond_ccxt.parse import Side, to_ns
+from bond_ccxt.parse import Side, iso_ns, to_ns
 from bond_core.plugin import Event, Quote, Trade
 
-Found = tuple[str, list[Event]]
-"""A channel, and the events of it in one frame."""
-
-Read = Callable[[str, "Reading"], Found]
+Read = Callable[[str, "Reading"], list[Event]]
 
 _MS = 1_000_000
 _OTHER: Mapping[str, Side] = {"buy": "sell", "sell": "buy", "BUY": "sell", "SELL": "buy"}
@@ -67,58 +64,58 @@ class Market:
 
 @attrs.define(eq=False)
 class Reading:
-    """Reads the frames of one exchange object's connections.
+    """Reads the frames of one connection.
 
     Attributes:
+        client: ccxt's connection.
         now_ns: The clock.
-        heard: Is told the number of a connection's message, where messages are numbered.
+        heard: Is told the number of each message, where messages are numbered.
     """
 
     markets: Markets
     venue: str
+    client: Any
     now_ns: Callable[[], int]
     heard: Callable[[Any, int], None]
-    _client: Any = None
-    _known: dict[str, dict[str, Market]] = attrs.field(factory=dict)  # by address, and id
-    _here: dict[str, Market] = attrs.field(factory=dict)  # those of `_client`
+    _known: dict[str, Market] = attrs.field(factory=dict)
     _tops: dict[str, tuple[dict[float, float], dict[float, float]]] = attrs.field(factory=dict)
 
-    def read(self, client: Any, text: str) -> Found | None:
-        """Return the events in a frame; None if it is about something else, or is odd."""
-        for begins, read in _READERS[self.venue]:
+    def read(self, text: str) -> tuple[str, list[Event]] | None:
+        """Return a channel, and the events of it in a frame.
+
+        None if the frame is about something else, or is odd.
+        """
+        for begins, channel, read in READERS[self.venue]:
             if text.startswith(begins):
-                if client is not self._client:
-                    self._client = client
-                    self._here = self._known.setdefault(client.url, {})
                 try:
-                    return read(text, self)
+                    return channel, read(text, self)
                 except (msgspec.MsgspecError, ValueError, KeyError):
                     return None
         return None
 
     def market(self, id: str) -> Market:
-        """Return the market that the connection being read calls so."""
-        found = self._here.get(id)
+        """Return the market that the connection calls so."""
+        found = self._known.get(id)
         if found is None:
-            of = self.markets.find(self._client, id)
+            of = self.markets.find(self.client, id)
             size, unit = of.get("contractSize") or 1, unit_of(of)
             is_base = not of.get("contract") or unit is not None or size == 1
             factor = None if is_base else Decimal(repr(size))
-            found = self._here[id] = Market(of["symbol"], factor, unit)
+            found = self._known[id] = Market(of["symbol"], factor, unit)
         return found
 
     def number(self, number: int) -> None:
         """Tell the number of the message being read."""
-        self.heard(self._client, number)
+        self.heard(self.client, number)
 
     def trade(
-        self, id: str, ts: int | None, price: float, size: float, side: Side | None, trade_id: str
-    ) -> Trade:
+        self, id: str, ts: int | None, price: float, size: float, side: Side,
+        trade_id: str, seq: int,
+    ) -> Trade:  # fmt: skip
         """Return a trade's event. ValueError: ccxt had better see it."""
         if not (0.0 < price < inf and 0.0 <= size < inf and ts is not None):
             raise ValueError("odd numbers")
-        market = self._here.get(id) or self.market(id)
-        seq = int(trade_id) if trade_id.isdecimal() else 0
+        market = self._known.get(id) or self.market(id)
         if market.factor is not None:
             size = market.size(size)
         return Trade(
@@ -133,7 +130,7 @@ class Reading:
         for value in (bid, ask, *sizes, last):
             if value is not None and not 0.0 <= value < inf:
                 raise ValueError("odd numbers")
-        market = self._here.get(id) or self.market(id)
+        market = self._known.get(id) or self.market(id)
         return Quote(
             market.symbol, self.now_ns() if ts is None else ts, bid, ask,
             market.quoted(sizes[0]), market.quoted(sizes[1]), last, venue=self.venue,
@@ -149,6 +146,10 @@ class Reading:
                 if not size:
                     del side[price]
         return self._tops[id]
+
+
+def _seq(trade_id: str) -> int:
+    return int(trade_id) if trade_id.isdecimal() else 0
 
 
 def _ms(value: int) -> int | None:
@@ -169,39 +170,40 @@ _decode_exchange_trade = msgspec.json.Decoder(ExchangeTrade, strict=False).decod
 _decode_exchange_ticker = msgspec.json.Decoder(ExchangeTicker, strict=False).decode
 
 
-def _binance_trade(text: str, r: Reading) -> Found:
+def _binance_trade(text: str, r: Reading) -> list[Event]:
     t = _decode_binance_trade(text)
     side: Side = "sell" if t.m else "buy"
-    return "trades", [r.trade(t.s, _ms(t.T), t.p, t.q, side, str(t.t))]
+    return [r.trade(t.s, _ms(t.T), t.p, t.q, side, str(t.t), t.t)]
 
 
-def _binance_quote(text: str, r: Reading) -> Found:
+def _binance_quote(text: str, r: Reading) -> list[Event]:
     q = _decode_binance_quote(text)
     time = q.T if q.T is not None else q.E
-    return "quotes", [r.quote(q.s, None if time is None else _ms(time), q.b, q.a, (q.B, q.A))]
+    return [r.quote(q.s, None if time is None else _ms(time), q.b, q.a, (q.B, q.A))]
 
 
-def _okx_trades(text: str, r: Reading) -> Found:
-    return "trades", [
-        r.trade(t.instId, _ms(t.ts), t.px, t.sz, _LOWER[t.side], t.tradeId)
+def _okx_trades(text: str, r: Reading) -> list[Event]:
+    return [
+        r.trade(t.inst_id, _ms(t.ts), t.px, t.sz, _LOWER[t.side], t.trade_id, _seq(t.trade_id))
         for t in _decode_okx_trades(text).data
     ]
 
 
-def _okx_tickers(text: str, r: Reading) -> Found:
-    return "quotes", [
-        r.quote(q.instId, _ms(q.ts), q.bidPx, q.askPx, (q.bidSz, q.askSz), q.last)
+def _okx_tickers(text: str, r: Reading) -> list[Event]:
+    return [
+        r.quote(q.inst_id, _ms(q.ts), q.bid_px, q.ask_px, (q.bid_sz, q.ask_sz), q.last)
         for q in _decode_okx_tickers(text).data
     ]
 
 
-def _bybit_trades(text: str, r: Reading) -> Found:
-    return "trades", [
-        r.trade(t.s, _ms(t.T), t.p, t.v, _LOWER[t.S], t.i) for t in _decode_bybit_trades(text).data
+def _bybit_trades(text: str, r: Reading) -> list[Event]:
+    return [
+        r.trade(t.s, _ms(t.T), t.p, t.v, _LOWER[t.S], t.i, _seq(t.i))
+        for t in _decode_bybit_trades(text).data
     ]
 
 
-def _bybit_quote(text: str, r: Reading) -> Found:
+def _bybit_quote(text: str, r: Reading) -> list[Event]:
     frame = _decode_bybit_quote(text)
     bids, asks = r.top(frame.data.s, frame)
     if len(bids) > 1 or len(asks) > 1:
@@ -210,39 +212,57 @@ def _bybit_quote(text: str, r: Reading) -> Found:
         next(iter(side.items()), (None, None)) for side in (bids, asks)
     )
     ts = _ms(frame.cts if frame.cts is not None else frame.ts)
-    return "quotes", [r.quote(frame.data.s, ts, bid, ask, (bid_size, ask_size))]
+    return [r.quote(frame.data.s, ts, bid, ask, (bid_size, ask_size))]
 
 
-def _kraken_trades(text: str, r: Reading) -> Found:
-    return "trades", [
-        r.trade(t.symbol, to_ns(t.timestamp), t.price, t.qty, _LOWER[t.side], str(t.trade_id))
+def _kraken_trades(text: str, r: Reading) -> list[Event]:
+    return [
+        r.trade(
+            t.symbol,
+            iso_ns(t.timestamp),
+            t.price,
+            t.qty,
+            _LOWER[t.side],
+            str(t.trade_id),
+            t.trade_id,
+        )
         for t in _decode_kraken_trades(text).data
     ]
 
 
-def _kraken_tickers(text: str, r: Reading) -> Found:
-    return "quotes", [
-        r.quote(q.symbol, q.timestamp and to_ns(q.timestamp), q.bid, q.ask,
-                (q.bid_qty, q.ask_qty), q.last)
+def _kraken_tickers(text: str, r: Reading) -> list[Event]:
+    return [
+        r.quote(
+            q.symbol, None if q.timestamp is None else iso_ns(q.timestamp), q.bid, q.ask,
+            (q.bid_qty, q.ask_qty), q.last,
+        )
         for q in _decode_kraken_tickers(text).data
     ]  # fmt: skip
 
 
-def _coinbase_trades(text: str, r: Reading) -> Found:
+def _coinbase_trades(text: str, r: Reading) -> list[Event]:
     frame = _decode_coinbase_trades(text)
     r.number(frame.sequence_num)
-    return "trades", [
-        r.trade(t.product_id, to_ns(t.time), t.price, t.size, _OTHER[t.side], t.trade_id)
+    return [
+        r.trade(
+            t.product_id,
+            iso_ns(t.time),
+            t.price,
+            t.size,
+            _OTHER[t.side],
+            t.trade_id,
+            _seq(t.trade_id),
+        )
         for event in frame.events
         for t in reversed(event.trades)  # the newest is first
     ]
 
 
-def _coinbase_tickers(text: str, r: Reading) -> Found:
+def _coinbase_tickers(text: str, r: Reading) -> list[Event]:
     frame = _decode_coinbase_tickers(text)
-    ts = to_ns(frame.timestamp)
+    ts = iso_ns(frame.timestamp)
     r.number(frame.sequence_num)
-    return "quotes", [
+    return [
         r.quote(q.product_id, ts, q.best_bid, q.best_ask,
                 (q.best_bid_quantity, q.best_ask_quantity), q.price)
         for event in frame.events
@@ -250,45 +270,43 @@ def _coinbase_tickers(text: str, r: Reading) -> Found:
     ]  # fmt: skip
 
 
-def _exchange_trade(text: str, r: Reading) -> Found:
+def _exchange_trade(text: str, r: Reading) -> list[Event]:
     t = _decode_exchange_trade(text)
-    trade = r.trade(t.product_id, to_ns(t.time), t.price, t.size, _OTHER[t.side], str(t.trade_id))
-    return "trades", [trade]
+    ts, side, number = iso_ns(t.time), _OTHER[t.side], t.trade_id
+    return [r.trade(t.product_id, ts, t.price, t.size, side, str(number), number)]
 
 
-def _exchange_ticker(text: str, r: Reading) -> Found:
+def _exchange_ticker(text: str, r: Reading) -> list[Event]:
     q = _decode_exchange_ticker(text)
     sizes = q.best_bid_size, q.best_ask_size
-    return "quotes", [r.quote(q.product_id, to_ns(q.time), q.best_bid, q.best_ask, sizes, q.price)]
+    return [r.quote(q.product_id, iso_ns(q.time), q.best_bid, q.best_ask, sizes, q.price)]
 
 
-_READERS: Mapping[str, tuple[tuple[str, Read], ...]] = {
+READERS: Mapping[str, tuple[tuple[str, str, Read], ...]] = {
     "binance": (
-        ('{"e":"trade",', _binance_trade),
-        ('{"u":', _binance_quote),
-        ('{"e":"bookTicker",', _binance_quote),
+        ('{"e":"trade",', "trades", _binance_trade),
+        ('{"u":', "quotes", _binance_quote),
+        ('{"e":"bookTicker",', "quotes", _binance_quote),
     ),
     "okx": (
-        ('{"arg":{"channel":"trades",', _okx_trades),
-        ('{"arg":{"channel":"tickers",', _okx_tickers),
+        ('{"arg":{"channel":"trades",', "trades", _okx_trades),
+        ('{"arg":{"channel":"tickers",', "quotes", _okx_tickers),
     ),
     "bybit": (
-        ('{"topic":"publicTrade.', _bybit_trades),
-        ('{"topic":"orderbook.1.', _bybit_quote),
+        ('{"topic":"publicTrade.', "trades", _bybit_trades),
+        ('{"topic":"orderbook.1.', "quotes", _bybit_quote),
     ),
     "kraken": (
-        ('{"channel":"trade",', _kraken_trades),
-        ('{"channel":"ticker",', _kraken_tickers),
+        ('{"channel":"trade",', "trades", _kraken_trades),
+        ('{"channel":"ticker",', "quotes", _kraken_tickers),
     ),
     "coinbase": (
-        ('{"channel":"market_trades",', _coinbase_trades),
-        ('{"channel":"ticker",', _coinbase_tickers),
+        ('{"channel":"market_trades",', "trades", _coinbase_trades),
+        ('{"channel":"ticker",', "quotes", _coinbase_tickers),
     ),
     "coinbaseexchange": (
-        ('{"type":"match",', _exchange_trade),
-        ('{"type":"ticker",', _exchange_ticker),
+        ('{"type":"match",', "trades", _exchange_trade),
+        ('{"type":"ticker",', "quotes", _exchange_ticker),
     ),
 }
-
-VENUES = frozenset(_READERS)
-"""The venues whose frames are read here, by ccxt id."""
+"""By ccxt id: how a frame begins, the channel that it is of, and what reads it."""

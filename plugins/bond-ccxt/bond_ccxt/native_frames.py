@@ -1,6 +1,7 @@
 """What is read of venues' trade and quote frames: typed structs, for msgspec to decode into.
 
-Numbers are decoded from texts where the venue writes texts. Names are the venues' own.
+Numbers are decoded from texts where the venue writes texts. Names are the venues' own (`instId`
+is `inst_id`).
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ class BinanceQuote(Struct, gc=False):
     E: int | None = None
 
 
-class OkxTrade(Struct, gc=False):
+class OkxTrade(Struct, gc=False, rename="camel"):
     """One entry of `trades`."""
 
-    instId: str
-    tradeId: str
+    inst_id: str
+    trade_id: str
     px: float
     sz: float
     side: str
@@ -50,15 +51,15 @@ class OkxTrades(Struct, gc=False):
     data: list[OkxTrade]
 
 
-class OkxTicker(Struct, gc=False):
+class OkxTicker(Struct, gc=False, rename="camel"):
     """One entry of `tickers`."""
 
-    instId: str
+    inst_id: str
     last: float
-    askPx: float
-    askSz: float
-    bidPx: float
-    bidSz: float
+    ask_px: float
+    ask_sz: float
+    bid_px: float
+    bid_sz: float
     ts: int
 
 

@@ -27,7 +27,7 @@ def to_ns(value: object) -> int | None:
     """
     if isinstance(value, str):
         if not value.isdecimal():
-            return _iso_ns(value)
+            return iso_ns(value)
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
@@ -37,8 +37,12 @@ def to_ns(value: object) -> int | None:
     return value
 
 
-def _iso_ns(text: str) -> int | None:
-    """Read `2026-08-12T19:27:47.532655Z`."""
+def iso_ns(text: str) -> int | None:
+    """Return a time such as `2026-08-12T19:27:47.532655Z` as ns; None if it is none."""
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":  # as most venues write it
+        micros = text[20:26]
+        if micros.isdecimal() and (seconds := _seconds(text[:19])) is not None:
+            return seconds * _NS + int(micros) * 1000
     whole, _, decimals = text.removesuffix("Z").partition(".")
     seconds = _seconds(whole)
     if seconds is None or not (decimals or "0").isdecimal():

@@ -28,8 +28,7 @@ import attrs
 
 from bond_ccxt.books import Books
 from bond_ccxt.markets import Markets
-from bond_ccxt.native import VENUES as NATIVE
-from bond_ccxt.native import Reading
+from bond_ccxt.native import READERS, Reading
 from bond_ccxt.parse import read_quote, read_trade
 from bond_ccxt.statements import STATEMENTS
 from bond_ccxt.venues import Key, Venue
@@ -93,7 +92,6 @@ class Tap:
     markets: Markets = attrs.field(
         init=False, default=attrs.Factory(lambda self: Markets(self.exchange), takes_self=True)
     )
-    _native: Reading | None = attrs.field(init=False)
     _is_reading: bool = False
     _unreadable: int = 0
     _message: Any = None
@@ -105,11 +103,6 @@ class Tap:
         """Put the taps in place."""
         # Retrieved here, too: a frame may break after the last one who waits has gone.
         self.broken.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._native = None
-        if self.venue.id in NATIVE:
-            self._native = Reading(
-                self.markets, self.venue.id, self.ctx.clock.now_ns, self._number
-            )
         self._handle = self.exchange.handle_message
         self._events = {channel: [] for channel in self.venue.feeds}
         self._heard = {channel: set() for channel in self.venue.feeds}
@@ -127,24 +120,39 @@ class Tap:
         client = open_client(url)
         if "handle_text_or_binary_message" not in vars(client):
             decode = client.handle_text_or_binary_message
-            client.handle_text_or_binary_message = partial(self._on_frame, client, decode)
+            hear = partial(self._on_frame, decode)
+            if self.venue.id in READERS:
+                reading = Reading(
+                    self.markets, self.venue.id, client, self.ctx.clock.now_ns, self._number
+                )
+                hear = partial(self._on_native, reading.read, hear)
+            client.handle_text_or_binary_message = hear
         return client
+
+    def _on_native(
+        self, read: Callable[[str], tuple[str, list[Event]] | None],
+        otherwise: Callable[[Any], None], data: Any,
+    ) -> None:  # fmt: skip
+        """Take a frame of trades or quotes by itself; hand any other on."""
+        found = read(data) if data.__class__ is str else None
+        if found is None:
+            otherwise(data)
+            return
+        channel, events = found
+        heard = self._heard[channel]
+        for event in events:
+            if event.symbol not in heard and not self._expected(channel, event.symbol):
+                events = [e for e in events if e.symbol in heard]
+                break
+        if events:
+            self._unreadable = 0
+            self.ctx.emit(channel, events)
 
     def _number(self, client: Any, number: int) -> None:
         if self.books is not None:
             self.books.is_next(client, number)
 
-    def _on_frame(self, client: Any, decode: Callable[[Any], None], data: Any) -> None:
-        if self._native is not None and data.__class__ is str:
-            found = self._native.read(client, data)
-            if found is not None:
-                channel, events = found
-                heard = self._heard[channel]
-                kept = [e for e in events if e.symbol in heard or self._expected(channel, e.symbol)]
-                if kept:
-                    self._unreadable = 0
-                    self.ctx.emit(channel, kept)
-                return
+    def _on_frame(self, decode: Callable[[Any], None], data: Any) -> None:
         try:
             decode(data)
         except ValueError as error:  # no JSON, or no text; what follows raises nothing

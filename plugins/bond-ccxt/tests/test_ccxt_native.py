@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bond_ccxt import native as native_module
+from bond_ccxt.native import READERS
 from bond_ccxt.tap import Tap
 from bond_ccxt.venues import VENUES
 from bond_core.plugin import Subscription
@@ -46,20 +48,25 @@ class Client:
     reject = resolve
 
 
-class Counting:
-    """A native reading that counts the frames it takes."""
+def counting(taken):
+    """Return the readers, noting each frame that one of them has read."""
 
-    def __init__(self, reading):
-        self.reading, self.taken = reading, 0
+    def noted(read):
+        def reads(text, reading):
+            found = read(text, reading)
+            taken.append(text)
+            return found
 
-    def read(self, client, text):
-        found = self.reading.read(client, text)
-        self.taken += found is not None
-        return found
+        return reads
+
+    return {
+        venue: tuple((begins, channel, noted(read)) for begins, channel, read in readers)
+        for venue, readers in READERS.items()
+    }
 
 
 @pytest.fixture(name="both")
-def _both(exchanges):
+def _both(exchanges, monkeypatch):
     """Return what reads frames either way: with and without the native reading."""
 
     def heard(venue, markets, frames, *, native):
@@ -77,14 +84,16 @@ def _both(exchanges):
         )  # fmt: skip
         broken = SimpleNamespace(add_done_callback=lambda _: None, done=lambda: True)
         wanted = {Subscription(c, m["symbol"]) for c in told for m in markets}
-        tap = Tap(ctx, exchange, VENUES[venue], wanted=wanted, broken=broken)
-        tap._native = Counting(tap._native) if native else None
+        Tap(ctx, exchange, VENUES[venue], wanted=wanted, broken=broken)
+        taken = []
+        monkeypatch.setattr(native_module, "READERS", counting(taken) if native else {venue: ()})
         kind = "contract" if markets[0]["contract"] else "spot"
         client = exchange.client(URLS.get((venue, kind), "wss://example.test/ws"))
         for frame in frames:
             text = frame if isinstance(frame, str) else json.dumps(frame, separators=(",", ":"))
             client.handle_text_or_binary_message(text)
-        return told, tap._native.taken if native else 0, len(gaps)
+        monkeypatch.undo()
+        return told, len(taken), len(gaps)
 
     return heard
 
