@@ -11,6 +11,7 @@ import attrs
 
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.errors import blocked
+from bond_ccxt.pace import share_pace
 from bond_ccxt.venues import SIMULATED, VENUES, Venue, unproven
 from bond_core.plugin import Context, Fatal
 
@@ -127,6 +128,7 @@ async def open_session(config: CcxtConfig, ctx: Context) -> Session:
     if simulated_at is not None:
         _simulate(exchange, simulated_at.rstrip("/"))
     _refuse_blocks(exchange)
+    share_pace(exchange, ctx.clock)
     return Session(exchange, venue)
 
 

@@ -9,6 +9,7 @@ import pytest
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.connector import CcxtConnector
 from bond_core.clock import ManualClock
+from bond_core.errors import Retryable
 
 pytest.importorskip("bond_sim.simulator", reason="bond-sim is not installed")
 
@@ -214,3 +215,146 @@ def test_trades_go_on_while_a_book_is_mended(kit):
     assert {channel for channel, _, _ in ctx.gaps} == {"book"}
     ids = [trade.id for trade in ctx.events("trades")]
     assert len(ids) == len(set(ids))
+
+
+def test_an_unreadable_message_of_an_unnumbered_book(kit):
+    """
+    Where nothing would show that a message is missing, one that can't be read costs the book.
+    """
+
+    async def act(ctx, simulator):
+        await ctx.until(lambda: len(ctx.events("book")) >= 3)
+        simulator.faults.flip("coinbaseexchange", how="json", channel="book")
+        await ctx.until(lambda: any(symbol for _, symbol, _ in ctx.gaps))
+        told = len(ctx.events("book"))
+        await ctx.until(lambda: len(ctx.events("book")) >= told + 3)
+
+    ctx = run(kit, "coinbaseexchange", act)
+    assert_true("coinbaseexchange", ctx.events("book")[-2:])
+
+
+@pytest.mark.parametrize("case", ["binance", "okx", "bybit", "kraken", "coinbase"])
+def test_a_lost_connection_begins_anew(kit, case):
+    """
+    After a reconnection the book begins with a snapshot, and is right.
+    """
+    symbol, _, _ = MARKETS[case]
+
+    async def tick(clock):
+        while True:
+            await clock.advance(0.05)
+            await asyncio.sleep(0.002)
+
+    async def go():
+        clock = ManualClock()
+        async with Simulator(clock=clock, seed=SEED) as simulator:
+            connector = CcxtConnector(CcxtConfig(case))
+            ticking = asyncio.create_task(tick(clock))
+            heard = []
+            for _ in range(2):
+                ctx = kit.Context([kit.Want("book", symbol)], simulator.url, clock)
+                heard.append(ctx)
+                async with kit.running(connector, ctx) as task:
+                    await ctx.until(lambda ctx=ctx: len(ctx.events("book")) >= 4)
+                    await simulator.faults.close(case)
+                    with pytest.raises(Retryable):
+                        await task
+            ticking.cancel()
+            return heard
+
+    for ctx in asyncio.run(go()):
+        events = ctx.events("book")
+        assert [event.is_snapshot for event in events[:3]] == [True, False, False]
+        assert_true(case, events[1:])
+
+
+def _depth(first, last, bids):
+    return {"e": "depthUpdate", "E": 1_786_538_760_000 + last, "s": "BTCUSDT", "U": first,
+            "u": last, "b": bids, "a": []}  # fmt: skip
+
+
+def test_a_snapshot_that_is_too_old_is_asked_for_again(kit):
+    """
+    Binance's answer over HTTP may be older than the first message: then nothing fits, yet.
+    """
+    answers = [{"lastUpdateId": n, "bids": [["1.0", "1"]], "asks": [["9.0", "1"]]} for n in (5, 12)]
+
+    async def go():
+        async with kit.Venue(rest=lambda _: answers.pop(0)) as there:
+            ctx = kit.Context([kit.Want("book", "BTC/USDT")])
+            market = kit.market("BTCUSDT", "BTC/USDT")
+            async with kit.running(kit.connect("binance", there, [market]), ctx):
+                await there.until_heard(1)
+                await there.say(_depth(8, 10, [["1.0", "2"]]), _depth(11, 13, [["2.0", "3"]]))
+                await ctx.until(lambda: len(ctx.events("book")) == 2)
+                await there.say(_depth(14, 14, [["1.0", "0"]]))
+                await ctx.until(lambda: len(ctx.events("book")) == 3)
+            return ctx, there.asked
+
+    ctx, asked = asyncio.run(go())
+    assert [event.bids for event in ctx.events("book")] == [
+        ((1.0, 1.0),), ((2.0, 3.0), (1.0, 1.0)), ((2.0, 3.0),),
+    ]  # fmt: skip
+    assert [event.sequence for event in ctx.events("book")] == [12, 13, 14]
+    assert asked == [("/api/v3/depth", {"symbol": "BTCUSDT", "limit": "1000"})] * 2
+    assert ctx.gaps == []
+
+
+def test_a_snapshot_that_is_refused_is_told(kit):
+    """
+    The book stays unknown, a gap is told, and the next message asks again.
+    """
+    book = {"lastUpdateId": 12, "bids": [["1.0", "1"]], "asks": [["9.0", "1"]]}
+    answers = [{"code": -1003, "msg": "Too many requests"}, book]
+
+    async def go():
+        async with kit.Venue(rest=lambda _: answers.pop(0)) as there:
+            ctx = kit.Context([kit.Want("book", "BTC/USDT")])
+            market = kit.market("BTCUSDT", "BTC/USDT")
+            async with kit.running(kit.connect("binance", there, [market]), ctx):
+                await there.until_heard(1)
+                await there.say(_depth(8, 10, []))
+                await ctx.until(lambda: ctx.gaps)
+                await there.say(_depth(11, 13, []))
+                await ctx.until(lambda: ctx.events("book")[-1].bids)
+            return ctx
+
+    ctx = asyncio.run(go())
+    ((_, symbol, why),) = ctx.gaps
+    assert symbol == "BTC/USDT"
+    assert "no snapshot of the book" in why
+
+
+def test_any_venue_has_the_book_that_ccxt_builds(kit):
+    """
+    A venue that we have no reading of: what ccxt's `watch_order_book` returns.
+    """
+
+    def answer(_):
+        return {"timestamp": "1786538761", "microtimestamp": "1786538761000004",
+                "bids": [["10.0", "1"]], "asks": [["11.0", "2"]]}  # fmt: skip
+
+    def frame(n, bids):
+        time = str(1_786_538_761_000_000 + n)
+        data = {"timestamp": time[:10], "microtimestamp": time, "bids": bids, "asks": []}
+        return {"event": "data", "channel": "diff_order_book_btcusd", "data": data}
+
+    async def go():
+        async with kit.Venue(rest=answer) as there:
+            market = kit.market("btcusd", "BTC/USD")
+            ctx = kit.Context([kit.Want("book", "BTC/USD")])
+            async with kit.running(kit.connect("bitstamp", there, [market]), ctx):
+                channel = (await there.until_heard(1))["data"]["channel"]
+                await there.say({"event": "bts:subscription_succeeded", "channel": channel,
+                                 "data": {}})  # fmt: skip
+                n = 0
+                while not ctx.events("book"):  # ccxt fetches the first state meanwhile
+                    n += 1
+                    await there.say(frame(n, [["10.5", f"{n}"]]))
+                    await asyncio.sleep(0.01)
+            return ctx
+
+    ctx = asyncio.run(go())
+    newest = ctx.events("book")[-1]
+    assert newest.asks == ((11.0, 2.0),)
+    assert newest.venue == "bitstamp"
