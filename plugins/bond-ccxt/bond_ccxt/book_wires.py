@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import attrs
+import msgspec
 
 from bond_ccxt.book import Book, Texts, Update, kraken_checksum, okx_checksum
 from bond_ccxt.parse import to_ns
@@ -42,6 +43,9 @@ class BookWire:
         prepare: Changes what ccxt's exchange object would do about books by itself.
         told_depth: Returns the symbol and the number of levels that a message confirms, where
             the venue does not say which levels have left the others.
+        begins: How the text of such a message begins, where `decode` is to read it and not
+            ccxt; a message that begins otherwise is read by ccxt.
+        decode: Reads the text so that nothing is lost that `checksum` needs.
         numbered: Whether messages of one connection are numbered, `sequence_num`.
     """
 
@@ -52,6 +56,8 @@ class BookWire:
     by_rest: bool = False
     prepare: Callable[[Any], None] = lambda _: None
     told_depth: Callable[[Mapping[str, Any]], tuple[str, int] | None] = lambda _: None
+    begins: str | None = None
+    decode: Callable[[str], Mapping[str, Any]] = msgspec.json.decode
     numbered: bool = False
 
     @property
@@ -169,13 +175,24 @@ def _kraken_depth(message: Mapping[str, Any]) -> tuple[str, int] | None:
     return (result["symbol"], int(result["depth"])) if is_book else None
 
 
+_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
+"""Reads JSON with its numbers as they were written, `0.10000000` and not 0.1."""
+
+
 def _digits(market: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Texts]:
-    """Return what writes a level as the venue does: its numbers were JSON's, their zeros lost."""
+    """Return what writes a level as the venue did.
+
+    What ccxt has read has lost its last zeros: the market's number of decimals says them.
+    """
     info = market.get("info") or {}
     steps = market["precision"]
     places = _places(info.get("pair_decimals"), steps["price"])
     size_places = _places(info.get("lot_decimals"), steps["amount"])
-    return lambda level: (f"{level['price']:.{places}f}", f"{level['qty']:.{size_places}f}")
+
+    def write(number: Any, decimals: int) -> str:
+        return f"{number:f}" if isinstance(number, Decimal) else f"{number:.{decimals}f}"
+
+    return lambda level: (write(level["price"], places), write(level["qty"], size_places))
 
 
 def _places(said: object, step: float) -> int:
@@ -247,7 +264,13 @@ BOOK_WIRES: Mapping[str, BookWire] = {
     "okx": BookWire(read=_okx, fit=_okx_fit, checksum=okx_checksum),
     "bybit": BookWire(read=_bybit, fit=_by_ones),
     "kraken": BookWire(
-        read=_kraken, fit=_follows, checksum=kraken_checksum, depth=100, told_depth=_kraken_depth
+        read=_kraken,
+        fit=_follows,
+        checksum=kraken_checksum,
+        depth=100,
+        told_depth=_kraken_depth,
+        begins='{"channel":"book"',
+        decode=_exactly,
     ),
     "coinbase": BookWire(read=_coinbase, fit=_follows, numbered=True),
     # No numbers and no checksums: only a crossed book shows that something was missed.

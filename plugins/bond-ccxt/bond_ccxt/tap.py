@@ -120,7 +120,7 @@ class Tap:
         client = open_client(url)
         if "handle_text_or_binary_message" not in vars(client):
             decode = client.handle_text_or_binary_message
-            hear = partial(self._on_frame, decode)
+            hear = partial(self._on_frame, client, decode)
             if self.venue.id in READERS:
                 reading = Reading(
                     self.markets, self.venue.id, client, self.ctx.clock.now_ns, self._number
@@ -152,9 +152,13 @@ class Tap:
         if self.books is not None:
             self.books.is_next(client, number)
 
-    def _on_frame(self, decode: Callable[[Any], None], data: Any) -> None:
+    def _on_frame(self, client: Any, decode: Callable[[Any], None], data: Any) -> None:
+        begins = None if self.books is None else self.books.wire.begins
         try:
-            decode(data)
+            if begins is not None and isinstance(data, str) and data.startswith(begins):
+                self._on_message(client, self.books.wire.decode(data))  # type: ignore[union-attr] # it has `begins`
+            else:
+                decode(data)
         except ValueError as error:  # no JSON, or no text; what follows raises nothing
             self._leave_out(error)
 
