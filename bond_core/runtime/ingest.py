@@ -10,7 +10,15 @@ from math import inf
 from typing import Any, cast
 
 from bond_core.model.event import (
-    Candle, Event, Funding, News, OpenInterest, OrderBook, Post, Trade, Trend,
+    Candle,
+    Event,
+    Funding,
+    News,
+    OpenInterest,
+    OrderBook,
+    Post,
+    Trade,
+    Trend,
 )  # fmt: skip
 
 MAX_FUTURE_NS = 5_000_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import msgspec
 import pytest
@@ -15,7 +16,10 @@ from bond_core.runtime.binding import Defaults
 from bond_server.local import Bond
 from tests.journeys.command_line import bond as command
 
-for needed in ("bond_sim.simulator", "bond_x.simulator", "bond_nitter", "bond_news", "bond_solana"):
+for needed in (
+    "bond_sim.simulator", "bond_x.simulator", "bond_nitter", "bond_news", "bond_solana",
+    "bond_trends",
+):  # fmt: skip
     pytest.importorskip(needed, reason=f"{needed} is not installed")
 
 OPTIONS = {
@@ -144,16 +148,84 @@ def test_a_dead_source_is_null_beside_prices():
     assert "none of 3 instances answers" in record["sources"]["nitter"]["reason"]
 
 
-def test_a_demo_shows_posts_beside_prices():
+def test_a_demo_joins_prices_chain_and_posts():
     """
-    `bond demo` with a sentence about tweets: records with both, every source labelled.
+    `bond demo` with the sentence that everybody asks about: all in one record, each labelled.
     """
-    done = command("demo", "BTC price + tweets every 1s", "--for", "6s", "--format", "json")
+    sentence = "BTC price + on-chain activity + tweets every 5s"
+    done = command("demo", "--simulate", sentence, "--for", "6s", "--format", "json")
 
     assert done.returncode == 0, done.stderr
     records = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
-    assert any(r["tweets"] and r["price_avg"] for r in records)
-    assert all(s["simulated"] for r in records for s in r["sources"].values())
+    assert any(r["tweets"] and r["onchain_count"] and r["price_avg"] for r in records)
+    for record in records:
+        assert record["timeframe"] == "5s"
+        assert {"binance", "okx", "onchain", "x"} <= record["sources"].keys()
+        assert all(source["simulated"] for source in record["sources"].values())
+
+
+def test_one_is_down_and_one_hears_nothing():
+    """
+    The chain refuses and nobody posts: null beside 0, in one record, and prices as ever.
+    """
+
+    async def go():
+        request = {"natural_language": "BTC price + on-chain activity + tweets every 1s"}
+        silent = {"bond_x.simulator:XSimulator": {"per_s": 0.0, "keepalive_s": 0.2}}
+        async with records_of(request, **silent) as (bond, first):
+            x = await bond.simulators.running(bond.catalog.connector("x"))
+            chain = await bond.simulators.running(bond.catalog.connector("onchain"))
+            await first(lambda r: r["onchain_count"] and r["tweets"] == 0)
+            chain.refuse("UNAVAILABLE", times=1000)
+            chain.drop()
+            down = await first(lambda r: r["onchain_count"] is None)
+            written = x.write("$BTC")
+            return down, written, await first(lambda r: r["tweets"])
+
+    down, written, heard = asyncio.run(go())
+    assert down["tweets"] == 0
+    assert down["sources"]["x"]["status"] == "live"
+    assert down["sources"]["onchain"]["status"] == "reconnecting"
+    assert down["sources"]["onchain"]["coverage"] == 0.0
+    for record in (down, heard):
+        assert record["price_avg"] is not None
+        assert all(source["simulated"] for source in record["sources"].values())
+    assert (heard["tweets"], heard["onchain_count"]) == (1, None)
+    assert datetime.fromisoformat(heard["window_end"]).timestamp() > written.at_ns / 1e9
+
+
+def test_search_interest_is_told_beside_prices():
+    """
+    The newest value that is known stands in the records, though Google was asked once.
+    """
+    pytest.importorskip("trendspyg", reason="trendspyg is not installed: bond-trends[google]")
+
+    async def go():
+        trends = {"type": "google.trends", "symbols": ["BTC"], "interval_sec": 1}
+        spec = {
+            "sources": [{"type": "ccxt"}, trends], "symbols": ["BTC/USDT"], "interval_sec": 2,
+            "derived": ["trends_rising"],
+        }  # fmt: skip
+        async with records_of({"spec": spec}) as (bond, first):
+            told = [await first(lambda r: r["trends"]) for _ in range(2)]
+            google = await bond.simulators.running(bond.catalog.connector("trends"))
+            return told, google.looked_up
+
+    told, looked_up = asyncio.run(go())
+    assert looked_up == ["bitcoin"]
+    assert told[0]["trends"] == told[1]["trends"]
+    assert told[1]["price_avg"] is not None
+    assert told[1]["sources"]["trends"]["simulated"] is True
+    assert "bitcoin etf" in told[1]["trends_rising"]
+
+
+@pytest.mark.parametrize("name", ["x", "nitter", "news", "onchain", "trends"])
+def test_what_people_say_holds_no_price_back(name):
+    """
+    Each counts by the time it is heard, and no window waits for it.
+    """
+    for channel in Catalog.installed().connector(name).channels:
+        assert (channel.time, channel.gates) == ("receive", False)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +237,8 @@ def test_a_demo_shows_posts_beside_prices():
         ("news", "news"),
         ("onchain", "onchain"),
         ("onchain.grpc", "onchain"),
+        ("trends", "trends"),
+        ("google.trends", "trends"),
     ],
 )
 def test_the_names_of_posts_and_news_work(asked, serves):
@@ -181,11 +255,12 @@ def test_posts_are_refused_with_what_is_missing(monkeypatch):
     """
     Unsimulated and without a key or an instance: refused, with the variable and where to get it.
     """
-    for variable in ("X_BEARER", "NITTER_INSTANCES"):
+    for variable in ("X_BEARER", "NITTER_INSTANCES", "GRPC_ENDPOINT", "ONCHAIN_MODE"):
         monkeypatch.delenv(variable, raising=False)
     for text, variable in (
         ("BTC price + tweets every 5s", "X_BEARER"),
         ("BTC price + tweets from nitter every 5s", "NITTER_INSTANCES"),
+        ("BTC price + on-chain activity every 5s", "GRPC_ENDPOINT"),
     ):
         with pytest.raises(SetupError, match=variable) as refused:
             Bond().compile({"natural_language": text})

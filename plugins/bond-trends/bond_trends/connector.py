@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from concurrent.futures import Future
 from typing import TypeVar
-
-import attrs
 
 from bond_core.clock import NS
 from bond_core.errors import PluginError
 from bond_core.plugin import (
-    Context, Event, Fatal, PollingConnector, Retryable, Trend, plain, search_terms,
+    Context,
+    Event,
+    Fatal,
+    PollingConnector,
+    Retryable,
+    Trend,
+    search_terms,
 )  # fmt: skip
 from bond_trends.config import TrendsConfig
-from bond_trends.google import look_up, newest_point, rising_of
+from bond_trends.google import Libraries, look_up
 from bond_trends.memory import Memory
 
 T = TypeVar("T")
@@ -32,86 +36,71 @@ class TrendsConnector(PollingConnector):
         self._memory = Memory()
 
     async def poll(self, ctx: Context, channel: str, symbols: Sequence[str]) -> Sequence[Event]:
-        """Return the newest value of each symbol that is known.
+        """Return the newest value of each symbol that is known; look at most one up.
 
         Raises:
             Retryable: Google refuses, and nothing is known that could be told.
             Fatal: The library isn't there, or a keyword can't be looked up.
         """
-        for symbol in symbols:
-            if self._memory.due(symbol, ctx.clock.monotonic_ns()):
-                await self._learn(ctx, symbol)
+        keywords = {symbol: self.config.query or _name(symbol) for symbol in symbols}
+        memory = self._memory
+        # One of them, so that those which are known are told meanwhile.
+        due = memory.due(keywords.values(), ctx.clock.monotonic_ns())
+        if due is not None:
+            await self._learn(ctx, due)
         now_ns = ctx.clock.monotonic_ns()
-        known = {symbol: self._memory.told(symbol, now_ns) for symbol in symbols}
-        if symbols and not any(known.values()) and now_ns < self._memory.closed_until_ns:
-            pause_s = (self._memory.closed_until_ns - now_ns) / NS
-            raise Retryable(self._memory.why, retry_after_s=pause_s)
-        trends = (each.trend for each in known.values() if each is not None)
-        # A copy: the runtime puts the time into it at which it is heard, each time anew.
-        return [attrs.evolve(trend) for trend in trends if trend is not None]
+        known = {word: memory.told(word, now_ns) for word in keywords.values()}
+        if known and not any(known.values()) and now_ns < memory.closed_until_ns:
+            raise Retryable(memory.why, retry_after_s=(memory.closed_until_ns - now_ns) / NS)
+        answers = {word: each.answer for word, each in known.items() if each is not None}
+        return [
+            Trend(
+                symbol=symbol, ts=answer.ts, keyword=word, value=answer.value,
+                rising=answer.rising, venue="google.trends",
+            )
+            for symbol, word in keywords.items()
+            if (answer := answers.get(word)) is not None
+        ]  # fmt: skip
 
-    async def _learn(self, ctx: Context, symbol: str) -> None:
-        keyword = self.config.query or _keyword(symbol)
+    async def _learn(self, ctx: Context, keyword: str) -> None:
+        libraries = await asyncio.to_thread(_load, ctx)
         try:
-            library = await asyncio.to_thread(ctx.sdk, "trendspyg")
-            http = ctx.sdk("trendspyg.explore._http")
-            requests = ctx.sdk("requests")
-        except PluginError as error:
-            raise Fatal(
-                f"bond-trends asks Google through trendspyg: {error.detail}",
-                fix='pip install "bond-trends[google]"',
-            ) from None
-        base = ctx.simulated_at
-        try:
-            envelope = await _in_thread(lambda: look_up(keyword, library, http, requests, base))
+            answer = await _in_thread(lambda: look_up(keyword, libraries, ctx.simulated_at))
         except Retryable as error:
             now_ns = ctx.clock.monotonic_ns()
             self._memory.close(error.detail, now_ns + round((error.retry_after_s or 0) * NS))
             ctx.log.warning("%s", error.detail)
-            return
-        point = newest_point(envelope)
-        trend = None
-        if point is not None:
-            date, value = point
-            trend = Trend(
-                symbol=symbol,
-                ts=round(datetime.fromisoformat(date).timestamp()) * NS,
-                keyword=keyword,
-                value=value,
-                rising=", ".join(plain(query) for query in rising_of(envelope)) or None,
-                venue="google.trends",
-            )
-        self._memory.learn(symbol, trend, ctx.clock.monotonic_ns())
+        else:
+            self._memory.learn(keyword, answer, ctx.clock.monotonic_ns())
 
 
-def _keyword(symbol: str) -> str:
+def _name(symbol: str) -> str:
     """Return what people search for: the asset's name, else its ticker."""
     names = [word for word in search_terms(symbol).words if word != symbol]
     return names[0] if names else symbol
 
 
+def _load(ctx: Context) -> Libraries:
+    try:
+        names = ("trendspyg", "trendspyg.explore._http", "requests")
+        return Libraries(*[ctx.sdk(name) for name in names])
+    except PluginError as error:
+        raise Fatal(
+            f"bond-trends asks Google through trendspyg: {error.detail}",
+            fix='pip install "bond-trends[google]"',
+        ) from None
+
+
 async def _in_thread(work: Callable[[], T]) -> T:
     """Return what blocking work returns. Cancelled it ends at once, and leaves the thread alone."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(error: BaseException | None, result: T | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(result)  # type: ignore[arg-type]  # it is there where no error is
-        else:
-            done.set_exception(error)
+    done: Future[T] = Future()
+    done.set_running_or_notify_cancel()  # from here on nobody but the thread settles it
 
     def run() -> None:
-        error: BaseException | None = None
-        result: T | None = None
         try:
-            result = work()
-        except Exception as raised:  # noqa: BLE001 -- it is handed over
-            error = raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, error, result)
+            done.set_result(work())
+        except Exception as error:  # noqa: BLE001 -- it is handed over
+            done.set_exception(error)
 
     threading.Thread(target=run, name="google trends", daemon=True).start()
-    return await done
+    return await asyncio.wrap_future(done)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import inf
+
 import attrs
 
 from bond_core.clock import NS
-from bond_core.plugin import Trend
+from bond_trends.google import Answer
 
 REFRESH_NS = 3600 * NS
 """How old an answer gets before it is asked for anew."""
@@ -42,17 +45,17 @@ class Known:
     """One answer.
 
     Attributes:
-        trend: What is told of it; None where Google knows nothing of the keyword.
+        answer: None where Google knows nothing of the keyword.
         at_ns: When it was given, monotonic.
     """
 
-    trend: Trend | None
+    answer: Answer | None
     at_ns: int
 
 
 @attrs.define
 class Memory:
-    """Answers by symbol.
+    """Answers by keyword.
 
     Attributes:
         closed_until_ns: Google said no: until then nothing is asked, monotonic.
@@ -64,22 +67,31 @@ class Memory:
     why: str = ""
     _known: dict[str, Known] = attrs.field(factory=dict)
 
-    def due(self, symbol: str, now_ns: int) -> bool:
-        """Whether a symbol should be looked up now, and may be; then it is counted."""
-        known = self._known.get(symbol)
-        if known is not None and now_ns - known.at_ns < REFRESH_NS:
-            return False
-        return now_ns >= self.closed_until_ns and self.budget.take(now_ns)
+    def due(self, keywords: Iterable[str], now_ns: int) -> str | None:
+        """Return the keyword to look up now, if one should and may be; then it is counted.
 
-    def learn(self, symbol: str, trend: Trend | None, now_ns: int) -> None:
+        It is the one that was not looked up for longest, so that each has its turn.
+        """
+        if now_ns < self.closed_until_ns:
+            return None
+        longest = min(keywords, key=self._looked_up_ns, default=None)
+        if longest is None or now_ns - self._looked_up_ns(longest) < REFRESH_NS:
+            return None
+        return longest if self.budget.take(now_ns) else None
+
+    def learn(self, keyword: str, answer: Answer | None, now_ns: int) -> None:
         """Note an answer."""
-        self._known[symbol] = Known(trend, now_ns)
+        self._known[keyword] = Known(answer, now_ns)
 
     def close(self, why: str, until_ns: int) -> None:
         """Ask nothing until then."""
         self.why, self.closed_until_ns = why, until_ns
 
-    def told(self, symbol: str, now_ns: int) -> Known | None:
-        """Return what is known of a symbol and not too old."""
-        known = self._known.get(symbol)
+    def told(self, keyword: str, now_ns: int) -> Known | None:
+        """Return what is known of a keyword and not too old."""
+        known = self._known.get(keyword)
         return known if known is not None and now_ns - known.at_ns <= OLDEST_NS else None
+
+    def _looked_up_ns(self, keyword: str) -> float:
+        known = self._known.get(keyword)
+        return -inf if known is None else known.at_ns

@@ -91,6 +91,8 @@ class TrendsSimulator:
             return Reply(200, _CONSENT, {"Content-Type": "text/html; charset=utf-8"})
         if self._state == "away":
             return Reply(503, b"try again later")
+        if "NID=" not in asked.headers.get("cookie", ""):
+            return Reply(429, b"<html>no cookie of the home page</html>")
         request: dict[str, Any] = json.loads(asked.query["req"])
         match asked.path.removeprefix("/trends/api/"):
             case "explore":

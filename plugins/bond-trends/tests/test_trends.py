@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,7 +12,7 @@ from bond_core.clock import NS, SystemClock
 from bond_core.errors import PluginError
 from bond_trends import google, memory
 from bond_trends.config import TrendsConfig
-from bond_trends.memory import BURST, PER_HOUR, Budget, Memory
+from bond_trends.memory import BURST, OLDEST_NS, PER_HOUR, Budget, Memory
 from bond_trends.plugin import bond_connectors
 from bond_trends.simulator import TrendsSimulator
 from tests.journeys.hearing import hearing
@@ -139,16 +140,23 @@ def test_no_hour_sees_more_lookups_than_the_budget():
 
 def test_many_assets_wait_for_their_turn():
     """
-    Of twenty assets a few are looked up at once; the others are unknown until then, and not zero.
+    Of twenty assets a few are looked up at once; in the end each is, and no other waits for it.
     """
-    remembered = Memory()
-    first = [n for n in range(20) if remembered.due(str(n), 0)]
-    for n in first:
-        remembered.learn(str(n), None, 0)
-    later = [n for n in range(20) if remembered.due(str(n), 600 * NS)]
+    remembered, looked_up = Memory(), []
+    keywords = [f"coin {n}" for n in range(20)]
+    for second in range(0, 6 * 3600, 4):
+        word = remembered.due(keywords, second * NS)
+        if word is not None:
+            remembered.learn(word, None, second * NS)
+            looked_up.append((second, word))
 
-    assert len(first) == BURST
-    assert later == [BURST, BURST + 1]
+    assert [word for _, word in looked_up[:20]] == keywords
+    assert sum(second < 60 for second, _ in looked_up) == BURST
+    for word in keywords:
+        seconds = [second for second, other in looked_up if other == word]
+        pauses = [b - a for a, b in itertools.pairwise(seconds)]
+        assert pauses
+        assert all(3600 <= pause <= OLDEST_NS / NS for pause in pauses)
 
 
 def test_without_its_library_it_says_what_to_install(monkeypatch):
@@ -156,30 +164,30 @@ def test_without_its_library_it_says_what_to_install(monkeypatch):
     The library is an extra: without it the source is failed, with the command that brings it.
     """
 
+    def missing(name):
+        raise PluginError(f"{name} isn't installed")
+
     async def go():
-        async with TrendsSimulator(clock=SystemClock()) as simulated:
-            async with hearing(SPEC, TrendsConfig(), simulated.url, "trends", "BTC") as heard:
-
-                def missing(name):
-                    raise PluginError(f"{name} isn't installed")
-
-                heard.supervisor.sdk = missing
-                return await heard.status("BTC", "failed")
+        async with listening("BTC") as (_, heard):
+            heard.supervisor.sdk = missing
+            return await heard.status("BTC", "failed")
 
     assert "bond-trends[google]" in asyncio.run(go())
 
 
 def test_a_simulated_lookup_leaves_nothing_behind():
     """
-    The library's own session is put back: a real source never asks a simulator.
+    What the library knows of Google is put back: a real source never asks a simulator, nor pauses.
     """
     from trendspyg.explore import _http
 
-    async def go():
-        async with listening("BTC") as (_, heard):
-            await heard.until(lambda: heard.ears["BTC"].events)
+    theirs = (_http.requests, _http._session, _http._paused_until)
 
-    asyncio.run(go())
-    assert _http._session is None
-    assert google._ONE.acquire(blocking=False)
-    google._ONE.release()
+    async def go(state):
+        async with listening("BTC", state=state) as (_, heard):
+            await heard.until(lambda: heard.ears["BTC"].statuses)
+
+    for state in ("well", "limited"):
+        asyncio.run(go(state))
+        with google._ONE:
+            assert (_http.requests, _http._session, _http._paused_until) == theirs
