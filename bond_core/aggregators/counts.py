@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bond_core.windows.plan import Count, FieldPlan, Last, Metric, Sum
+from bond_core.windows.plan import Count, FieldPlan, Metric, Sum
 
 
 class Tweets:
@@ -21,17 +21,6 @@ class News:
     def plan(self) -> Mapping[str, FieldPlan]:
         """Return the plan of `news`."""
         return {"news": _number_of_events()}
-
-
-class Trends:
-    """The newest of a window; null where none came in it. What rises, strangers searched for."""
-
-    def plan(self) -> Mapping[str, FieldPlan]:
-        """Return the plans of `trends` and `trends_rising`."""
-        return {
-            "trends": Metric({"value": Last("value")}),
-            "trends_rising": Metric({"queries": Last("rising")}, gives="text"),
-        }
 
 
 class Onchain:

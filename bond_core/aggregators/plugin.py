@@ -193,8 +193,8 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         name="builtin.trends",
         kind="trend",
         fields=("trends", "trends_rising"),
-        factory="bond_core.aggregators.counts:Trends",
-        summary="Newest value of search interest that was heard, and what rises beside it",
+        factory="bond_core.aggregators.trends:Trends",
+        summary="Search interest as last told, and what rises beside it",
         words={"rising queries": "trends_rising", "rising searches": "trends_rising"},
     )
     yield AggregatorSpec(

@@ -7,7 +7,7 @@ import attrs
 from bond_core.plugin import setting
 
 CHANNEL = "trends"
-EVERY_S = 4.0
+EVERY_S = 10.0
 
 
 @attrs.frozen
