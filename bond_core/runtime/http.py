@@ -151,7 +151,7 @@ def _conditions(kept: Kept | None) -> dict[str, str]:
     if kept is None or kept.body is None:
         return {}
     asked = {"If-None-Match": kept.etag, "If-Modified-Since": kept.last_modified}
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in asked.items() if value is not None and value.isascii()}
 
 
 def _keep(kept: Kept | None, body: bytes, headers: Mapping[str, str]) -> None:
