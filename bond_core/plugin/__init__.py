@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Trend,
     )
     from bond_core.plugin.aggregator import Aggregator
+    from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.sink import Sink
     from bond_core.plugin.specs import (
         AggregatorSpec,
+        Backfill,
         Capabilities,
         Channel,
         ConnectorSpec,
@@ -68,6 +70,8 @@ __all__ = [
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "Backfill",
+    "Backfills",
     "BlockingConnector",
     "BlockingContext",
     "ByVenue",
@@ -87,6 +91,7 @@ __all__ = [
     "Fold",
     "Funding",
     "Gap",
+    "Hole",
     "Kind",
     "Last",
     "Liquidation",
@@ -96,6 +101,7 @@ __all__ = [
     "NoConfig",
     "OpenInterest",
     "OrderBook",
+    "Page",
     "PollingConnector",
     "Post",
     "Quote",
@@ -140,6 +146,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trend",
     ),
     "bond_core.plugin.aggregator": ("Aggregator",),
+    "bond_core.plugin.backfill": (
+        "Backfills",
+        "Hole",
+        "Page",
+    ),
     "bond_core.plugin.blocking": (
         "BlockingConnector",
         "BlockingContext",
@@ -162,6 +173,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "bond_core.plugin.sink": ("Sink",),
     "bond_core.plugin.specs": (
         "AggregatorSpec",
+        "Backfill",
         "Capabilities",
         "Channel",
         "ConnectorSpec",
