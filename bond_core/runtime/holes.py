@@ -21,7 +21,11 @@ _FAR = 1_000_000
 
 @attrs.frozen
 class Edge:
-    """An event at the edge of what is missing."""
+    """An event at the edge of what is missing.
+
+    Attributes:
+        seq: Its number; 0 where the feed's aren't without a hole.
+    """
 
     ts_ns: int
     id: str | None = None
@@ -82,7 +86,7 @@ class Holes:
     def heard(self, events: Sequence[Event]) -> None:
         """Take note of new events; called for each batch that the feed hears."""
         if self._before is not None and self._first is None:
-            self._first = _edge(events[0])
+            self._first = self._edge(events[0])
         if self._is_waiting:
             self._end_open(events[0])
         if not self._by_one:
@@ -164,14 +168,14 @@ class Holes:
         self._is_waiting = any(each.until is None for each in self.found)
 
     def _last(self) -> Edge:
-        return self._began if self._newest is None else _edge(self._newest)
+        return self._began if self._newest is None else self._edge(self._newest)
 
     def _end_open(self, event: Event) -> None:
         if self._by_one and self._expected and event.seq != self._expected:
             return  # `_leapt` sees to it, or it is a late one
         for missing in self.found:
             if missing.until is None:
-                missing.until = _edge(event)
+                missing.until = self._edge(event)
         self._is_waiting = False
 
     def _leapt(self, event: Event) -> None:
@@ -184,10 +188,10 @@ class Holes:
         elif seq > self._expected:
             if self._is_waiting:
                 for missing in self.found:
-                    missing.until = missing.until or _edge(event)
+                    missing.until = missing.until or self._edge(event)
                 self._is_waiting = False
             else:
-                after, until = self._last(), _edge(event)
+                after, until = self._last(), self._edge(event)
                 self._add(Missing(after, until, after.ts_ns, until.ts_ns))
             self._expected, self._newest = seq + 1, event
         else:
@@ -213,6 +217,5 @@ class Holes:
         self._is_waiting = self._is_waiting or missing.until is None
         self._stirred()
 
-
-def _edge(event: Event) -> Edge:
-    return Edge(event.ts, event.id, event.seq)
+    def _edge(self, event: Event) -> Edge:
+        return Edge(event.ts, event.id, event.seq if self._by_one else 0)

@@ -20,6 +20,7 @@ end the run.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -32,6 +33,9 @@ from bond_core.plugin import Context, Event, Retryable, Subscription
 
 MOST_UNREADABLE = 20
 """So many frames in a row that can't be read mean that the venue speaks otherwise than we do."""
+
+_PARTS = 10_000
+"""So many ids are remembered of each symbol's trades that came as parts of others."""
 
 _HEARTBEAT_SLACK_NS = 1_000_000_000
 
@@ -83,6 +87,7 @@ class Tap:
     broken: asyncio.Future[None] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
+    _parts: dict[str, deque[int]] = attrs.field(factory=dict)
     _unreadable: int = 0
     _message: Any = None
     _handle: Callable[[Any, Any], None] = attrs.field(init=False)
@@ -157,6 +162,18 @@ class Tap:
         event = read_trade(trade, self.venue, self.exchange.markets)
         if self._expected("trades", event.symbol):
             self._events["trades"].append(event)
+        if self.venue.trade_count is not None and event.seq:
+            self._keep_parts(event.symbol, event.seq, trade["info"].get(self.venue.trade_count))
+
+    def _keep_parts(self, symbol: str, last: int, count: Any) -> None:
+        """Note the ids of trades that came as one, under the last one's id."""
+        if count not in (None, "", "1"):
+            kept = self._parts.setdefault(symbol, deque(maxlen=_PARTS))
+            kept.extend(range(last - int(count) + 1, last))
+
+    def parts(self, symbol: str) -> frozenset[int]:
+        """Return the ids of trades that were heard as parts of others."""
+        return frozenset(self._parts.get(symbol, ()))
 
     def _quote(self, ticker: Mapping[str, Any]) -> None:
         symbol = ticker["symbol"]

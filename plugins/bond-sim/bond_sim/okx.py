@@ -251,16 +251,16 @@ def _tickers(request: web.Request, desk: Desk) -> web.Response:
 
 
 def _trade_rows(desk: Desk, i: Instrument, request: web.Request) -> list[dict[str, object]]:
-    return _rows(desk, i, min(int(request.query.get("limit", "100")), 500), None)
+    return _trades(desk, i, min(int(request.query.get("limit", "100")), 500), None)
 
 
 def _history_rows(desk: Desk, i: Instrument, request: web.Request) -> list[dict[str, object]]:
     after = request.query.get("after")  # earlier than this trade id: `type` 1, the default
     limit = min(int(request.query.get("limit", "100")), 100)
-    return _rows(desk, i, limit, None if after is None else int(after))
+    return _trades(desk, i, limit, None if after is None else int(after))
 
 
-def _rows(desk: Desk, i: Instrument, limit: int, below: int | None) -> list[dict[str, object]]:
+def _trades(desk: Desk, i: Instrument, limit: int, below: int | None) -> list[dict[str, object]]:
     return [
         {
             "instId": i.id,
