@@ -1,7 +1,7 @@
 """Venues that trade whether or not they are heard, and can be asked for what they traded.
 
 The connector `told` has ids that rise by one, `untold` has ids that only differ, and `mute`
-counts but can't be asked. Each has the venues alpha and beta; a test makes the market of a
+counts but can't be asked; the others differ in their limits. Each has the venues alpha and beta; a test makes the market of a
 venue, and decides what of it is lost.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from datetime import datetime
 from typing import Any, ClassVar
 
 from bond_core.clock import NS
@@ -167,8 +168,9 @@ class Shop:
 
 
 def spec_of(
-    name: str, *, ids_by_one: bool = True, backfill: bool = True, **limits: Any
-) -> ConnectorSpec:
+    name: str, *, ids_by_one: bool = True, backfill: bool = True, stale_s: float | None = None,
+    **limits: Any,
+) -> ConnectorSpec:  # fmt: skip
     """Return a connector's spec."""
     can = Backfill(**{"channels": ("trades",), "requests_per_min": 600, **limits})
     return ConnectorSpec(
@@ -176,7 +178,7 @@ def spec_of(
         venues=("alpha", "beta"),
         channels=(
             Channel(name="trades", kind="trade", fields=(*PRICES, "volume_sum", "trades"),
-                    stale_s=5.0, ids_by_one=ids_by_one),
+                    stale_s=stale_s, ids_by_one=ids_by_one),
         ),
         capabilities=Capabilities(backfill=can if backfill else None),
     )  # fmt: skip
@@ -185,6 +187,7 @@ def spec_of(
 SPECS = (
     spec_of("told"),
     spec_of("untold", ids_by_one=False),
+    spec_of("frozen", ids_by_one=False, stale_s=5.0),
     spec_of("mute", backfill=False),
     spec_of("slow", requests_per_min=60),
     spec_of("small", most_events=3, most_requests=2),
@@ -199,8 +202,6 @@ def of_type(name: str, **more: Any) -> dict[str, Any]:
 
 def last_said(records: list[dict[str, Any]], symbol: str = BTC) -> dict[int, dict[str, Any]]:
     """Return by second of its start what was said last of each window; revs are 0, 1, 2, …"""
-    from datetime import datetime  # noqa: PLC0415 -- here only
-
     said: dict[int, dict[str, Any]] = {}
     for record in records:
         if record["symbol"] == symbol:

@@ -163,7 +163,8 @@ def test_numbers_prove_that_nothing_was_missed():
             market.cut()
             await world.clock.advance(0.7)
             market.up()
-            await world.clock.advance(0.35)
+            while market.ctx is None:
+                await world.clock.advance(0.05)
             market.trade()
             await world.clock.advance(4)
             records = await world.records()
@@ -416,7 +417,7 @@ def test_a_frozen_feed_that_comes_back_is_mended():
 
     async def story(world):
         market = Market(world.clock)
-        async with world.stream(of_type("untold")):
+        async with world.stream(of_type("frozen")):
             await busy(world, market, 2)
             await busy(world, market, 8, lose=set(range(99)))
             await busy(world, market, 4)
