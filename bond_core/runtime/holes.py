@@ -109,6 +109,12 @@ class Holes:
 
         Returns whether that is so: not where ids prove the contrary.
         """
+        is_missing = self._note(from_ns, to_ns)
+        if self.found:
+            self._stirred()
+        return is_missing
+
+    def _note(self, from_ns: int, to_ns: int) -> bool:
         was_here = self._before is None
         before, first = self._before or self._last(), self._first
         self._before = self._first = None
@@ -132,6 +138,8 @@ class Holes:
     def forgive(self) -> None:
         """The feed is live, and nobody is told that it wasn't."""
         self._before = self._first = None
+        if self.found:
+            self._stirred()
 
     def filled(self, taken: Sequence[Missing], events: Sequence[Event]) -> int:
         """Settle places with what was fetched for them: new events, in order of time.

@@ -534,7 +534,7 @@ def lossy(seed, lose, outages, *, name):
                 market.trade(heard=n not in lose, size=draw.choice((1.0, 2.0, 0.5)))
                 await world.clock.advance(draw.choice((0.0, 0.05, 0.2, 0.4)))
             market.up()
-            await world.clock.advance(5)
+            await world.clock.advance(20)  # as long as the pause between two attempts gets here
             market.trade()
             await world.clock.advance(8)
             records = await world.records()
