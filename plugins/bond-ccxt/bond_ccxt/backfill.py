@@ -125,7 +125,11 @@ async def _coinbase(session: Session, hole: Hole) -> Page:
     how = {"until": until_ms}
     trades = await session.exchange.fetch_trades(hole.symbol, since_ms, 1000, how)
     page = _back(hole, _read(session, trades))
-    return page if len(trades) >= 1000 else Page(page.events)
+    if len(trades) < 1000 or page.rest is None:
+        return Page(page.events)
+    if page.rest.until_ts_ns // _MS // 1000 * 1000 + 1000 >= until_ms:
+        return attrs.evolve(page, end="coinbase gives the newest 1000 trades of a second only")
+    return page
 
 
 async def _coinbaseexchange(session: Session, hole: Hole) -> Page:
