@@ -150,10 +150,9 @@ class Feed:
 
     def gap(self, notice: Notice) -> None:
         """Hand on that something may be missing, unless it is known that nothing is."""
-        if self.holes is not None and notice.from_ns is not None and notice.to_ns is not None:
-            if not self.holes.gap(notice.from_ns, notice.to_ns):
-                return
-        self.tell_gap(notice)
+        extent = notice.from_ns, notice.to_ns
+        if self.holes is None or None in extent or self.holes.gap(*extent):
+            self.tell_gap(notice)
 
     def tell_gap(self, notice: Notice) -> None:
         """Hand on that something is missing."""

@@ -21,6 +21,7 @@ from bond_core.windows.coverage import share
 if TYPE_CHECKING:
     from bond_core.windows.symbol_state import SymbolState
 
+
 @attrs.define
 class Late:
     """The late events of one source and symbol since a record.

@@ -44,9 +44,7 @@ class Account:
         """Hold the venue still, and wait until everything that it sent is accounted for."""
         self._run.simulator.faults.stall(VENUE)
         await self._run.until(
-            lambda _: (
-                self.totals.events + self.unreadable() == sum(self._sent) + self.fetched()
-            )
+            lambda _: self.totals.events + self.unreadable() == sum(self._sent) + self.fetched()
         )
         self._run.simulator.faults.resume(VENUE)
 

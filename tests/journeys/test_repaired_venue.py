@@ -31,7 +31,7 @@ def traded(run: Run, venue: str, start_ns: int) -> tuple[int, float]:
 
 
 def last_words(records: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
-    """Return by start in ns what was said last of each window; revs are 0, 1, 2, …"""
+    """Return by start in ns what was said last of each window; revs rise by one."""
     said: dict[int, dict[str, Any]] = {}
     for record in records:
         start_ns = round(datetime.fromisoformat(record["window_start"]).timestamp()) * NS
@@ -46,20 +46,24 @@ async def lossy(venue: str) -> tuple[Run, list[dict[str, Any]]]:
         whole = await run.until(lambda r: not r["partial"] and r["trades"])
         if venue in NUMBERED:
             run.simulator.faults.drop(venue, 4, channel="trades")
-            await run.until(lambda r: run.simulator.faults.done["drop", venue] == 4)
+            await run.until(lambda _: run.simulator.faults.done["drop", venue] == 4)
         await run.simulator.faults.close(venue)
         run.simulator.faults.refuse(venue, for_s=2.5)
         repaired = await run.until(
             lambda r: (
                 r["raw_data"].get("repaired")
                 and run.stream.pipeline.ears[venue].status["BTC/USDT"][0] == "live"
-                and any(each["until"] > whole["window_end"] for each in r["raw_data"]["repaired"][venue])
+                and any(
+                    each["until"] > whole["window_end"] for each in r["raw_data"]["repaired"][venue]
+                )
                 and r["rev"] == 0
                 and any("reconnecting" in n["detail"] for s in run.records for n in s["notices"])
             )
         )
         end = repaired["window_end"]
-        await run.until(lambda r: r["window_start"] >= end and r["rev"] == 0 and r["window_start"] > end)
+        await run.until(
+            lambda r: r["window_start"] >= end and r["rev"] == 0 and r["window_start"] > end
+        )
         return run, run.records
 
 

@@ -1,8 +1,8 @@
 """Venues that trade whether or not they are heard, and can be asked for what they traded.
 
 The connector `told` has ids that rise by one, `untold` has ids that only differ, and `mute`
-counts but can't be asked; the others differ in their limits. Each has the venues alpha and beta; a test makes the market of a
-venue, and decides what of it is lost.
+counts but can't be asked; the others differ in their limits. Each has the venues alpha and
+beta; a test makes the market of a venue, and decides what of it is lost.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def of_type(name: str, **more: Any) -> dict[str, Any]:
 
 
 def last_said(records: list[dict[str, Any]], symbol: str = BTC) -> dict[int, dict[str, Any]]:
-    """Return by second of its start what was said last of each window; revs are 0, 1, 2, …"""
+    """Return by second of its start what was said last of each window; revs rise by one."""
     said: dict[int, dict[str, Any]] = {}
     for record in records:
         if record["symbol"] == symbol:

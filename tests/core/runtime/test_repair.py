@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ FIRST = START_NS // NS + 40
 
 
 def tell(story):
+    """Let a story of these markets happen."""
     play(story, specs=markets.SPECS)
 
 
@@ -250,7 +252,9 @@ def test_what_can_not_be_had_is_told(error, said):
         told = notices(records, "gap")[-1]
         assert said in told["detail"]
         assert "2 are still missing" in told["detail"]
-        (its,) = [r["raw_data"]["repaired"]["alpha"] for r in records if "repaired" in r["raw_data"]]
+        (its,) = [
+            r["raw_data"]["repaired"]["alpha"] for r in records if "repaired" in r["raw_data"]
+        ]
         assert [(each["events"], each["complete"]) for each in its] == [(0, False)]
         agrees(market, records, but=(FIRST,))
         assert records[-1]["sources"]["alpha"]["status"] == "live"
@@ -369,7 +373,7 @@ def test_many_symbols_do_not_stampede():
             records = await world.records()
         assert sorted(hole.symbol for _, hole in market.holes) == symbols
         times = [at for at, _ in market.holes]
-        assert all(b - a >= NS for a, b in zip(times, times[1:], strict=False))
+        assert all(b - a >= NS for a, b in pairwise(times))
         assert market.most_asking == 1
         for symbol in symbols:
             agrees(market, records, symbol=symbol)
