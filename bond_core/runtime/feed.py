@@ -150,8 +150,8 @@ class Feed:
 
     def gap(self, notice: Notice) -> None:
         """Hand on that something may be missing, unless it is known that nothing is."""
-        extent = notice.from_ns, notice.to_ns
-        if self.holes is None or None in extent or self.holes.gap(*extent):
+        from_ns, to_ns, holes = notice.from_ns, notice.to_ns, self.holes
+        if holes is None or from_ns is None or to_ns is None or holes.gap(from_ns, to_ns):
             self.tell_gap(notice)
 
     def tell_gap(self, notice: Notice) -> None:

@@ -190,7 +190,9 @@ class Feeds:
         )
 
     def counts(self) -> Counter[tuple[OriginKind, str]]:
-        """Return `reconnects`, `stales` and `unasked` of all connections since the start."""
+        """Return what connections counted since the start: `reconnects`, `stales`, `unasked`,
+        `backfills` and `repaired`.
+        """
         found = Counter(self._gone)
         for origin, supervisor in self._supervisors.items():
             found.update(_counts(origin, supervisor))
@@ -212,6 +214,8 @@ def _counts(origin: Origin, supervisor: Supervisor) -> dict[tuple[OriginKind, st
         (kind, "reconnects"): supervisor.reconnects,
         (kind, "stales"): supervisor.stales,
         (kind, "unasked"): supervisor.unasked,
+        (kind, "backfills"): supervisor.repairs.requests,
+        (kind, "repaired"): supervisor.repairs.repaired,
     }
 
 

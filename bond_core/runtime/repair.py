@@ -58,9 +58,11 @@ class Repairs:
         self._feeds = feeds
         self._stirred = asyncio.Event()
         can = spec.capabilities.backfill
-        self._fetcher = can and Fetcher(
-            ctx, can, clock=clock, chance=chance, connector=connector, hide=hide
-        )
+        self._fetcher: Fetcher | None = None
+        if can is not None:
+            self._fetcher = Fetcher(
+                ctx, can, clock=clock, chance=chance, connector=connector, hide=hide
+            )
 
     @property
     def requests(self) -> int:
