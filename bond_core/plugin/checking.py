@@ -36,6 +36,7 @@ _RESERVED = frozenset({
     "size_unit", "skipped", "sources", "notices", "raw_data",
 })  # fmt: skip
 
+_PARTS = (Capabilities, Backfill)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 # With a range where it stands for many: `price_p{1..99}`.
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}(?:\{[0-9]+\.\.[0-9]+\})?")
@@ -144,9 +145,8 @@ def _mistyped(value: Any, where: str = "") -> str | None:
             for channel in given:
                 if fault := _mistyped(channel, f"channel {channel.name!r}: "):
                     return fault
-        elif isinstance(given, (Capabilities, Backfill)):
-            if fault := _mistyped(given, f"{at}."):
-                return fault
+        elif isinstance(given, _PARTS) and (fault := _mistyped(given, f"{at}.")):
+            return fault
     return None
 
 

@@ -190,8 +190,10 @@ class Feeds:
         )
 
     def counts(self) -> Counter[tuple[OriginKind, str]]:
-        """Return what connections counted since the start: `reconnects`, `stales`, `unasked`,
-        `backfills` and `repaired`.
+        """Return how often something happened since the start, over all connections.
+
+        That is `reconnects`, `stales`, `unasked`, `backfills` and `repaired`; see Supervisor and
+        Repairs.
         """
         found = Counter(self._gone)
         for origin, supervisor in self._supervisors.items():

@@ -6,6 +6,7 @@ feed was not live. Until it is settled, what comes after all (out of order, or f
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -206,13 +207,14 @@ class Holes:
             self._fill(seq)
 
     def _fill(self, seq: int) -> None:
-        for missing in self.found:
-            until = missing.until
-            if until is not None and missing.left and missing.after.seq < seq < until.seq:
-                missing.known += 1
-                if missing.left == 0 and not missing.is_told:
-                    self.found.remove(missing)  # out of order, no more
-                return
+        at = bisect_left(self.found, seq, key=_after_seq) - 1
+        if at < 0:
+            return
+        missing = self.found[at]
+        if missing.until is not None and missing.left and seq < missing.until.seq:
+            missing.known += 1
+            if missing.left == 0 and not missing.is_told:
+                del self.found[at]  # out of order, no more
 
     def _add(self, missing: Missing) -> None:
         if len(self.found) < MOST:
@@ -227,3 +229,7 @@ class Holes:
 
     def _edge(self, event: Event) -> Edge:
         return Edge(event.ts, event.id, event.seq if self._by_one else 0)
+
+
+def _after_seq(missing: Missing) -> int:
+    return missing.after.seq

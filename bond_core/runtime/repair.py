@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from bond_core.clock import Clock
@@ -27,6 +28,7 @@ from bond_core.runtime.holes import Holes, Missing
 WAIT_S = (0.2, 0.6)
 """Between which times, drawn anew each time, it begins after something is missing."""
 
+_ts, _seq = attrgetter("ts"), attrgetter("seq")
 _EDGE_NS = 1_000_000
 """A source may write one event's time finer here than there."""
 
@@ -56,6 +58,7 @@ class Repairs:
         self._clock = clock
         self._chance = chance
         self._feeds = feeds
+        self._mending: Feed | None = None
         self._stirred = asyncio.Event()
         can = spec.capabilities.backfill
         self._fetcher: Fetcher | None = None
@@ -82,6 +85,11 @@ class Repairs:
         if self._fetcher is not None:
             self._fetcher.interrupt()
 
+    def dropped(self, feed: Feed) -> None:
+        """Nobody listens to a feed any more: leave off what is asked for it."""
+        if feed is self._mending:
+            self.interrupt()
+
     async def run(self) -> None:
         """Mend until cancelled."""
         while True:
@@ -89,8 +97,13 @@ class Repairs:
             await self._clock.sleep(self._chance.uniform(*WAIT_S))
             self._stirred.clear()
             for feed in tuple(self._feeds.values()):
-                if feed.holes is not None and feed.holes.found and feed.status == "live":
+                if feed.holes is not None and feed.holes.found and self._is_wanted(feed):
+                    self._mending = feed
                     await self._mend(feed, feed.holes)
+            self._mending = None
+
+    def _is_wanted(self, feed: Feed) -> bool:
+        return feed.status == "live" and self._feeds.get(feed.subscription) is feed
 
     def _fetcher_of(self, channel: str) -> Fetcher | None:
         fetcher = self._fetcher
@@ -108,14 +121,14 @@ class Repairs:
         fetched: Fetched | None = Fetched(None)
         if any(missing.left != 0 for missing in taken):  # else the next number proved it whole
             hole = _hole(feed, taken, fetcher.can.most_events, self._clock.now_ns())
-            fetched = await fetcher.fetch(hole, is_wanted=lambda: feed.status == "live")
+            fetched = await fetcher.fetch(hole, is_wanted=lambda: self._is_wanted(feed))
         if fetched is not None and self._feeds.get(feed.subscription) is feed:
             self._settle(feed, holes, taken, fetched)
 
     def _settle(self, feed: Feed, holes: Holes, taken: Sequence[Missing], fetched: Fetched) -> None:
         """Hand on what was fetched, and tell what wasn't."""
         now_ns = self._clock.now_ns()
-        events = feed.news_of([e for e in fetched.events if _is_within(taken, e)], now_ns)
+        events = feed.news_of(list(_missing(taken, fetched.events)), now_ns)
         is_counted = all(missing.left is not None for missing in taken)
         left = holes.filled(taken, events)
         if fetched.why is not None:
@@ -140,7 +153,9 @@ class Repairs:
 
 def _hole(feed: Feed, taken: Sequence[Missing], most_events: int, now_ns: int) -> Hole:
     """Return one hole that holds all of them."""
-    first, last = taken[0].after, taken[-1].until
+    first = min((missing.after for missing in taken), key=attrgetter("ts_ns"))
+    ends = [missing.until for missing in taken if missing.until is not None]
+    last = max(ends, key=attrgetter("ts_ns")) if len(ends) == len(taken) else None
     return Hole(
         channel=feed.subscription.channel,
         symbol=feed.symbol,
@@ -152,18 +167,32 @@ def _hole(feed: Feed, taken: Sequence[Missing], most_events: int, now_ns: int) -
     )
 
 
-def _is_within(taken: Sequence[Missing], event: Event) -> bool:
-    """Whether an event is missing: others may have been heard too long ago to be remembered."""
-    for missing in taken:
-        after, until = missing.after, missing.until
-        if after.seq and event.seq:
-            if after.seq < event.seq and (until is None or event.seq < until.seq):
-                return True
-            continue
-        until_ns = event.ts if until is None else until.ts_ns + _EDGE_NS
-        if after.ts_ns - _EDGE_NS <= event.ts <= until_ns:
-            return True
-    return False
+def _missing(taken: Sequence[Missing], events: Sequence[Event]) -> Iterator[Event]:
+    """Yield those that are missing: others may have been heard too long ago to be remembered.
+
+    Both are put in order, by number where there is one, so that one pass is enough.
+    """
+    is_numbered = any(each.until is not None and each.until.seq for each in taken)
+    places = sorted(taken, key=lambda each: each.after.ts_ns)
+    at = 0
+    for event in sorted(events, key=_seq if is_numbered else _ts):
+        while at < len(places) and _is_past(places[at], event):
+            at += 1
+        if at == len(places):
+            return
+        after = places[at].after
+        if after.seq < event.seq if after.seq else after.ts_ns - _EDGE_NS <= event.ts:
+            yield event
+
+
+def _is_past(missing: Missing, event: Event) -> bool:
+    """Whether an event comes after all that is missing in one place."""
+    until = missing.until
+    if until is None:
+        return False
+    if until.seq and event.seq:
+        return event.seq >= until.seq
+    return event.ts > until.ts_ns + _EDGE_NS
 
 
 def _tell(feed: Feed, lost: Sequence[Missing], outlook: str) -> None:

@@ -110,6 +110,7 @@ class Supervisor:
     def drop(self, feed: Feed) -> None:
         """Want a feed no longer."""
         self.feeds.pop(feed.subscription, None)
+        self.repairs.dropped(feed)
         self.wanted.discard(feed.subscription)
         if not self._feeds_of(feed.subscription.channel, None):
             self._pulses.pop(feed.subscription.channel, None)
