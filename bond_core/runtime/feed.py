@@ -106,7 +106,7 @@ class Feed:
                 listener.on_duplicates(self.symbol, repeats)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
-        return max(map(_ts, kept), default=None)
+        return max([event.ts for event in kept], default=None)
 
     def _sound_of(self, events: Sequence[Event], now_ns: int, faults: Counter[str]) -> list[Event]:
         """Return the events that make sense; count why the others don't, and tell of gaps."""
@@ -177,7 +177,6 @@ class Feed:
         return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"
 
 
-_ts = attrgetter("ts")
 _order = attrgetter("ts", "seq")
 
 

@@ -133,11 +133,14 @@ SPECS = (
 )  # fmt: skip
 
 
-def bound(spec: dict[str, Any], specs: Sequence[ConnectorSpec] = SPECS) -> Any:
+def bound(spec: dict[str, Any], specs: Sequence[ConnectorSpec] | None = None) -> Any:
     """Return a spec bound to these connectors."""
     rows = [
         PluginRow(name=name, distribution=name, version="1", module=name, state="loaded", specs=s)
-        for name, s in (("builtin", register(builtin, name="builtin")), ("puppets", specs))
+        for name, s in (
+            ("builtin", register(builtin, name="builtin")),
+            ("puppets", SPECS if specs is None else specs),
+        )
     ]
     return bind(read_spec(spec)[0], Catalog(rows), Defaults())
 
@@ -146,7 +149,7 @@ class World:
     """The clock, the feeds and the log that streams here share."""
 
     def __init__(
-        self, feeds: Feeds, clock: ManualClock, specs: Sequence[ConnectorSpec] = SPECS
+        self, feeds: Feeds, clock: ManualClock, specs: Sequence[ConnectorSpec] | None = None
     ) -> None:
         self.clock = clock
         self.specs = specs
@@ -181,7 +184,7 @@ class World:
 
 def play(
     story: Callable[[World], Awaitable[None]], *, at_s: float = 0.0,
-    specs: Sequence[ConnectorSpec] = SPECS,
+    specs: Sequence[ConnectorSpec] | None = None,
 ) -> None:  # fmt: skip
     """Let a story happen, beginning so many seconds after a full minute."""
 
