@@ -503,3 +503,48 @@ def test_a_venue_without_a_test_is_not_asked():
     hole = Hole(channel="trades", symbol="BTC/USD", after_ts_ns=1, until_ts_ns=2)
     with pytest.raises(Fatal, match="no test covers"):
         asyncio.run(fetch(session, hole))
+
+
+class RecordedKraken(Kraken):
+    """Gives a real answer of the venue, from its first row after the time asked for."""
+
+    id, symbol = "XBTUSDT", "BTC/USDT"
+
+    def __init__(self, rows, last):
+        self.rows, self.last = rows, last
+
+    def answer(self, query, deals):
+        rows = [row for row in self.rows if row[2] * NS > int(query["since"])]
+        rows = rows[: int(query["count"])]
+        return {"error": [], "result": {self.id: rows, "last": self.last}}
+
+
+def test_a_real_answer_of_kraken_is_read_to_the_last_digit(kit, there, recorded, monkeypatch):
+    """Its ids rise by one; price, size and side are the file's, times as fine as its floats."""
+    file = json.loads((recorded / "venue-rest" / "kraken-http_trades.json").read_text())
+    rows, last = file["result"]["XBTUSDT"], file["result"]["last"]
+    monkeypatch.setitem(SPEAKS, "kraken", RecordedKraken(rows, last))
+
+    async def go():
+        async with there("kraken"):
+            ctx = kit.Context([kit.Want("trades", "BTC/USDT")])
+            connector = CcxtConnector(CcxtConfig("kraken"))
+            async with kit.running(connector, ctx):
+                await ctx.until(lambda: ctx.lives)
+                first, end = round(rows[0][2] * NS), round(rows[-1][2] * NS)
+                hole = Hole(channel="trades", symbol="BTC/USDT", after_ts_ns=first,
+                            until_ts_ns=end, after_id=str(rows[0][6]),
+                            until_id=str(rows[-1][6]))  # fmt: skip
+                return await connector.backfill(ctx, hole)
+
+    page = asyncio.run(go())
+    numbers = [row[6] for row in rows]
+    assert numbers == list(range(numbers[0], numbers[0] + len(rows)))
+    assert [e.seq for e in page.events] == numbers[-len(page.events) :]
+    assert len(page.events) >= len(rows) - 1
+    sides = {"b": "buy", "s": "sell"}
+    for event, row in zip(page.events, rows[-len(page.events) :], strict=True):
+        price, size, seconds, side, _, _, number = row
+        assert (event.id, event.price, event.size) == (str(number), float(price), float(size))
+        assert event.side == sides[side]
+        assert abs(event.ts - round(seconds * 1e6) * 1000) <= 1000
