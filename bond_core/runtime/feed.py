@@ -165,8 +165,14 @@ class Feed:
         They were asked for, so those that were heard are no repeats of the source's.
         """
         faults: Counter[str] = Counter()
-        sound = [e for e in self._sound_of(events, now_ns, faults) if e.id is not None]
-        return self._seen.new_of(sorted(sound, key=_order))
+        sound = self._sound_of(events, now_ns, faults)
+        if unknown := sum(event.id is None for event in sound):
+            faults["it has no id, so it may have been heard before it was fetched"] = unknown
+        for listener in tuple(self.listeners):
+            for why, n in faults.items():
+                listener.on_rejected(self.symbol, n, why)
+        known = [event for event in sound if event.id is not None]
+        return self._seen.new_of(sorted(known, key=_order))
 
     def repaired(self, events: Sequence[Event], repaired: Repaired) -> None:
         """Hand on what was fetched for a hole."""

@@ -11,7 +11,7 @@ import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.errors import BondError, Retryable
-from bond_core.model.event import Event
+from bond_core.model.event import EVENT_CLASSES, Event
 from bond_core.plugin.backfill import Hole, Page
 from bond_core.plugin.context import Context
 from bond_core.plugin.specs import Backfill
@@ -22,6 +22,7 @@ from bond_core.runtime.outside import Budget
 MOST_FAILURES = 3
 """So many requests for one hole may fail."""
 
+_EVENTS = frozenset(EVENT_CLASSES.values())
 _CANCEL_WITHIN_S = 1.0  # real seconds: what is cancelled may hang where no clock reaches
 
 
@@ -62,11 +63,14 @@ class Fetched:
     def take(self, page: Page, most_events: int) -> bool:
         """Take in an answer; whether to ask on."""
         before, self.rest = self.rest, page.rest
-        self.events += page.events
+        room = most_events - len(self.events)
+        self.events += page.events[:room]
+        if len(page.events) > room:
+            self.rest = before  # nobody knows which part of it they would have covered
         if self.rest is None:
             return False
-        if len(self.events) >= most_events:
-            self.why = f"no more than {most_events} events are asked for"
+        if len(page.events) >= room:
+            self.why = f"no more than {most_events} events are taken"
         elif page.end is not None or self.rest == before:
             self.why = page.end or "the source gives no more"
         else:
@@ -175,11 +179,21 @@ class Fetcher:
 
 
 async def _asked(connector: Any, ctx: Context, hole: Hole) -> Page:
-    """Ask, so that whatever the connector does ends only this request."""
+    """Ask, so that whatever the connector does, or answers, ends only this request."""
     try:
         page = await connector.backfill(ctx, hole)
     except SystemExit as error:
         raise RuntimeError(f"it called sys.exit({error.code!r})") from error
     if not isinstance(page, Page):
         raise TypeError(f"backfill returns a Page, not {type(page).__name__}")
-    return page
+    if not isinstance(page.rest, Hole | None):
+        raise TypeError(f"a Page's rest is a Hole or None, not {type(page.rest).__name__}")
+    events = list(page.events)
+    for event in events:
+        if type(event) not in _EVENTS:
+            raise TypeError(f"a Page's events are events, not {type(event).__name__}")
+        if event.symbol != hole.symbol:
+            raise ValueError(f"{event.symbol} came where {hole.symbol} was asked for")
+        if type(event.ts) is not int or type(event.seq) is not int:
+            raise TypeError("the ts and the seq of an event are whole numbers")
+    return attrs.evolve(page, events=events)

@@ -130,8 +130,13 @@ class Holes:
                     missing.to_ns = max(missing.to_ns, to_ns)
                     return True
             return False  # the first one since bore the very next number, or came late
-        if self._is_waiting and self.found and first is None:
-            self.found[-1].to_ns = max(self.found[-1].to_ns, to_ns)  # two words for one hole
+        if self._is_waiting and first is None:  # two words for one hole
+            waiting = self.found[-1]
+            waiting.after = min(waiting.after, before, key=_ts)
+            waiting.from_ns, waiting.to_ns = (
+                min(waiting.from_ns, from_ns),
+                max(waiting.to_ns, to_ns),
+            )
             return True
         self._add(Missing(before, first, min(from_ns, before.ts_ns), to_ns, is_told=True))
         return True
@@ -190,7 +195,7 @@ class Holes:
     def _leapt(self, event: Event) -> None:
         """Take in an event that doesn't bear the next number."""
         seq = event.seq
-        if seq <= 0:
+        if type(seq) is not int or seq <= 0:  # nothing has looked at it yet
             return
         if not self._expected or seq < self._expected - _FAR:
             self._expected, self._newest = seq + 1, event
@@ -229,6 +234,10 @@ class Holes:
 
     def _edge(self, event: Event) -> Edge:
         return Edge(event.ts, event.id, event.seq if self._by_one else 0)
+
+
+def _ts(edge: Edge) -> int:
+    return edge.ts_ns
 
 
 def _after_seq(missing: Missing) -> int:

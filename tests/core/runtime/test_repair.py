@@ -230,6 +230,11 @@ def test_drop_completes_what_is_open():
         (ValueError("odd"), "bug in the connector: ValueError: odd"),
         (SystemExit(3), "bug in the connector"),
         (Page([], None), "the source doesn't have them"),
+        (Page([{"id": 103}], None), "events are events, not dict"),
+        (Page([], "more"), "rest is a Hole or None, not str"),
+        (Page([Trade(symbol="ETH/USDT", ts=1, price=1.0, size=1.0)]), "ETH/USDT came where"),
+        (Page([Trade(symbol=BTC, ts=1.5, price=1.0, size=1.0)]), "whole numbers"),
+        (Page([Trade(symbol=BTC, ts=n, price=1.0, size=1.0) for n in range(5_001)]), "5000 events"),
     ],
 )
 def test_what_can_not_be_had_is_told(error, said):
@@ -320,8 +325,8 @@ def test_pages_are_put_together_and_are_bounded():
         assert len(market.holes) == 2
         told = notices(records, "gap")[-1]
         assert "no more than 3 events" in told["detail"]
-        assert "5 are still missing" in told["detail"]
-        missed = [t for t in market.trades[BTC] if 103 + 5 <= t.seq <= 112]
+        assert "6 are still missing" in told["detail"]
+        missed = [t for t in market.trades[BTC] if 103 + 4 <= t.seq <= 112]
         assert last_said(records)[missed[-1].ts // NS]["trades"] < 4
 
     tell(story)
@@ -459,9 +464,9 @@ def test_a_hole_the_source_tells_of_is_fetched():
 def test_nothing_is_taken_that_may_have_been_counted():
     """Trades without an id, of another time, or unsound: none of them gets into a window."""
     odd = [
-        Trade(symbol=BTC, ts=START_NS + 41 * NS, price=1.0, size=9.0, id=None, seq=0),
+        Trade(symbol=BTC, ts=START_NS + 42 * NS, price=1.0, size=9.0, id=None, seq=0),
         Trade(symbol=BTC, ts=START_NS + 30 * NS, price=1.0, size=9.0, id="old", seq=0),
-        Trade(symbol=BTC, ts=START_NS + 41 * NS, price=float("nan"), size=9.0, id="nan", seq=0),
+        Trade(symbol=BTC, ts=START_NS + 42 * NS, price=float("nan"), size=9.0, id="nan", seq=0),
     ]
 
     async def story(world):
@@ -477,6 +482,7 @@ def test_nothing_is_taken_that_may_have_been_counted():
             records = await world.records()
         assert len(market.holes) == 1
         agrees(market, records)
+        assert sum(r["sources"]["alpha"]["rejected"] for r in records) == 2
 
     tell(story)
 
