@@ -270,9 +270,9 @@ class SourceEar:
         """See Listener."""
         before = self.status.get(symbol, ("starting", None))[0]
         self.status[symbol] = (status, reason)
-        self._live.setdefault(symbol, Coverage()).turn(status == "live", at_ns)
         # The feed may be older than this stream, which has heard nothing before it began.
         since_ns = max(at_ns, self._since_ns)
+        self._live.setdefault(symbol, Coverage()).turn(status == "live", since_ns)
         self._pipeline.tell(self._engine.on_status, self._name, symbol, status, since_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
