@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bond_core.model.mentions import Mentions, Phrases, search_terms
     from bond_core.model.text import plain
     from bond_core.plugin.aggregator import Aggregator
+    from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
+        Backfill,
         Batching,
         Capabilities,
         Channel,
@@ -73,6 +75,8 @@ __all__ = [
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "Backfill",
+    "Backfills",
     "Batching",
     "BlockingConnector",
     "BlockingContext",
@@ -93,6 +97,7 @@ __all__ = [
     "Fold",
     "Funding",
     "Gap",
+    "Hole",
     "Item",
     "Kept",
     "Kind",
@@ -107,6 +112,7 @@ __all__ = [
     "NoConfig",
     "OpenInterest",
     "OrderBook",
+    "Page",
     "Phrases",
     "PollingConnector",
     "Post",
@@ -164,6 +170,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.model.text": ("plain",),
     "bond_core.plugin.aggregator": ("Aggregator",),
+    "bond_core.plugin.backfill": (
+        "Backfills",
+        "Hole",
+        "Page",
+    ),
     "bond_core.plugin.blocking": (
         "BlockingConnector",
         "BlockingContext",
@@ -191,6 +202,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.plugin.specs": (
         "AggregatorSpec",
+        "Backfill",
         "Batching",
         "Capabilities",
         "Channel",
