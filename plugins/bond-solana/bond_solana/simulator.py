@@ -181,9 +181,9 @@ class SolanaSimulator:
     async def _say(self, wanted: _Wanted, first: int) -> AsyncGenerator[Any, None]:
         drops, pinged_ns = self._drops, self._clock.now_ns()
         while drops == self._drops:
-            now_ns = self._clock.now_ns()
+            now_ns, slot = self._clock.now_ns(), self.slot
             if not self._is_quiet:
-                for block in self.ledger.blocks(first, self.slot - 1):
+                for block in self.ledger.blocks(first, slot - 1):
                     if block.slot not in self._missing:
                         for update in _updates(wanted.request, block):
                             update.created_at.FromNanoseconds(now_ns)
@@ -193,7 +193,7 @@ class SolanaSimulator:
                 if now_ns - pinged_ns >= self.options.ping_s * NS:
                     pinged_ns = now_ns
                     yield pb.SubscribeUpdate(ping=pb.ServerPing())
-            first = max(first, self.slot)
+            first = max(first, slot)
             await self._clock.sleep(_TICK_S)
 
 
