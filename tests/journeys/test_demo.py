@@ -131,6 +131,7 @@ def test_a_fault_shows_in_the_records():
 
 
 WRONG = [
+    (["BTC price on kucoin every 1s"], 1, "error[not_simulated]"),
     (["BCT price every 1s"], 1, "error[unknown_symbol]"),
     (["--recording", "no-such-file"], 1, "error[bad_recording]"),
     (["--fault", "explode:binance"], 1, "error[bad_fault]"),
@@ -174,17 +175,6 @@ def small_recording(tmp_path):
     path = tmp_path / "small"
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def test_a_recording_plays_no_other_venue(small_recording):
-    """
-    A venue that the recording doesn't hold is refused, with the one that it does.
-    """
-    done = bond("demo", "BTC price on kraken every 1s", "--recording", str(small_recording))
-
-    assert done.returncode == 1
-    assert "error[not_simulated]" in done.stderr
-    assert "kraken is not played here; okx can be" in done.stderr
 
 
 def test_a_recording_is_played_at_its_own_times(small_recording):
