@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from bond_core.model.mentions import Phrases
 from bond_server.language.durations import written
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Symbol
@@ -119,7 +120,8 @@ def _other_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> l
     if source.accounts:
         words[-1] += " from " + " and ".join(f"@{name}" for name in source.accounts)
     if source.query is not None:
-        words[-1] += f' containing "{source.query}"'
+        quoted = (f'"{part}"' for part in Phrases(source.query).parts)
+        words[-1] += f" containing {' '.join(quoted)}"
     return words
 
 
