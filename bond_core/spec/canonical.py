@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from bond_core.spec.duration import format_duration, seconds
-from bond_core.spec.stream_spec import SourceSpec, StreamSpec
+from bond_core.spec.stream_spec import AlertSpec, SourceSpec, StreamSpec
 
 STREAM_ID_LENGTH = 16
 
@@ -28,6 +28,9 @@ _DURATIONS = {
     "corrections_ms": "corrections_sec",
     "lateness_ms": "lateness_sec",
     "stale_ms": "stale_sec",
+    "for_ms": "for_sec",
+    "cooldown_ms": "cooldown_sec",
+    "no_data_ms": "no_data_sec",
 }
 
 
@@ -51,10 +54,14 @@ def stream_id(project: str, spec: StreamSpec) -> str:
 def _spec(spec: StreamSpec, duration: Callable[[int], object]) -> dict[str, Any]:
     body = _known(spec, duration)
     body["sources"] = [_known(source, duration) for source in spec.sources]
+    if spec.alerts:
+        body["alerts"] = [_known(alert, duration) for alert in spec.alerts]
     return body
 
 
-def _known(data: StreamSpec | SourceSpec, duration: Callable[[int], object]) -> dict[str, Any]:
+def _known(
+    data: StreamSpec | SourceSpec | AlertSpec, duration: Callable[[int], object]
+) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field in attrs.fields(type(data)):
         value = getattr(data, field.name)

@@ -140,6 +140,7 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
     lists = {
         "sources": given.sources, "symbols": symbols, "timeframes": given.timeframes or (),
         "fields": given.fields or (), "derived": given.derived or (),
+        "alerts": given.alerts or (),
     }  # fmt: skip
     for key, items in lists.items():
         if len(items) > (most := MAX_ITEMS[key]):

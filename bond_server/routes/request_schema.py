@@ -39,6 +39,12 @@ _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     given.Span: _DURATION,
     given.Interval: _DURATION,
     given.Json: (_OBJECT,),
+    given.Patience: _DURATION,
+    given.Name: (_TEXT,),
+    given.ConditionText: (
+        Schema(type=OpenAPIType.STRING, description="A condition such as price_avg > 70000"),
+        Schema(type=OpenAPIType.OBJECT, description='Such as {"field": …, "op": ">", "value": 1}'),
+    ),
     NoneType: (_NOTHING,),
 }
 
