@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from bond_core.spec.duration import format_duration, seconds
-from bond_core.spec.stream_spec import AlertSpec, SourceSpec, StreamSpec
+from bond_core.spec.stream_spec import AlertSpec, SinkEntry, SourceSpec, StreamSpec
 
 STREAM_ID_LENGTH = 16
 
@@ -31,6 +31,7 @@ _DURATIONS = {
     "for_ms": "for_sec",
     "cooldown_ms": "cooldown_sec",
     "no_data_ms": "no_data_sec",
+    "batch_wait_ms": "batch_wait_sec",
 }
 
 
@@ -56,11 +57,19 @@ def _spec(spec: StreamSpec, duration: Callable[[int], object]) -> dict[str, Any]
     body["sources"] = [_known(source, duration) for source in spec.sources]
     if spec.alerts:
         body["alerts"] = [_known(alert, duration) for alert in spec.alerts]
+    if spec.sinks:
+        body["sinks"] = [_sink(sink, duration) for sink in spec.sinks]
     return body
 
 
+def _sink(sink: SinkEntry, duration: Callable[[int], object]) -> dict[str, Any]:
+    body = _known(sink, duration)
+    own: dict[str, Any] = body.pop("config")
+    return body | own
+
+
 def _known(
-    data: StreamSpec | SourceSpec | AlertSpec, duration: Callable[[int], object]
+    data: StreamSpec | SourceSpec | AlertSpec | SinkEntry, duration: Callable[[int], object]
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field in attrs.fields(type(data)):

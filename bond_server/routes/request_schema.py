@@ -45,6 +45,7 @@ _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
         Schema(type=OpenAPIType.STRING, description="A condition such as price_avg > 70000"),
         Schema(type=OpenAPIType.OBJECT, description='Such as {"field": …, "op": ">", "value": 1}'),
     ),
+    given.SinkName: (_TEXT,),
     NoneType: (_NOTHING,),
 }
 
@@ -94,4 +95,14 @@ def _kinds(hint: Any) -> tuple[Schema, ...]:
         return (Schema(type=OpenAPIType.STRING, enum=list(arguments)),)
     if origin is tuple:
         return (Schema(type=OpenAPIType.ARRAY, items=_of(arguments[0])),)
+    if hint is given.SinkInput:
+        return (_of_sink(),)
     return (_of_class(hint),)
+
+
+def _of_sink() -> Schema:
+    """Return the schema of a sink's entry: its own settings stand beside the stream's words."""
+    schema = _of_class(given.SinkInput)
+    schema.properties = {k: v for k, v in (schema.properties or {}).items() if k != "config"}
+    schema.additional_properties = True
+    return schema

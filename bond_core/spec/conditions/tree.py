@@ -150,7 +150,7 @@ def _text(node: Node) -> tuple[str, int]:
             mine = binds + (binds == PRECEDENCE["<"])
             return f"{text_of(left, mine)} {op} {text_of(right, binds + 1)}", binds
         case Choice(test=test, yes=yes, no=no):
-            return f"{text_of(test, 2)} ? {text_of(yes, 1)} : {text_of(no, 1)}", 1
+            return f"{text_of(test, 2)} ? {text_of(yes, 2)} : {text_of(no, 1)}", 1
         case Items(items=items):
             return f"[{', '.join(map(text_of, items))}]", whole
         case Call(function=function, arguments=arguments):
