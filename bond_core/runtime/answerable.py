@@ -31,7 +31,9 @@ def refuse_unanswerable(
     if spec.filter is None and not spec.alerts:
         return
     kinds = {name: _kind_of(name, kind, plan) for name, (kind, plan) in fields.items()}
-    vocabulary = Vocabulary(kinds, tuple(sources), spec.interval_ms * _MS)
+    vocabulary = Vocabulary(
+        kinds, tuple(sources), spec.interval_ms * _MS, is_overlapping=spec.window_ms is not None
+    )
     problems = []
     for pointer, text in _conditions(spec):
         try:

@@ -9,10 +9,11 @@ from typing import Literal
 import attrs
 
 from bond_core.spec.conditions.evaluate import RECORD_PARTS, SOURCE_PARTS, lookback_ns
-from bond_core.spec.conditions.lookback import MAX_LOOKBACK
+from bond_core.spec.conditions.lookback import MAX_LOOKBACK_NS, MAX_RECORDS
 from bond_core.spec.conditions.parse import ConditionError
 from bond_core.spec.conditions.tree import (
     CROSSES,
+    OVER_TIME,
     Binary,
     Call,
     Choice,
@@ -38,12 +39,14 @@ class Vocabulary:
     Attributes:
         fields: By name, what they are.
         sources: The names of all sources that may serve, those that stand in too.
-        interval_ns: The length of the smallest window.
+        interval_ns: How often the smallest window ends.
+        is_overlapping: Whether windows overlap: what is in one of them is in others, too.
     """
 
     fields: Mapping[str, Kind]
     sources: Collection[str]
     interval_ns: int
+    is_overlapping: bool = False
 
 
 def check_condition(tree: Node, vocabulary: Vocabulary) -> None:
@@ -124,7 +127,7 @@ class _Checker:
             for argument in arguments:
                 self.must_be(argument, "text")
             return "text" if node.function == "lower" else "truth"
-        if node.function == "pct_change":
+        if node.function in OVER_TIME:
             self.lookback(node)
             return self.must_be(arguments[0], "number")
         for argument in arguments:
@@ -132,13 +135,26 @@ class _Checker:
         return "truth" if node.function in CROSSES else "number"
 
     def lookback(self, node: Call) -> None:
-        back_ns = lookback_ns(node)
+        back_ns, interval_ns, span = lookback_ns(node), self.vocabulary.interval_ns, node.span
         if back_ns <= 0:
-            detail = 'how far back is a duration in quotes: pct_change(price_avg, "5m")'
+            detail = f'how far back is a duration in quotes: {node.function}(price_avg, "5m")'
             raise ConditionError(detail, node.arguments[1].span)
-        if back_ns > MAX_LOOKBACK * self.vocabulary.interval_ns:
-            detail = f"it looks back over at most {MAX_LOOKBACK} windows of this stream"
-            raise ConditionError(detail, node.arguments[1].span)
+        if back_ns < interval_ns:
+            detail = f"{node.function} looks back over less than one window of this stream"
+            raise ConditionError(detail, span)
+        if node.function == "pct_change":
+            if back_ns > MAX_LOOKBACK_NS:
+                raise ConditionError("pct_change looks back over at most 7 days", span)
+            return
+        if self.vocabulary.is_overlapping:
+            detail = f"{node.function} needs windows that don't overlap: leave out window_sec"
+            raise ConditionError(detail, span)
+        if back_ns % interval_ns:
+            detail = f"{node.function} looks back over whole windows of this stream"
+            raise ConditionError(detail, span)
+        if back_ns > MAX_RECORDS * interval_ns:
+            detail = f"{node.function} looks back over at most {MAX_RECORDS} windows of this stream"
+            raise ConditionError(detail, span)
 
     def name(self, node: Name) -> Kind:
         first, *rest = node.path

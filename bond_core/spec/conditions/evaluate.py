@@ -15,10 +15,11 @@ from typing import Any
 import attrs
 
 from bond_core.model.record import Record
-from bond_core.spec.conditions.lookback import Change, Crosses, Evaluate, Lookback, Seen
+from bond_core.spec.conditions.lookback import Change, Crosses, Evaluate, Lookback, Over, Seen
 from bond_core.spec.conditions.operators import OPERATORS, PLAIN_FUNCTIONS, negated, negation
 from bond_core.spec.conditions.tree import (
     CROSSES,
+    OVER_TIME,
     Binary,
     Call,
     Choice,
@@ -131,6 +132,8 @@ class _Builder:
             lookback: Lookback = Crosses(arguments[0], arguments[1], CROSSES[node.function] == ">")
         elif node.function == "pct_change":
             lookback = Change(arguments[0], lookback_ns(node))
+        elif node.function in OVER_TIME:
+            lookback = Over(arguments[0], lookback_ns(node), node.function == "avg_over")
         else:
             apply = PLAIN_FUNCTIONS[node.function]
             return lambda seen: apply(*(each(seen) for each in arguments))
@@ -156,7 +159,7 @@ def _joined(left: Evaluate, right: Evaluate, *, decides: bool) -> Evaluate:
 
 
 def lookback_ns(node: Call) -> int:
-    """Return how far a `pct_change` looks back; 0 where it doesn't say it as a duration."""
+    """Return how far a function of OVER_TIME looks back; 0 where it doesn't say it as a duration."""
     length = node.arguments[1]
     ms = parse_duration_ms(length.value) if isinstance(length, Constant) else None
     return (ms or 0) * _MS

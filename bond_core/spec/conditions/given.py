@@ -4,6 +4,7 @@
     {"field": "price_avg", "op": ">", "value": 70000}
     {"all": [{"field": "price_avg", "op": "crosses_above", "value": 70000}, "tweets > 5"]}
     {"field": "price_avg", "op": "<", "value": -5, "change": "percent", "window_sec": 3600}
+    {"field": "tweets", "op": ">", "value": 50, "window_sec": 60}
 
 Whichever it was, what is kept is the canonical text.
 """
@@ -110,7 +111,7 @@ def _leaf(value: Mapping[Any, Any]) -> Node:
         detail = f"'op' is one of {', '.join(_OPS)}, was {shown(op)!r}"
         raise MisfitError(detail, text=shown(op))
     level = Constant(_level(value["value"]))
-    looked_at = _change(_name(value["field"]), value)
+    looked_at = _looked_at(_name(value["field"]), value)
     if op in CROSSES:
         return Call(op, (looked_at, level))
     if op == "abs>":
@@ -137,20 +138,18 @@ def _level(value: object) -> float | int | str:
     return value
 
 
-def _change(name: Name, value: Mapping[Any, Any]) -> Node:
-    """Return what is compared: the field, or by how many percent it changed."""
+def _looked_at(name: Name, value: Mapping[Any, Any]) -> Node:
+    """Return what is compared: the field, by how many percent it changed, or its sum."""
     is_change = value["op"] == "abs>" or value.get("change") is not None
     window = value.get("window_sec")
     if value.get("change") not in (None, "percent"):
         raise MisfitError(f"'change' is \"percent\", was {shown(value['change'])!r}")
-    if not is_change:
-        if window is not None:
-            raise MisfitError('\'window_sec\' goes with "change": "percent"')
+    if window is None and not is_change:
         return name
     ms = parse_duration_ms(window)
     if ms is None or ms <= 0:
-        raise MisfitError("a change needs 'window_sec': within how many seconds")
-    return Call("pct_change", (name, Constant(format_duration(ms))))
+        raise MisfitError("'window_sec' says within how many seconds, and a change needs it")
+    return Call("pct_change" if is_change else "sum_over", (name, Constant(format_duration(ms))))
 
 
 _EXAMPLE = '{"field": "price_avg", "op": ">", "value": 70000}'

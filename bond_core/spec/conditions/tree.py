@@ -20,12 +20,15 @@ Span = tuple[int, int]
 FUNCTIONS: Mapping[str, tuple[int, int]] = {
     "abs": (1, 1), "min": (1, 8), "max": (1, 8), "round": (1, 2), "lower": (1, 1),
     "contains": (2, 2), "has": (1, 1), "crosses_above": (2, 2), "crosses_below": (2, 2),
-    "pct_change": (2, 2),
+    "pct_change": (2, 2), "sum_over": (2, 2), "avg_over": (2, 2),
 }  # fmt: skip
 """How few and how many arguments each takes."""
 
 CROSSES = {"crosses_above": ">", "crosses_below": "<"}
 """What has come to be once a value has crossed a level."""
+
+OVER_TIME = ("pct_change", "sum_over", "avg_over")
+"""What looks back over a duration, its second argument."""
 
 NOWHERE: Span = (0, 0)
 

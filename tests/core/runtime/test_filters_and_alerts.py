@@ -215,7 +215,11 @@ def test_alerts_look_at_the_interval_and_at_no_other_timeframe():
         ({"alerts": [{"when": "trades > 3", "recover": "x < 3"}]}, "/spec/alerts/0/recover", None),
         ({"alerts": [{"when": "trades > 3", "symbol": "SOL/USDT"}]}, "/spec/alerts/0/symbol", BTC),
         ({"filter": "sources.binance.lag_ms > 1"}, "/spec/filter", None),
-        ({"filter": 'pct_change(price_close, "1h") > 1'}, "/spec/filter", None),
+        ({"filter": 'pct_change(price_close, "8d") > 1'}, "/spec/filter", None),
+        ({"filter": 'sum_over(trades, "1h") > 1'}, "/spec/filter", None),
+        ({"filter": 'sum_over(trades, "1500ms") > 1'}, "/spec/filter", None),
+        ({"filter": 'avg_over(trades, "1m") > 1', "window_sec": 5}, "/spec/filter", None),
+        ({"filter": 'pct_change(price_close, "500ms") > 1'}, "/spec/filter", None),
     ],
 )  # fmt: skip
 def test_a_condition_that_can_never_be_answered_is_refused_at_creation(keys, pointer, near):

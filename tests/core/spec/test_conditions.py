@@ -15,6 +15,7 @@ from bond_core.model.record import Record, SourceReport
 from bond_core.spec.conditions.check import Vocabulary, check_condition
 from bond_core.spec.conditions.evaluate import condition_of
 from bond_core.spec.conditions.given import condition_text
+from bond_core.spec.conditions.lookback import Seen
 from bond_core.spec.conditions.parse import MAX_TEXT, ConditionError, parse_condition
 from bond_core.spec.conditions.tree import (
     Binary,
@@ -295,6 +296,35 @@ def test_a_change_is_against_the_newest_record_long_enough_ago():
     assert over('pct_change(price_avg, "1s") < 0', 0, 5, 4) == [None, None, True]
 
 
+def test_a_long_change_is_kept_in_few_records():
+    """
+    At most a thousand or so, each at most a thousandth of the length from where it should be.
+    """
+    condition = condition_of(parse_condition('pct_change(price_avg, "2h") > 0'))
+    memory = condition.begin()
+    said = [
+        condition.lookbacks[0].look(Seen(a_record(n, price_avg=float(n))), memory[0])
+        for n in range(1, 9_000)
+    ]
+    assert len(memory[0]) < 1_050
+    assert said[7_199] is None
+    assert said[8_500] == pytest.approx(7_200 / (8_501 - 7_200) * 100, rel=0.01)
+
+
+def test_a_sum_needs_all_of_its_records():
+    """
+    Unknown until they were seen for so long, and while one of them is unknown.
+    """
+    text = 'sum_over(price_avg, "3s") > 6'
+    said = over(text, 1, 2, 3, 4, None, 3, 3, 3, 0.5)
+    assert said == [None, None, False, True, None, None, None, True, True]
+    average = over('avg_over(price_avg, "2s") == 2.5', 1, 2, 3, 2)
+    assert average == [None, False, True, True]
+    assert over('crosses_above(sum_over(price_avg, "2s"), 4)', 1, 1, 5, 5) == [
+        None, None, True, False,
+    ]  # fmt: skip
+
+
 # What a stream's records can't answer
 
 
@@ -306,7 +336,7 @@ def test_a_change_is_against_the_newest_record_long_enough_ago():
         ("best_bid_venue > 1", "a text is needed"), ("!price_avg", "a truth is needed"),
         ("a > 1 && b", "a truth is needed"), ("true > false", "can't be compared by >"),
         ("a in b", "looks in a list"), ("a in ['x']", "a number is needed"), ("[1] == a", "behind"),
-        ("pct_change(a, '1h') > 1", "at most 1500 windows"), ("pct_change(a, 'x') > 1", "duration"),
+        ("sum_over(a, '1h') > 1", "at most 1500 windows"), ("pct_change(a, 'x') > 1", "duration"),
         ("pct_change(a, '0s') > 1", "duration"), ("sources.binance > 1", "a part of a source"),
         ("sources.kraken.lag_ms > 1", "no source"),
         ("sources.binance.lagg > 1", "did you mean lag"),
@@ -352,6 +382,8 @@ def test_what_was_checked_never_raises(tree, a, b):
          'abs(pct_change(a, "1m")) > 2'),
         ({"field": "a", "op": "<", "value": -5, "change": "percent", "window_sec": "1h"},
          'pct_change(a, "1h") < -5'),
+        ({"field": "tweets", "op": ">", "value": 50, "window_sec": 60},
+         'sum_over(tweets, "1m") > 50'),
         ({"field": "best_bid_venue", "op": "==", "value": "okx"}, 'best_bid_venue == "okx"'),
         ({"field": "sources.binance.lag_ms", "op": ">=", "value": 500},
          "sources.binance.lag_ms >= 500"),
@@ -370,7 +402,7 @@ def test_an_object_says_the_same_as_a_text(value, text):
         3, None, [], {}, {"field": "a"}, {"field": "a", "op": "=>", "value": 1}, {"all": []},
         {"field": "a + b", "op": ">", "value": 1}, {"field": "a", "op": ">", "value": None},
         {"field": "a", "op": ">", "value": float("nan")}, {"all": ["a > 1"], "any": ["b > 1"]},
-        {"field": "a", "op": ">", "value": 1, "window_sec": 60}, {"feild": "a"}, {"all": "a > 1"},
+        {"field": "a", "op": ">", "value": 1, "window_sec": "x"}, {"feild": "a"}, {"all": "a > 1"},
         {"field": "a", "op": "abs>", "value": 1}, {"field": "a", "op": ">", "value": True},
         functools.reduce(lambda inner, _: {"all": [inner]}, range(9), "a > 1"),
         {"all": ["a > 1"] * 33}, {"all": ["a > 1 && b > 2 && c > 3"] * 20}, {"all": [{}]},
