@@ -159,7 +159,7 @@ def _joined(left: Evaluate, right: Evaluate, *, decides: bool) -> Evaluate:
 
 
 def lookback_ns(node: Call) -> int:
-    """Return how far a function of OVER_TIME looks back; 0 where it doesn't say it as a duration."""
+    """Return how far a function of OVER_TIME looks back; 0 where that is no duration."""
     length = node.arguments[1]
     ms = parse_duration_ms(length.value) if isinstance(length, Constant) else None
     return (ms or 0) * _MS
