@@ -48,7 +48,11 @@ class AlertState:
 
 
 class Alert:
-    """One alert of a stream, for each of its symbols by itself."""
+    """One alert of a stream, for each of its symbols by itself.
+
+    Attributes:
+        unknown: Records that could not tell whether it holds.
+    """
 
     def __init__(self, spec: AlertSpec) -> None:
         tree = parse_condition(spec.when)
@@ -58,6 +62,7 @@ class Alert:
         # What crossed a level is there as long as it is beyond it.
         self._holds = condition_of(_held(tree))
         self._over = condition_of(parse_condition(spec.recover)) if spec.recover else None
+        self.unknown = 0
         self._states: dict[str, AlertState] = {}
 
     def look(self, record: Record) -> list[Notice]:
@@ -116,6 +121,7 @@ class Alert:
 
     def _unknown(self, record: Record, state: AlertState) -> list[Notice]:
         """Take in a record that can't answer: nothing has lasted, and nothing is over."""
+        self.unknown += 1
         if state.state == "pending":
             state.state = "normal"
         if state.unknown_ns is None:

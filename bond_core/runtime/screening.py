@@ -77,7 +77,7 @@ class Screen:
 
     Attributes:
         skipped: Records that were held back.
-        unknown: Of those, for how many nobody could say whether they pass.
+        unknown: Records of which nobody could say whether they pass.
         alerts: How many alerts were told.
     """
 
@@ -91,6 +91,11 @@ class Screen:
         self.skipped = 0
         self.unknown = 0
         self.alerts = 0
+
+    @property
+    def unknown_alerts(self) -> int:
+        """How often a record could not tell whether an alert holds."""
+        return sum(alert.unknown for alert in self._alerts)
 
     def screened(self, windows: Sequence[ClosedWindow]) -> list[ClosedWindow]:
         """Return the windows that are to be published, with what there is to tell."""

@@ -15,6 +15,7 @@ from bond_server.language.items import Item, Reading, Symbol
 Names = Mapping[Symbol, str]
 
 _DEFAULT_CHANGE_S = 60.0
+_MOST_WINDOWS = 1_500
 _AROUND_MENTIONS = ("join", "mark", "filler")
 
 
@@ -140,7 +141,33 @@ def _condition(
         item = reading.items[threshold.last]
         reading.warn("defaulted_window", f"a change within {written(window)}", item)
         condition["window_sec"] = plain(window)
+    _check_window(reading, draft, threshold, condition, interval_s)
     return condition
+
+
+def _check_window(
+    reading: Reading, draft: Draft, threshold: Threshold, condition: Mapping[str, object],
+    interval_s: float | None,
+) -> None:  # fmt: skip
+    """Refuse a time within which the stream's records can't tell."""
+    window = condition.get("window_sec")
+    if not isinstance(window, int | float) or interval_s is None:
+        return
+    is_sum = "change" not in condition and condition["op"] != "abs>"
+    window_ms, interval_ms = round(window * 1000), round(interval_s * 1000)
+    every = written(interval_s)
+    detail = None
+    if window_ms < interval_ms:
+        detail = f"{written(window)} is shorter than one record: they come every {every}"
+    elif is_sum and draft.window_s is not None:
+        detail = "records over the last minutes overlap, so they can't be added up"
+    elif is_sum and window_ms % interval_ms:
+        detail = f"{written(window)} is no multiple of {every}, so records don't add up to it"
+    elif is_sum and window_ms > _MOST_WINDOWS * interval_ms:
+        detail = f"{written(window)} has more than {_MOST_WINDOWS} records of {every}"
+    if detail is not None:
+        first, last = reading.items[threshold.at], reading.items[threshold.last]
+        reading.refuse("conflicting_interval", detail, first, last)
 
 
 def _refuse_filter(reading: Reading, threshold: Threshold, subjects: Sequence[str]) -> None:
@@ -150,7 +177,10 @@ def _refuse_filter(reading: Reading, threshold: Threshold, subjects: Sequence[st
         "alone: make it an alert, or a stream of its own"
     )
     trigger = threshold.trigger
-    edit = None if trigger is None else (trigger.start, trigger.end, ", alert me when")
+    edit = None
+    if trigger is not None:
+        start = len(reading.folded.text[: trigger.start].rstrip())
+        edit = start, trigger.end, ", alert me when"
     last = reading.items[threshold.last]
     reading.refuse("unsupported", detail, at, last, edit=edit)
 

@@ -14,7 +14,10 @@ def _phrases(text: str) -> tuple[str, ...]:
     return tuple(phrase.strip() for phrase in text.split("|"))
 
 
-_DOWN = "drop drops dropped dump dumps crash crashes fall falls dip dips sink sinks slip slips slide slides plunge plunges"
+_DOWN = (
+    "drop drops dropped dump dumps crash crashes fall falls dip dips sink sinks slip slips "
+    "slide slides plunge plunges"
+)
 _UP = "rise rises climb climbs jump jumps spike spikes surge surges rally rallies"
 _ABOUT = "moves move changes change swings swing fluctuates"
 _EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
@@ -242,5 +245,6 @@ FILLER = _phrases(
     "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
-    "delivered|to|into|either|either of them|either one|one of them|any of them|aggregated|aggregate|per event|while"
+    "delivered|to|into|either|either of them|either one|"
+    "one of them|any of them|aggregated|aggregate|per event|while"
 )
