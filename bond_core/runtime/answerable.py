@@ -63,6 +63,10 @@ def _conditions(spec: StreamSpec) -> Iterator[tuple[str, str]]:
 
 def _kind_of(name: str, kind: str, plan: FieldPlan) -> Kind:
     if isinstance(plan, ByVenue):
-        shown: Mapping[str, Kind] = {"shares": "numbers by venue", "text": "text"}
+        shown: Mapping[str, Kind] = {
+            "shares": "numbers by venue",
+            "levels": "levels",
+            "text": "text",
+        }
         return shown.get(plan.gives, "number")
     return "text" if name in plan_kind(kind, {name: plan}).texts else "number"

@@ -24,8 +24,12 @@ from bond_core.spec.conditions.tree import (
     Unary,
 )
 
-Kind = Literal["number", "text", "truth", "numbers by venue"]
+Kind = Literal["number", "text", "truth", "numbers by venue", "levels"]
 
+_A: Mapping[Kind, str] = {
+    "number": "a number", "text": "a text", "truth": "a truth",
+    "numbers by venue": "a number for each venue", "levels": "a list of levels",
+}  # fmt: skip
 _SOURCE_KINDS: Mapping[str, Kind] = {
     part: "text" if part == "status" else "number" for part in SOURCE_PARTS
 }
@@ -58,7 +62,7 @@ def check_condition(tree: Node, vocabulary: Vocabulary) -> None:
     """
     kind = _Checker(vocabulary).kind_of(tree)
     if kind != "truth":
-        raise ConditionError(f"a condition is true or false, and this is a {kind}", tree.span)
+        raise ConditionError(f"a condition is true or false, and this is {_A[kind]}", tree.span)
 
 
 @attrs.frozen
@@ -87,7 +91,7 @@ class _Checker:
     def must_be(self, node: Node, kind: Kind) -> Kind:
         found = self.kind_of(node)
         if found != kind:
-            raise ConditionError(f"a {kind} is needed here, and this is a {found}", node.span)
+            raise ConditionError(f"{_A[kind]} is needed here, this is {_A[found]}", node.span)
         return kind
 
     def alike(self, one: Node, two: Node) -> Kind:
@@ -105,8 +109,8 @@ class _Checker:
         else:
             kind = self.alike(node.left, node.right)
             is_order = node.op not in ("==", "!=")
-            if kind == "numbers by venue" or (kind == "truth" and is_order):
-                raise ConditionError(f"a {kind} can't be compared by {node.op}", node.span)
+            if kind in ("numbers by venue", "levels") or (kind == "truth" and is_order):
+                raise ConditionError(f"{_A[kind]} can't be compared by {node.op}", node.span)
         return "truth"
 
     def isin(self, node: Binary) -> None:

@@ -23,7 +23,7 @@ from bond_core.structuring import MisfitError, must_be, nearest, shown
 
 LEAF_KEYS = ("field", "op", "value", "change", "window_sec")
 KEYS = (*LEAF_KEYS, "all", "any")
-_OPS = ("<", "<=", ">", ">=", "==", "!=", *CROSSES, "abs>")
+OPS = ("<", "<=", ">", ">=", "==", "!=", *CROSSES, "abs>")
 _MAX_DEPTH = 8
 _MAX_JOINED = 32
 _EXACT = 2**53  # from here on a float skips whole numbers
@@ -107,8 +107,8 @@ def _leaf(value: Mapping[Any, Any]) -> Node:
         if key not in value:
             raise MisfitError(f"a condition has {key!r}: {_EXAMPLE}", is_missing=True)
     op = value["op"]
-    if op not in _OPS:
-        detail = f"'op' is one of {', '.join(_OPS)}, was {shown(op)!r}"
+    if op not in OPS:
+        detail = f"'op' is one of {', '.join(OPS)}, was {shown(op)!r}"
         raise MisfitError(detail, text=shown(op))
     level = Constant(_level(value["value"]))
     looked_at = _looked_at(_name(value["field"]), value)

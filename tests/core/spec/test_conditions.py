@@ -32,7 +32,7 @@ from bond_core.structuring import MisfitError
 SECOND = 1_000_000_000
 FIELDS = {
     "price_avg": "number", "tweets": "number", "vwap": "number", "a": "number", "b": "number",
-    "c": "number", "best_bid_venue": "text", "volume_share": "numbers by venue",
+    "c": "number", "best_bid_venue": "text", "volume_share": "numbers by venue", "bids": "levels",
 }  # fmt: skip
 VOCABULARY = Vocabulary(FIELDS, ("binance", "binance.quotes"), SECOND)
 
@@ -340,7 +340,8 @@ def test_a_sum_needs_all_of_its_records():
         ("pct_change(a, '0s') > 1", "duration"), ("sources.binance > 1", "a part of a source"),
         ("sources.kraken.lag_ms > 1", "no source"),
         ("sources.binance.lagg > 1", "did you mean lag"),
-        ("volume_share > 1", "numbers by venue is needed|a number is needed|numbers by venue"),
+        ("volume_share > 1", "a number for each venue is needed"),
+        ("bids == bids", "a list of levels can't be compared"), ("bids > 1", "list of levels"),
         ("price_avg.x > 1", "has no parts"), ("has(1)", "asks for a field"),
         ("contains(a, 'x')", "a text is needed"), ("a > 1 ? 1 : 2", "is a number"),
         ("symbol.x == 'a'", "no field"),
