@@ -124,6 +124,9 @@ class _Builder:
         if node.op in ("&&", "||"):
             return _joined(left, right, decides=node.op == "||")
         apply = OPERATORS[node.op]
+        if isinstance(node.right, Constant):
+            constant = node.right.value
+            return lambda seen: apply(left(seen), constant)
         return lambda seen: apply(left(seen), right(seen))
 
     def call(self, node: Call) -> Evaluate:

@@ -21,7 +21,7 @@ MAX_LOOKBACK_NS = 7 * 86_400 * 1_000_000_000
 _GRAINS = 1_000
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Seen:
     """A record, and what the functions that look back say of it, so far.
 
@@ -111,11 +111,31 @@ class Spanned:
 
     Attributes:
         begun_ns: Where the first record began.
-        records: Begin and value of those that the span holds.
+        begins: Where those of the span began, and `values` what they have: 0 for unknown.
+        known: Of each of them whether its value is known, and `unknown` how many are not.
     """
 
     begun_ns: int | None = None
-    records: deque[tuple[int, Any]] = attrs.field(factory=lambda: deque(maxlen=MAX_RECORDS + 2))
+    begins: deque[int] = attrs.field(factory=deque)
+    values: deque[float] = attrs.field(factory=deque)
+    known: deque[bool] = attrs.field(factory=deque)
+    unknown: int = 0
+
+    def add(self, begin_ns: int, value: Any) -> None:
+        """Take in a record."""
+        is_known = is_number(value)
+        self.begins.append(begin_ns)
+        self.values.append(value if is_known else 0)
+        self.known.append(is_known)
+        self.unknown += not is_known
+
+    def drop_until(self, since_ns: int) -> None:
+        """Drop what began earlier; and what is too much, as if it had not been seen."""
+        while self.begins and (self.begins[0] < since_ns or len(self.begins) > MAX_RECORDS + 1):
+            if self.begins.popleft() >= since_ns:
+                self.begun_ns = self.begins[0] + 1
+            self.values.popleft()
+            self.unknown -= not self.known.popleft()
 
 
 @attrs.frozen(eq=False)
@@ -139,14 +159,12 @@ class Over:
         since_ns = end_ns - self.back_ns
         if state.begun_ns is None:
             state.begun_ns = begin_ns
-        state.records.append((begin_ns, self.value(seen)))
-        while state.records and state.records[0][0] < since_ns:
-            state.records.popleft()
-        values = [value for _, value in state.records]
-        if state.begun_ns > since_ns or not values or not all(map(is_number, values)):
+        state.add(begin_ns, self.value(seen))
+        state.drop_until(since_ns)
+        if state.begun_ns > since_ns or not state.values or state.unknown:
             return None
         try:
-            total = math.fsum(values)
+            total = math.fsum(state.values)
         except OverflowError:
             return None
-        return float(known(total / len(values))) if self.is_average else known(total)
+        return total / len(state.values) if self.is_average else total

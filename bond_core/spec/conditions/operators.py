@@ -6,6 +6,7 @@ None of them raises: what can't be computed is None.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,7 +35,8 @@ def _arithmetic(apply: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _ordered(apply: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool | None]:
     def compared(a: Any, b: Any) -> bool | None:
-        if is_number(a) and is_number(b):
+        one, two = a.__class__, b.__class__
+        if (one is float or one is int) and (two is float or two is int):
             return apply(a, b)
         return apply(a, b) if isinstance(a, str) and isinstance(b, str) else None
 
@@ -69,14 +71,14 @@ def negated(a: Any) -> Any:
 
 
 OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "+": _arithmetic(lambda a, b: a + b),
-    "-": _arithmetic(lambda a, b: a - b),
-    "*": _arithmetic(lambda a, b: a * b),
-    "/": _arithmetic(lambda a, b: a / b),
-    "<": _ordered(lambda a, b: a < b),
-    "<=": _ordered(lambda a, b: a <= b),
-    ">": _ordered(lambda a, b: a > b),
-    ">=": _ordered(lambda a, b: a >= b),
+    "+": _arithmetic(operator.add),
+    "-": _arithmetic(operator.sub),
+    "*": _arithmetic(operator.mul),
+    "/": _arithmetic(operator.truediv),
+    "<": _ordered(operator.lt),
+    "<=": _ordered(operator.le),
+    ">": _ordered(operator.gt),
+    ">=": _ordered(operator.ge),
     "==": _equal,
     "!=": _unequal,
     "in": _in,

@@ -325,6 +325,22 @@ def test_a_sum_needs_all_of_its_records():
     ]  # fmt: skip
 
 
+def test_a_sum_of_more_than_it_keeps_is_unknown():
+    """
+    Bars may come by the thousand in a minute, and memory is bounded all the same.
+    """
+    condition = condition_of(parse_condition('sum_over(price_avg, "1m") > 0'))
+    memory = condition.begin()
+    said = []
+    for n in range(61):
+        per_second = 100 if n == 30 else 1 if n < 30 else 60
+        for _ in range(per_second):
+            record = a_record(n + 1, price_avg=1.0)
+            said.append(condition.holds(condition.look(record, memory)))
+    assert len(memory[0].values) <= 1_502
+    assert said[-1] is None
+
+
 # What a stream's records can't answer
 
 
