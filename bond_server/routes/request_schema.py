@@ -26,25 +26,22 @@ _DURATION = (
     Schema(type=OpenAPIType.NUMBER, description="Seconds"),
     Schema(type=OpenAPIType.STRING, description="A duration such as 1m30s"),
 )
-_CONDITION = Schema(
-    type=OpenAPIType.STRING,
-    max_length=MAX_TEXT,
-    description="A condition such as price_avg > 70000 && volume_sum > 5",
-)
-_SEVERAL = Schema(
-    type=OpenAPIType.ARRAY, min_items=1, items=Schema(one_of=[_CONDITION, _OBJECT]),
-    description="Conditions, as texts or objects",
+_CONDITION = (
+    Schema(
+        type=OpenAPIType.STRING, max_length=MAX_TEXT,
+        description="A condition such as price_avg > 70000 && volume_sum > 5",
+    ),
+    Schema(type=OpenAPIType.OBJECT, description='Such as {"field": …, "op": ">", "value": 1}'),
 )  # fmt: skip
 _COMPARISON = {
     "field": Schema(type=OpenAPIType.STRING, description="Such as price_avg"),
     "op": Schema(type=OpenAPIType.STRING, enum=list(OPS)),
-    "value": Schema(one_of=[Schema(type=OpenAPIType.NUMBER), _TEXT]),
+    "value": Schema(description="A number or a text"),
     "change": Schema(type=OpenAPIType.STRING, enum=["percent"]),
     "window_sec": Schema(one_of=list(_DURATION)),
-    "all": _SEVERAL,
-    "any": _SEVERAL,
+    "all": Schema(type=OpenAPIType.ARRAY, description="Conditions that must all hold"),
+    "any": Schema(type=OpenAPIType.ARRAY, description="Conditions of which one must hold"),
 }
-_WAYS = [Schema(required=["field", "op", "value"]), *(Schema(required=[k]) for k in ("all", "any"))]
 _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     str: (_TEXT,),
     bool: (Schema(type=OpenAPIType.BOOLEAN),),
@@ -62,15 +59,7 @@ _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     given.Json: (_OBJECT,),
     given.Patience: _DURATION,
     given.Name: (_TEXT,),
-    given.ConditionText: (
-        _CONDITION,
-        Schema(
-            type=OpenAPIType.OBJECT,
-            properties=_COMPARISON,
-            additional_properties=False,
-            one_of=_WAYS,
-        ),
-    ),
+    given.ConditionText: _CONDITION,
     given.SinkName: (_TEXT,),
     NoneType: (_NOTHING,),
 }
@@ -133,7 +122,6 @@ def _of_alert() -> Schema:
     schema = _of_class(given.AlertInput)
     schema.properties = {**(schema.properties or {}), **_COMPARISON}
     schema.required = None
-    schema.one_of = [Schema(required=["when"]), *_WAYS]
     return schema
 
 
