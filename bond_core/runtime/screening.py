@@ -106,7 +106,9 @@ class Screen:
             if self._alerts and not window.is_revision:
                 self._raise(window.records)
             sent = tuple(self._sent(window)) if self._filter is not None else window.records
-            if sent:
+            if len(sent) == len(window.records):
+                found.append(window)
+            elif sent:
                 found.append(attrs.evolve(window, records=sent))
         return found
 
