@@ -60,7 +60,8 @@ class Alert:
         self.name = spec.name or spec.when
         self._when = condition_of(tree)
         # What crossed a level is there as long as it is beyond it.
-        self._holds = condition_of(_held(tree))
+        held = _held(tree)
+        self._holds = None if held == tree else condition_of(held)
         self._over = condition_of(parse_condition(spec.recover)) if spec.recover else None
         self.unknown = 0
         self._states: dict[str, AlertState] = {}
@@ -70,9 +71,9 @@ class Alert:
         if self.spec.symbol not in (None, record.symbol):
             return []
         state = self._state(record.symbol)
-        seen = self._when.look(record, state.when)
-        triggers = self._when.holds(seen)
-        holds = self._holds.holds(self._holds.look(record, state.holds))
+        triggers = holds = self._when.holds(self._when.look(record, state.when))
+        if self._holds is not None:
+            holds = self._holds.holds(self._holds.look(record, state.holds))
         over = self._is_over(record, state, holds=holds)
         if holds is None and triggers is None:
             return self._unknown(record, state)
@@ -91,10 +92,9 @@ class Alert:
 
     def _state(self, symbol: str) -> AlertState:
         if symbol not in self._states:
+            holds = self._holds.begin() if self._holds is not None else []
             over = self._over.begin() if self._over is not None else []
-            self._states[symbol] = AlertState(
-                when=self._when.begin(), holds=self._holds.begin(), over=over
-            )
+            self._states[symbol] = AlertState(when=self._when.begin(), holds=holds, over=over)
         return self._states[symbol]
 
     def _is_over(self, record: Record, state: AlertState, *, holds: bool | None) -> bool:

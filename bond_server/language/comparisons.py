@@ -19,6 +19,7 @@ SPREADS = ("spread", "venue_spread")
 LOOSE = ("filler", "mark")
 UNDECIDED = 0  # a `window_sec` that the whole sentence decides
 
+_DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
 _COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
 _LARGEST = 1e15  # beyond it, a float no longer tells one from the next
 
@@ -38,7 +39,10 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         return None
     op = item.name if item.kind == "compare" else ">"
     value = -value if negative else value
-    for taken in reading.items[at : value_at + 1]:
+    unit = reading.free(value_at + 1)
+    if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
+        last = value_at + 1
+    for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
     window, last = _within(reading, last)
@@ -88,20 +92,28 @@ def value_of(reading: Reading, at: int) -> float | None:
 
 
 def field_before(reading: Reading, at: int) -> str | None:
-    """Return the record field that is compared; None where a word has several."""
+    """Return the record field that is compared; None where it may be several."""
     place = _subject_place(reading, at)
     before = reading.free(place)
-    if before is None:
-        return CONDITION_FIELDS["price"]
-    if before.is_key("spread", "cross_spread"):
-        return SPREADS[0]
-    if before.kind not in {"field", "source"}:
-        return CONDITION_FIELDS["price"]
+    if before is None or not _is_compared(reading, place):
+        meant = _meant(reading, at)
+        if not meant or any(item.name in ("price", "market") for item in meant):
+            return CONDITION_FIELDS["price"]
+        return _field_of(reading, meant[0]) if len(meant) == 1 else None
     if before.name == "price" and (kept := reading.free(place - 1)) and kept.kind == "field":
         before = kept  # `bid price`
-    word = before.name.split()[0]
-    if before.kind == "source":
-        named = reading.vocabulary.families[before.name].named
+    return _field_of(reading, before)
+
+
+def _field_of(reading: Reading, item: Item) -> str | None:
+    """Return the record field that a word is compared by; None where it has several."""
+    if item.kind == "key":
+        return SPREADS[0]
+    word, *others = item.name.split()
+    if others:
+        return None
+    if item.kind == "source":
+        named = reading.vocabulary.families[item.name].named
         word = named[0] if named else "price"
     if word in CONDITION_FIELDS or word == "market":
         return CONDITION_FIELDS.get(word, CONDITION_FIELDS["price"])
@@ -124,10 +136,35 @@ def _subject_place(reading: Reading, at: int) -> int:
         past -= 1
     found = reading.free(past)
     led_by_venue = any(i.kind in ("venue", "provider") for i in reading.items[past + 1 : at])
-    is_subject = found is not None and (
-        found.kind in ("field", "source") or found.is_key("spread", "cross_spread")
-    )
+    is_subject = found is not None and _is_compared(reading, past)
     return past if led_by_venue and is_subject else place
+
+
+def _is_compared(reading: Reading, at: int) -> bool:
+    """Whether here stands a word for what records say, and not one that is left out."""
+    item = reading.items[at]
+    if item.kind not in ("field", "source") and not item.is_key("spread", "cross_spread"):
+        return False
+    before = reading.skip(at - 1, step=-1)
+    return before < 0 or not reading.items[before].is_key("without")
+
+
+def _meant(reading: Reading, at: int) -> list[Item]:
+    """Return what `it` may be in `BTC volume, alert me when it is above 5`.
+
+    Nothing where the clause names a symbol: `when BTC is above 70k` is about its price.
+    """
+    begin = next((n for n in range(at - 1, -1, -1) if _leads(reading.items[n])), None)
+    if begin is not None and any(item.symbol for item in reading.items[begin:at]):
+        return []
+    places = (n for n in range(at) if _is_compared(reading, n))
+    found = {reading.items[n].name: reading.items[n] for n in places}
+    found.pop("trades", None)  # a trade is at a price
+    return list(found.values())
+
+
+def _leads(item: Item) -> bool:
+    return item.is_key("when", "alert")
 
 
 def _adds_up(field: str) -> bool:

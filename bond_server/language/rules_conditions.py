@@ -18,6 +18,10 @@ from bond_server.language.words import UNDIRECTED
 
 _SIGNS = ("-", "*", "/")
 _CONJUNCTIONS = ("if", "when", "whenever")
+_NEGATIONS = frozenset({
+    "not", "never", "isn", "isnt", "aren", "arent", "doesn", "doesnt", "don", "dont", "didn",
+    "hasn", "longer",
+})  # fmt: skip
 _JOINTS = ("and", "or", "&", "+", ",", "plus", "with")
 
 
@@ -142,6 +146,7 @@ def _check_clause(reading: Reading, begin: int, at: int, *, is_led: bool) -> Non
             detail = f'"{item.written}" is not understood: say what must hold, as in "only when"'
             reading.refuse("unsupported", detail, item)
             item.take("unparsed")
+    _refuse_negation(reading, begin, at, is_led=is_led)
     if not is_led:
         return
     fields = [n for n, item in enumerate(clause) if _is_compared(item)]
@@ -157,6 +162,18 @@ def _check_clause(reading: Reading, begin: int, at: int, *, is_led: bool) -> Non
             "alerts can calculate"
         )
         reading.refuse("unsupported", detail, clause[fields[0]], clause[fields[-1]])
+
+
+def _refuse_negation(reading: Reading, begin: int, at: int, *, is_led: bool) -> None:
+    """Refuse `isn't above`: what a negation belongs to is not always clear."""
+    for item in reversed(reading.items[begin:at]):
+        if item.written in _NEGATIONS and item.role is None:
+            detail = f'"{item.written}" is not understood here: say what must hold, as in "below"'
+            reading.refuse("unsupported", detail, item)
+            item.take("unparsed")
+            return
+        if not is_led and item.kind in ("field", "source", "symbol", "duration", "number"):
+            return
 
 
 def _is_compared(item: Item) -> bool:

@@ -201,8 +201,8 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     if reading.troubles or not hard:
         return
     nothing = not (draft.asked or draft.symbols or draft.urls)
-    # An alert that looks at nothing would never be told.
-    nothing |= any(item.is_key("alert") for item in hard)
+    # An alert that looks at nothing would never be told, a comparison let everything pass.
+    nothing |= any(item.is_key("alert") or item.kind == "compare" for item in hard)
     if nothing or len(hard) > _TOO_MUCH * words:
         _refuse_leftovers(reading, hard)
         return

@@ -192,11 +192,12 @@ def _refuse_alert(reading: Reading, alert: AskedAlert) -> None:
         (
             item
             for item in reversed(reading.items[first.last + 1 : last.at])
-            if item.kind == "join" and item.written != ","
+            if item.kind == "join" or item.written == ","
         ),
         None,
     )
-    edit = None if joint is None else (joint.start, joint.end, "or")
+    by = " or" if joint is not None and joint.written == "," else "or"
+    edit = None if joint is None else (joint.start, joint.end, by)
     reading.refuse(
         "unsupported", detail, reading.items[first.at], reading.items[last.last], edit=edit
     )

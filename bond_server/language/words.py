@@ -24,7 +24,19 @@ _EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
 
 
 # Crossings without a direction: taken to be from below.
-UNDIRECTED = ("hits", "hit", "reaches", "reach", "touches", "crosses", "cross", "passes", "pass")
+UNDIRECTED = (
+    "hits",
+    "hit",
+    "reaches",
+    "reach",
+    "touches",
+    "crosses",
+    "cross",
+    "passes",
+    "pass",
+    "breaks",
+    "break",
+)
 
 
 def _crossings() -> dict[str, tuple[str, ...]]:
@@ -159,7 +171,7 @@ CHANGES: Mapping[str, str] = {
     for op, words in {
         "abs>": "|".join(f"{verb}{rest}" for verb in _ABOUT.split()
                          for rest in ("", " by", " more than", " by more than", " by at least")),
-        "<": "|".join(f"{verb}{rest}" for verb in _DOWN.split()
+        "<": "|".join(f"{verb}{rest}" for verb in (_DOWN + " loses lose").split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
         ">": "|".join(f"{verb}{rest}" for verb in (_UP + " gains gain pumps pump").split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
