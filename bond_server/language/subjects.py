@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bond_core.spec.conditions.lookback import MAX_RECORDS
 from bond_server.language.comparisons import UNDECIDED
 from bond_server.language.draft import AskedAlert, Draft, Threshold
 from bond_server.language.durations import plain, written
@@ -15,7 +16,6 @@ from bond_server.language.items import Item, Reading, Symbol
 Names = Mapping[Symbol, str]
 
 _DEFAULT_CHANGE_S = 60.0
-_MOST_WINDOWS = 1_500
 _AROUND_MENTIONS = ("join", "mark", "filler")
 
 
@@ -163,8 +163,8 @@ def _check_window(
         detail = "records over the last minutes overlap, so they can't be added up"
     elif is_sum and window_ms % interval_ms:
         detail = f"{written(window)} is no multiple of {every}, so records don't add up to it"
-    elif is_sum and window_ms > _MOST_WINDOWS * interval_ms:
-        detail = f"{written(window)} has more than {_MOST_WINDOWS} records of {every}"
+    elif is_sum and window_ms > MAX_RECORDS * interval_ms:
+        detail = f"{written(window)} has more than {MAX_RECORDS} records of {every}"
     if detail is not None:
         first, last = reading.items[threshold.at], reading.items[threshold.last]
         reading.refuse("conflicting_interval", detail, first, last)
