@@ -40,8 +40,6 @@ def alerts_of(
     """Return the alerts, one for each symbol where only some of them are meant."""
     found: list[Mapping[str, object]] = []
     thresholds = [t for alert in draft.alerts for t in alert.thresholds]
-    if thresholds and len(_everything(names)) > 1:
-        draft.assumed.append("alerts=for each symbol by itself")
     whose = iter(_subjects(reading, draft, names, thresholds))
     for alert in draft.alerts:
         subjects = [next(whose) for _ in alert.thresholds]
@@ -52,9 +50,16 @@ def alerts_of(
         body = conditions[0] if len(conditions) == 1 else {"all": conditions}
         if subjects[0] == _everything(names):
             found.append({**body, **alert.limits})
+            _tell_of_each(draft, subjects[0])
         else:
             found += [{**body, **alert.limits, "symbol": symbol} for symbol in subjects[0]]
     return tuple(found)
+
+
+def _tell_of_each(draft: Draft, symbols: Sequence[str]) -> None:
+    note = "alerts=for each symbol by itself"
+    if len(symbols) > 1 and note not in draft.assumed:
+        draft.assumed.append(note)
 
 
 def _everything(names: Names) -> tuple[str, ...]:
