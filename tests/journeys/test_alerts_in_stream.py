@@ -109,8 +109,8 @@ def test_a_filter_of_a_sentence_holds_back_what_does_not_pass(server: str) -> No
     created, records, metrics = listened(server, sentence, tells("alert"))
 
     assert created["spec"]["filter"] == "price_avg < 1"
-    assert [record["passes"] for record in records] == [False]
-    assert metrics["skipped"] >= records[0].get("skipped", 0)
+    assert {record["passes"] for record in records} == {False}
+    assert metrics["skipped"] >= sum(record.get("skipped", 0) for record in records)
 
 
 def test_what_passes_is_sent_and_says_what_was_held_back(server: str) -> None:
@@ -151,7 +151,7 @@ def test_a_sink_gets_the_alerts(tmp_path) -> None:
         "sources": [{"type": "ccxt", "exchanges": ["binance"]}],
         "symbols": ["BTC/USDT"],
         "interval_sec": "500ms",
-        "alerts": [{"name": "any", "when": "price_avg > 1"}],
+        "alerts": [{"name": "any", "when": "symbol == 'BTC/USDT'"}],
         "sinks": [{"type": "files", "folder": "records"}],
     }
     (tmp_path / "stream.json").write_text(json.dumps(spec))
