@@ -234,7 +234,7 @@ def _apart(events: Sequence[Event]) -> list[Event]:
     return [_moved(event, start_ns + (n + 1) * NS // 10) for n, event in enumerate(events)]
 
 
-def _watched(plan: Any, tell: Callable[[str], None]) -> Any:
+def _watched(plan: Any, tell: Callable[[str], None]) -> Any:  # noqa: C901 -- one case a plan
     """Return a plan that is read twice, and tells where that makes a difference."""
 
     def twice(read: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 import attrs
@@ -62,7 +62,7 @@ class _File:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._file)
 
-    def __enter__(self) -> _File:
+    def __enter__(self) -> Self:
         self._file.__enter__()
         return self
 

@@ -192,8 +192,9 @@ class SpecConformance(PluginConformance):
 
     def _registering(self) -> Registering:
         modules = list(dict.fromkeys(self.work()))
+        configs = {**self.bad_configs, "those that work": self.settings()}
         with self.environment():
-            return looked_at(self.row().name, self.spec, modules=modules, configs=self.bad_configs)
+            return looked_at(self.row().name, self.spec, modules=modules, configs=configs)
 
 
 def skip(why: str) -> NoReturn:

@@ -140,12 +140,10 @@ class Stage:
             await self.clock.advance(_THREAD_STEP_S if self.is_threaded else STEP_S)
 
     async def until_said(self, n: int) -> bool:
-        """Let time pass until all was said, and so many events of it were heard."""
+        """Let time pass until all was said; of a library: until so many events were heard."""
         every_s = getattr(self.config, "every_s", 0.0) or 0.0
         return await self.until(
-            lambda: (
-                len(self.heard) >= n and (bool(self.source.lent.made) or self.source.is_played_out)
-            ),
+            lambda: len(self.heard) >= n if self.source.lent.made else self.source.is_played_out,
             within_s=max(90.0, every_s * 4 * (n + 1)),
         )
 
