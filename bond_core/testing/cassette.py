@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -120,18 +120,9 @@ class Cassette:
         """See Context."""
         return await self._ask((url, value), asked.get("timeout_s", CONNECT_S))
 
-    @asynccontextmanager
-    async def ws(self, url: str, **_: Any) -> AsyncIterator[WebSocket]:
+    def ws(self, url: str, **_: Any) -> AbstractAsyncContextManager[WebSocket]:
         """See Context."""
-        await self._reach(url, CONNECT_S)
-        self.opened += 1
-        socket = _Played(self, self._frames, is_silent=self._is_silent)
-        self._sockets.add(socket)
-        try:
-            yield socket
-        finally:
-            self.closed += 1
-            self._sockets.discard(socket)
+        return _Opening(self, url)
 
     def sdk(self, name: str) -> Any:
         """See Context."""
@@ -146,6 +137,19 @@ class Cassette:
             said[:] = [item for item in said if item is not error]
         self._next = 0
         return error
+
+    async def open(self, url: str) -> _Played:
+        """Return a WebSocket, which is open until it is let go of."""
+        await self._reach(url, CONNECT_S)
+        self.opened += 1
+        socket = _Played(self, self._frames, is_silent=self._is_silent)
+        self._sockets.add(socket)
+        return socket
+
+    def close(self, socket: _Played) -> None:
+        """Take a WebSocket back."""
+        self.closed += 1
+        self._sockets.discard(socket)
 
     async def _ask(self, asked: Any, timeout_s: float) -> Any:
         if self._budget is not None:
@@ -168,6 +172,23 @@ class Cassette:
         if self._refusal is not None and self._refusals_left > 0:
             self._refusals_left -= 1
             raise self._refusal()
+
+
+class _Opening:
+    """`ctx.ws(...)`: no generator, which would be closed where nobody left it."""
+
+    def __init__(self, cassette: Cassette, url: str) -> None:
+        self._cassette = cassette
+        self._url = url
+        self._socket: _Played | None = None
+
+    async def __aenter__(self) -> WebSocket:
+        self._socket = await self._cassette.open(self._url)
+        return self._socket
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._socket is not None:
+            self._cassette.close(self._socket)
 
 
 class _Played:

@@ -121,10 +121,6 @@ class ConnectorBase(SpecConformance):
         """Return how many events are waited for."""
         return 2 if len(self.cassette) > 1 else 1
 
-    def n_events(self) -> int:
-        """Return how many events are in all that the source says."""
-        return len(self.ordinary().heard)
-
     def break_off(self, stage: Stage) -> None:
         """Break the connection, whatever it is."""
         if stage.source.lent.made:

@@ -91,9 +91,9 @@ class ConnectorFaults(ConnectorBase):
                 stage.source.refuse(lambda: given)
             elif not given:
                 stage.source.refuse(lambda: Fatal("the source answered 401: it is refused"))
-            await stage.until(lambda: stage.has_failed)
+            await stage.until(lambda: stage.has_failed, within_s=30)
             n = len(stage.source.asked_ns)
-            await stage.pass_time(60)
+            await stage.pass_time(30)
             assert stage.has_failed, f"a refused key is no failure to it: {stage.statuses}"
             why = stage.told("failed")[-1] or ""
             assert not why.startswith("bug in the connector"), f"a refused key is a bug: {why}"
@@ -109,7 +109,7 @@ class ConnectorFaults(ConnectorBase):
         mixed = _with_nonsense(self.known(), _ANSWERS if self.is_poll() else _FRAMES)
 
         async def scenario(stage: Stage) -> None:
-            await stage.until(lambda: stage.source.is_played_out, within_s=1800.0)
+            await stage.until(lambda: stage.source.is_played_out, within_s=600.0)
             await stage.until(lambda: stage.is_live)
             told = stage.told("failed")
             assert not told, f"nonsense of the source ends it: {told[-1]}"

@@ -97,10 +97,12 @@ class SinkConformance(SpecConformance):
 
         async def go(folder: Path) -> None:
             sink = self._built(folder)
-            await sink.close()
+            early = await _raised(sink.close())
+            assert early is None, f"closed before it was opened, it raises {early!r}"
             await sink.open(self.outlet)
             await sink.close()
-            await sink.close()
+            twice = await _raised(sink.close())
+            assert twice is None, f"closed twice, it raises {twice!r}"
 
         with self._folder() as folder:
             self._run(go(folder))
