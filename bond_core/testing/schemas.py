@@ -48,6 +48,13 @@ def samples(cls: type) -> Iterator[Sample]:
             yield Sample(name, _as(said, said["maximum"] + 1), is_fine=False, why="above it")
 
 
+def required_examples(cls: type) -> dict[str, Any]:
+    """Return the examples of those settings that must be given."""
+    schema: Any = json_schema(cls)
+    said = {name: schema["properties"][name].get("examples") for name in schema["required"]}
+    return {name: examples[0] for name, examples in said.items() if examples}
+
+
 def _as(said: Mapping[str, Any], value: float) -> float:
     return int(value) if said.get("type") == "integer" else float(value)
 

@@ -38,7 +38,7 @@ COUNTED = 'name="twin.file"'
 END_OF_CONFIG = '    legacy: bool = setting(default=False, doc="As it was before")\n'
 OPENS = 'async with ctx.ws("wss://stream.twin.example") as ws:'
 WANTED = "        wanted = await ctx.wanted.changed(frozenset())\n"
-SINK_WRITES = '''        await asyncio.to_thread(self.append, lines)
+SINK_WRITES = """        await asyncio.to_thread(self.append, lines)
 
     def append(self, lines):
         with self.path.open("a", encoding="utf-8") as file:
@@ -46,12 +46,12 @@ SINK_WRITES = '''        await asyncio.to_thread(self.append, lines)
 
     async def close(self):
         pass
-'''
-RAW_RUN = '''        async with ctx.ws("wss://stream.twin.example") as ws:
+"""
+RAW_RUN = """        async with ctx.ws("wss://stream.twin.example") as ws:
             await ws.send_json({"subscribe": sorted(s.symbol for s in wanted)})
             async for frame in frames(ws):
                 self.take(frame, ctx)
-'''
+"""
 
 
 def _checked(text: str) -> str:
@@ -70,7 +70,8 @@ REGISTRATION = [
     Mutant(1, "test_the_plugin_loads", "TestPush", "plugin.py",
            "def bond_sinks", "def bond_sink"),
     Mutant(2, "test_registering_loads_no_work", "TestPush", "plugin.py",
-           "\n\n@frozen\nclass FileConfig", "\nimport bond_twin.push\n\n\n@frozen\nclass FileConfig"),
+           "\n\n@frozen\nclass FileConfig",
+           "\nimport bond_twin.push\n\n\n@frozen\nclass FileConfig"),
     Mutant(2, "test_registering_loads_no_work", "TestPush", "plugin.py", "\n\n@frozen\nclass Twin",
            "\nimport threading, time\nthreading.Thread(target=time.sleep, args=(0.2,)).start()\n"
            "\n\n@frozen\nclass Twin"),
@@ -111,7 +112,7 @@ EVENTS = [
            '        ctx.emit("trades", trades)\n        ctx.emit("fills", trades)\n'),
     Mutant(8, "test_only_what_is_declared_comes", "TestPoll", "poll.py",
            'return [quote(q) for q in reply["quotes"]]',
-           "found = [quote(q) for q in reply[\"quotes\"]]\n"
+           'found = [quote(q) for q in reply["quotes"]]\n'
            "        more = [Trade(q.symbol, q.ts, q.bid, 1.0) for q in found]\n"
            "        return [*found, *more]\n\n\nfrom bond_core.plugin import Trade"),
     Mutant(9, "test_its_events_make_sense", "TestPush", "push.py",
@@ -157,14 +158,14 @@ FAULTS = [
     Mutant(17, "test_a_refused_key_is_fatal", "TestPush", "push.py",
            'raise Fatal("the key is refused")', "return"),
     Mutant(17, "test_a_refused_key_is_fatal", "TestLib", "lib.py",
-           'return client_factory(key=self.config.key.reveal())',
+           "return client_factory(key=self.config.key.reveal())",
            "try:\n            return client_factory(key=self.config.key.reveal())\n"
            "        except Exception as error:\n"
            '            raise ConnectionError("no connection") from error'),
     Mutant(18, "test_nonsense_is_counted_and_survived", "TestRaw", "raw.py",
            "(ValueError, TypeError, LookupError)", "(ValueError, TypeError)"),
     Mutant(18, "test_nonsense_is_counted_and_survived", "TestRaw", "raw.py",
-           '            return\n', '            raise Retryable("it speaks in tongues") from None\n'),
+           "            return\n", '            raise Retryable("it speaks in tongues") from None\n'),
     Mutant(18, "test_nonsense_is_counted_and_survived", "TestPoll", "poll.py",
            'if "error" in reply and', 'if reply.get("error") and'),
     Mutant(19, "test_it_resumes_after_what_it_heard", "TestPush", "push.py",
@@ -184,9 +185,9 @@ PACE = [
            "                n += 1\n"
            "                if n > 500: continue\n"),
     Mutant(22, "test_it_keeps_to_what_the_source_allows", "TestPoll", "poll.py",
-           "        reply = await ctx.get_json(self.url, params=asked, headers={\"X-Key\": key})\n",
+           '        reply = await ctx.get_json(self.url, params=asked, headers={"X-Key": key})\n',
            "        for symbol in symbols:\n"
-           "            asked = {\"symbol\": symbol}\n"
+           '            asked = {"symbol": symbol}\n'
            "            reply = await ctx.get_json(self.url, params=asked)\n"),
     Mutant(22, "test_it_keeps_to_what_the_source_allows", "TestPoll", "poll.py",
            "        super().__init__(config)\n",
@@ -266,12 +267,12 @@ LIFECYCLE = [
     Mutant(32, "test_its_health_is_told", "TestRaw", "raw.py", WANTED,
            WANTED + '        ctx.live("trades")\n'),
     Mutant(33, "test_it_shows_no_secret", "TestPush", "push.py",
-           "        await ws.send_json({\"login\"",
-           "        print(self.config.key.reveal())\n        await ws.send_json({\"login\""),
+           '        await ws.send_json({"login"',
+           '        print(self.config.key.reveal())\n        await ws.send_json({"login"'),
     Mutant(33, "test_it_shows_no_secret", "TestPush", "push.py",
-           "        await ws.send_json({\"login\"",
+           '        await ws.send_json({"login"',
            '        logging.getLogger("twin").debug("key %s", self.config.key.reveal())\n'
-           "        await ws.send_json({\"login\""),
+           '        await ws.send_json({"login"'),
     Mutant(33, "test_it_shows_no_secret", "TestPush", "push.py",
            "            yield trade(m)\n",
            "            one = trade(m)\n            one.venue = self.config.key.reveal()\n"
@@ -308,10 +309,10 @@ AGGREGATORS = [
     Mutant(None, "test_it_has_a_plan_for_each_field", "TestFields", "fields.py",
            "return prices[len(prices) // 2]", "return prices[len(prices)]"),
     Mutant(None, "test_it_says_something", "TestFields", "fields.py",
-           "        return {\n            \"twin_mean\"",
+           '        return {\n            "twin_mean"',
            '        nothing = Metric({"n": Count()}, lambda n: None)\n'
            '        names = ("twin_mean", "twin_median", "twin_last", "twin_range")\n'
-           "        return dict.fromkeys(names, nothing) or {\n            \"twin_mean\""),
+           '        return dict.fromkeys(names, nothing) or {\n            "twin_mean"'),
 ]  # fmt: skip
 
 SINKS = [

@@ -42,5 +42,3 @@ def joined(a, b):
 
 def result(state):
     return state["high"] - state["low"] if state["n"] else None
-
-
