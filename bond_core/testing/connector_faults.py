@@ -155,6 +155,7 @@ class ConnectorFaults(ConnectorBase):
             await stage.until_said(self.expected())
             n = len(stage.source.asked_ns)
             stage.source.fall_silent()
+            self.silence_sdk(list(stage.source.lent.made))
             told = await stage.until(
                 lambda: bool(stage.told("stale") or stage.told("reconnecting")),
                 within_s=2 * max(limits) + 2 * every_s + 30,
