@@ -23,7 +23,7 @@ def no_network() -> Iterator[list[str]]:
 
     def refusing(what: str) -> Callable[..., Any]:
         def refuse(*args: Any, **_: Any) -> Any:
-            told = args[1] if isinstance(args[0], socket.socket) else args[0]
+            told = args[-1] if isinstance(args[0], socket.socket) else args[0]
             tried.append(f"{what} {told!r}")
             raise NetworkUsedError(f"{what} {told!r}: a connector's I/O goes through ctx")
 

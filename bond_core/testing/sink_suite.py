@@ -7,7 +7,8 @@
             return {"path": str(tmp_path / "records.jsonl")}
 
         def read_back(self, tmp_path):
-            return [json.loads(line) for line in (tmp_path / "records.jsonl").open()]
+            lines = (tmp_path / "records.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
 Nothing here needs a network, or an async test plugin.
 """  # fmt: skip
