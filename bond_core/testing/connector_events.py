@@ -17,6 +17,7 @@ from bond_core.testing.stage import Stage
 _EARLIEST_NS, _LATEST_NS = 946_684_800 * NS, 4_102_444_800 * NS  # the years 2000 and 2100
 _AS_GIVEN = (
     "price", "bid", "ask", "last", "open", "high", "low", "close", "rate", "mark_price", "value",
+    "bids", "asks",
 )  # fmt: skip
 
 
@@ -124,4 +125,10 @@ class ConnectorEvents(ConnectorBase):
                 value = getattr(event, name, None)
                 if value is None or name in self.derived:
                     continue
-                assert value in given, f"{name} is {value!r}, which the source never said"
+                for price in _prices(value):
+                    assert price in given, f"{name} is {price!r}, which the source never said"
+
+
+def _prices(value: Any) -> list[Any]:
+    """Return a price, or those of the levels of a book."""
+    return [level[0] for level in value] if isinstance(value, (list, tuple)) else [value]

@@ -45,7 +45,7 @@ class ConnectorFaults(ConnectorBase):
 
         async def scenario(stage: Stage) -> list[int]:
             stage.source.refuse(lambda: Retryable("the source can't be reached: ConnectError"))
-            away_s = 60.0 if stage.is_threaded else _AWAY_S
+            away_s = 40.0 if stage.is_threaded else _AWAY_S
             await stage.until(
                 lambda: len(stage.source.asked_ns) > MOST_ATTEMPTS_PER_MIN * away_s / 60,
                 within_s=away_s,

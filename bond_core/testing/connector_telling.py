@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bond_core.errors import Fatal, Retryable
 from bond_core.testing.connector_base import ConnectorBase
-from bond_core.testing.leaks import leaks_in, overheard
+from bond_core.testing.leaks import around, leaks_in, overheard
 from bond_core.testing.plugin_suite import skip
 from bond_core.testing.stage import Stage
 
@@ -50,7 +50,7 @@ class ConnectorTelling(ConnectorBase):
         told = f"{heard.text()}\n{stage.emitted}\n{stage.statuses}\n{stage.rejected}\n{stage.ends}"
 
         for name, secret in self.env.items():
-            assert secret not in told, f"{name} shows: {_around(told, secret)}"
+            assert secret not in told, f"{name} shows: {around(told, secret)}"
 
     def test_its_recording_holds_no_secret(self) -> None:
         """Check 34: neither what `env` holds nor anything like a token is in the cassette."""
@@ -60,8 +60,3 @@ class ConnectorTelling(ConnectorBase):
         found = leaks_in(self.cassette, self.env)
 
         assert not found, f"the cassette holds {found[0]}: record it with bond_core.testing.record"
-
-
-def _around(text: str, secret: str) -> str:
-    line = next(line for line in text.splitlines() if secret in line)
-    return line.replace(secret, "***")[:200]

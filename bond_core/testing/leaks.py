@@ -69,6 +69,12 @@ def secrets_of(config: Any) -> dict[str, str]:
     return found
 
 
+def around(text: str, secret: str) -> str:
+    """Return the line of a text in which a secret stands, without it."""
+    line = next(line for line in text.splitlines() if secret in line)
+    return line.replace(secret, "***")[:200]
+
+
 def _text(what: Any) -> str:
     if isinstance(what, bytes):
         return what.decode(errors="replace")

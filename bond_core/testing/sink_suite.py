@@ -25,8 +25,10 @@ from typing import Any, TypeVar
 from bond_core.errors import Retryable
 from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import SinkSpec
+from bond_core.runtime.hiding import Hiding
 from bond_core.settings import structure
 from bond_core.testing.full_disk import FullDisk, full_disk
+from bond_core.testing.leaks import around, overheard
 from bond_core.testing.no_network import no_network
 from bond_core.testing.outlet import Outlet
 from bond_core.testing.plugin_suite import SpecConformance, skip
@@ -183,6 +185,26 @@ class SinkConformance(SpecConformance):
             assert [id for id in ids if id in mine] == mine, "beside another, records are lost"
         assert len(ids) == len(first) + len(second)
 
+    def test_it_shows_no_secret(self) -> None:
+        """Check 33: what `env` holds is in no log line, print, record or error, at any level."""
+        self._sink_spec()
+        if not self.env:
+            skip("no env: it is given no secret that could show")
+
+        async def go(folder: Path) -> str:
+            sink = await self._opened(folder)
+            await sink.write([_record(0)], self.outlet)
+            with self.broken(folder):
+                raised = await _raised(sink.write([_record(1)], self.outlet))
+            await sink.close()
+            return repr(raised)
+
+        with self._folder() as folder, full_disk(folder) as self._disk, overheard() as heard:
+            told = self._run(go(folder))
+            told += f"{heard.text()}{self.read_back(folder)}"
+        for name, secret in self.env.items():
+            assert secret not in told, f"{name} shows: {around(told, secret)}"
+
     def settings(self) -> Mapping[str, Any]:
         """Return settings that work."""
         return self.make_config(Path(tempfile.gettempdir()) / "bond-sink")
@@ -206,7 +228,9 @@ class SinkConformance(SpecConformance):
 
     def _built(self, folder: Path) -> Any:
         spec = self._sink_spec()
-        return load_class(spec.factory)(config=structure(spec.config, self.make_config(folder)))
+        config: Any = structure(spec.config, self.make_config(folder))
+        self.outlet.log = Hiding(config).logger("bond.sink")
+        return load_class(spec.factory)(config=config)
 
     async def _opened(self, folder: Path) -> Any:
         sink = self._built(folder)

@@ -26,8 +26,8 @@ STOP_WITHIN_S = 1.0
 """How long a connector may take to end. Real seconds, for it may hang where no clock reaches."""
 
 _THREAD_STEP_S = 0.1
-_THREAD_PAUSE_S = 0.002
-"""A thread has real time to do what it does: 50 seconds of the clock take one."""
+_THREAD_PAUSE_S = 0.004
+"""A thread has real time to do what it does: 25 seconds of the clock take one."""
 
 _JOB_WITHIN_S = 10.0
 

@@ -1,4 +1,4 @@
-"""The conformance kit, on ccxt itself: its venue's sockets and answers are played, the rest is real."""
+"""The conformance kit, on ccxt itself: only what its venue says is played."""
 
 from __future__ import annotations
 

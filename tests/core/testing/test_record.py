@@ -111,7 +111,7 @@ async def recorded(cls, mode, url, path, **more):
     config = Config(url=url, key=Secret(CANARY))
     egress = Egress(EgressPolicy(private=PRIVATE))
     return await record(
-        spec_of(cls, mode), config, ["BTC/USDT"], path, egress=egress, most=6, seconds=5, **more
+        spec_of(cls, mode), config, ["BTC/USDT"], path, egress=egress, most=4, seconds=5, **more
     )  # fmt: skip
 
 

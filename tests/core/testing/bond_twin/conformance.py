@@ -109,10 +109,11 @@ class TestFields(AggregatorConformance):
 
 class TestFile(SinkConformance):
     spec = "twin.file"
+    env = {"FILE_KEY": "canary-51cc"}
     bad_configs = {"nowhere": {}}
 
     def make_config(self, tmp_path):
-        return {"path": str(tmp_path / "records.jsonl")}
+        return {"path": str(tmp_path / "records.jsonl"), "key": {"$env": "FILE_KEY"}}
 
     def read_back(self, tmp_path):
         with (tmp_path / "records.jsonl").open() as file:

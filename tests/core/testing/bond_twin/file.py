@@ -8,6 +8,7 @@ from pathlib import Path
 class File:
     def __init__(self, config):
         self.path = Path(config.path)
+        self.key = config.key
 
     async def open(self, ctx):
         await asyncio.to_thread(self.path.touch)

@@ -25,6 +25,7 @@ class TwinConfig:
 @frozen
 class FileConfig:
     path: str = setting(doc="Where to")
+    key: Secret | None = setting(default=None, doc="The key")
 
 
 TRADES = Channel(
