@@ -30,8 +30,11 @@ from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.contained import cause_of
+from bond_core.runtime.deliveries import FLUSH_WITHIN_S, Deliveries
+from bond_core.runtime.delivery import SinkHost
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
+from bond_core.runtime.places import MemoryPlaces, Places
 from bond_core.runtime.simulators import Simulators
 from bond_core.spec.canonical import stream_id as derive_stream_id
 from bond_core.spec.stream_spec import StreamOptions
@@ -46,6 +49,9 @@ __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream outlives its last client."""
+
+DELETE_WITHIN_S = 1.0
+"""How long deleting a stream waits for its sinks: who asks for another waits meanwhile."""
 
 
 class Stream:
@@ -63,8 +69,9 @@ class Stream:
     """
 
     def __init__(
-        self, stream_id: str, project: str, compiled: Compiled, pipeline: Pipeline, tail: Tail
-    ) -> None:
+        self, stream_id: str, project: str, compiled: Compiled, pipeline: Pipeline, tail: Tail,
+        deliveries: Deliveries,
+    ) -> None:  # fmt: skip
         self.stream_id = stream_id
         self.project = project
         self.compiled = compiled
@@ -77,6 +84,7 @@ class Stream:
         self.idle_since_ns: int | None = pipeline.started_ns
         self.pipeline = pipeline
         self.tail = tail
+        self.deliveries = deliveries
         self.task: asyncio.Task[None] | None = None
 
     def state(self) -> str:
@@ -104,7 +112,8 @@ class Stream:
 
     def metrics(self) -> dict[str, Any]:
         """Return how it does: uptime, messages in and out, what was dropped, latency."""
-        return stream_metrics(self.stream_id, self.pipeline)
+        body = stream_metrics(self.stream_id, self.pipeline)
+        return body | {"sinks": self.deliveries.health()}
 
 
 class Bond:
@@ -122,6 +131,7 @@ class Bond:
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
         plugins: What loads the catalogue, and looks again at each `rescan`.
+        places: How far sinks have come; None remembers it as long as the process lasts.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -130,7 +140,7 @@ class Bond:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        plugins: Plugins | None = None,
+        plugins: Plugins | None = None, places: Places | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -150,6 +160,13 @@ class Bond:
             chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
             simulators=self.simulators,
             egress=egress,
+        )
+        self.sinks = SinkHost(
+            clock=self.clock,
+            chance=random.Random(seed),  # noqa: S311 -- as above
+            egress=egress or Egress(),
+            policy=self.defaults.sinks,
+            places=places or MemoryPlaces(),
         )
         self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self._streams: dict[str, Stream] = {}
@@ -171,8 +188,8 @@ class Bond:
     async def __aexit__(self, *exc: object) -> None:
         """Stop every stream, feed and simulator."""
         self._reaper.cancel()
-        for stream in tuple(self._streams.values()):
-            await self._stop(stream)
+        # All at once: each may have sinks that take their time.
+        await asyncio.gather(*(self._stop(s, FLUSH_WITHIN_S) for s in self._streams.values()))
         await self._stack.aclose()
 
     async def rescan(self) -> tuple[PluginRow, ...]:
@@ -227,6 +244,7 @@ class Bond:
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
                 found.asked_again(compiled.options, self.clock.now_ns())
+                found.deliveries.revive(compiled.bound.sinks, self._tasks)
                 return found, False
             if found is not None:
                 await self._delete(found)
@@ -306,13 +324,16 @@ class Bond:
         )  # fmt: skip
         tail = Tail(self.log, stream_id, self.retention)
         await tail.load()
-        stream = Stream(stream_id, project, compiled, pipeline, tail)
+        sinks = compiled.bound.sinks
+        deliveries = Deliveries(sinks, stream_id=stream_id, tail=tail, host=self.sinks)
+        stream = Stream(stream_id, project, compiled, pipeline, tail, deliveries)
         await pipeline.start()
         self._streams[stream_id] = stream
         # It outlives the request that asked for it, whose ids must not stand in its logs.
         stream.task = self._tasks.create_task(
             self._run(stream), name=f"stream {stream_id}", context=Context()
         )
+        deliveries.start(self._tasks)
         return stream
 
     async def _run(self, stream: Stream) -> None:
@@ -335,15 +356,17 @@ class Bond:
         del self._streams[stream.stream_id]
         self._leaving.add(stream)
         try:
-            await self._stop(stream)
+            await self._stop(stream, DELETE_WITHIN_S)
         finally:  # from one sum into the other in one step: it must not be missing from both
             self._leaving.remove(stream)
             self._gone.add(stream.pipeline)
+        await stream.deliveries.forget()
         await self.log.delete(stream.stream_id)
 
-    async def _stop(self, stream: Stream) -> None:
+    async def _stop(self, stream: Stream, within_s: float) -> None:
         await self._stop_task(stream)
         stream.tail.end()
+        await stream.deliveries.end(within_s)
 
     async def _stop_task(self, stream: Stream) -> None:
         if stream.task is not None:
