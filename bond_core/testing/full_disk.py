@@ -22,11 +22,13 @@ class FullDisk:
     Attributes:
         is_full: Whether writing fails.
         tried: How often something was written.
+        descriptors: Those of files below the folder that are open without a file object.
     """
 
     folder: Path
     is_full: bool = False
     tried: int = 0
+    descriptors: set[int] = attrs.Factory(set)
 
     def holds(self, file: Any) -> bool:
         """Whether a file lies below the folder."""
@@ -74,20 +76,32 @@ class _File:
 def full_disk(folder: Path) -> Iterator[FullDisk]:
     """Yield the disk of a folder, which is not full until it is said to be."""
     disk = FullDisk(folder)
-    plain, plain_os = io.open, os.write
+    plain, plain_open, plain_write, plain_close = io.open, os.open, os.write, os.close
 
     def opened(file: Any, *args: Any, **kwargs: Any) -> Any:
         made = plain(file, *args, **kwargs)
         return _File(made, disk) if disk.holds(file) else made
 
+    def opened_plainly(path: Any, *args: Any, **kwargs: Any) -> int:
+        fd = plain_open(path, *args, **kwargs)
+        if disk.holds(path):
+            disk.descriptors.add(fd)
+        return fd
+
     def written(fd: int, data: Any) -> int:
-        if disk.is_full:
+        if disk.is_full or fd in disk.descriptors:
             disk.take()
-        return plain_os(fd, data)
+        return plain_write(fd, data)
+
+    def closed(fd: int) -> None:
+        disk.descriptors.discard(fd)
+        plain_close(fd)
 
     with (
         patch.object(builtins, "open", opened),
         patch.object(io, "open", opened),
+        patch.object(os, "open", opened_plainly),
         patch.object(os, "write", written),
+        patch.object(os, "close", closed),
     ):
         yield disk

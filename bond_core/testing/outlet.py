@@ -4,72 +4,89 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from bond_core.errors import Retryable
 from bond_core.plugin.factories import load_name
+from bond_core.plugin.sink import Reply
 from bond_core.testing.virtual_clock import VirtualClock
+
+_HERE = {"127.0.0.1": "127.0.0.1", "localhost": "127.0.0.1", "::1": "::1", "[::1]": "::1"}
 
 
 class Outlet:
-    """What a sink may use of the outside world; see Context for each.
+    """What a sink may use of the outside world; see SinkContext for each.
 
     Attributes:
         clock: Its clock, which stands still.
         log: A logger.
-        sent: What it posted or sent, in order: (URL, value).
+        stream_id: Whose records they are.
+        sink_name: What the stream calls the sink.
+        sent: What it posted, in order: (URL, bytes or value).
+        reply: What is answered to `post`; `post_json` raises where it is no success.
         error: Raised instead of sending; None sends.
-        tried: How often it sent, or tried to.
+        tried: How often it posted, or tried to.
+        reached: Addresses and ports that it was given to connect to, of this machine only.
     """
 
-    simulated_at: str | None = None
+    sink_name = "kit"
 
-    def __init__(self) -> None:
+    def __init__(self, stream_id: str = "8f2a1c9d4b3e7a10") -> None:
         self.clock = VirtualClock()
         self.log = logging.getLogger("bond.sink")
+        self.stream_id = stream_id
         self.sent: list[tuple[str, Any]] = []
+        self.reply = Reply(status=204)
         self.error: Exception | None = None
         self.tried = 0
+        self.reached: set[tuple[str, int]] = set()
 
-    async def get_json(self, url: str, **_: Any) -> Any:
-        """See Context: there is nothing."""
-        await self._try()
+    def beside(self, stream_id: str) -> Outlet:
+        """Return that of another stream, which sends to the same target."""
+        other = Outlet(stream_id)
+        other.log, other.sent, other.reached = self.log, self.sent, self.reached
+        return other
 
-    async def get_text(self, url: str, **_: Any) -> str:
-        """See Context: there is nothing."""
+    def path(self, text: str) -> Path:
+        """See SinkContext: wherever it says."""
+        return Path(text)
+
+    async def post(self, url: str, body: bytes, **_: Any) -> Reply:
+        """See SinkContext: keep it."""
         await self._try()
-        return ""
+        if self._is_taken:
+            self.sent.append((url, body))
+        return self.reply
 
     async def post_json(self, url: str, value: Any, **_: Any) -> Any:
-        """See Context: keep it."""
+        """See SinkContext: keep it."""
         await self._try()
+        if not self._is_taken:
+            raise Retryable(f"{url} answered {self.reply.status}")
         self.sent.append((url, value))
 
-    @asynccontextmanager
-    async def ws(self, url: str, **_: Any) -> AsyncIterator[Any]:
-        """See Context: keep what is sent."""
-        await self._try()
-        yield _Socket(self, url)
+    async def reach(self, host: str, port: int, *, tls: bool) -> Sequence[str]:
+        """See SinkContext: only this machine can be reached."""
+        del tls
+        address = _HERE.get(host)
+        if address is None:
+            raise Retryable(f"{host} is not this machine, and a test reaches no other")
+        self.reached.add((address, port))
+        await asyncio.sleep(0)
+        return [address]
 
     def sdk(self, name: str) -> Any:
-        """See Context."""
+        """See SinkContext."""
         return load_name(name)
+
+    @property
+    def _is_taken(self) -> bool:
+        return 200 <= self.reply.status < 300
 
     async def _try(self) -> None:
         self.tried += 1
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
-
-
-class _Socket:
-    def __init__(self, outlet: Outlet, url: str) -> None:
-        self._outlet = outlet
-        self._url = url
-
-    async def send(self, message: Any) -> None:
-        await self._outlet.post_json(self._url, message)
-
-    async def send_json(self, value: Any) -> None:
-        await self._outlet.post_json(self._url, value)

@@ -322,6 +322,8 @@ AGGREGATORS = [
 SINKS = [
     Mutant(40, "test_it_writes_every_record", "TestFile", "file.py",
            "for record in batch)", "for record in batch[:2])"),
+    Mutant(40, "test_it_writes_every_record", "TestFile", "file.py",
+           "json.dumps(record)", 'json.dumps(record | {"of": record["symbol"]})'),
     Mutant(40, "test_it_adds_to_what_is_there", "TestFile", "file.py",
            "asyncio.to_thread(self.path.touch)", 'asyncio.to_thread(self.path.write_text, "")',
            also=("test_what_it_acknowledged_is_there",),
@@ -337,6 +339,12 @@ SINKS = [
            '        known = self.__dict__.setdefault("known", set())\n'
            '        batch = [record for record in batch if record["id"] not in known]\n'
            '        known |= {record["id"] for record in batch}\n        lines ='),
+    Mutant(42, "test_a_write_that_fails_raises", "TestHook", "hook.py",
+           "reply.status >= 300", "reply.status == 410"),
+    Mutant(42, "test_a_write_that_fails_raises", "TestHook", "hook.py",
+           "reply = await ctx.post(self.url, body)",
+           "try:\n            reply = await ctx.post(self.url, body)\n"
+           "        except Retryable:\n            return"),
     Mutant(43, "test_what_it_acknowledged_is_there", "TestFile", "file.py",
            SINK_WRITES,
            '        self.kept = getattr(self, "kept", "") + lines\n\n'

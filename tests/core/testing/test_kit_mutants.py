@@ -16,7 +16,7 @@ from tests.journeys.installed import lay_out, on_path
 from tests.journeys.sources import path_of
 
 TWIN = Path(__file__).parent / "bond_twin"
-SUITES = ("TestPoll", "TestPush", "TestRaw", "TestLib", "TestFields", "TestFile")
+SUITES = ("TestPoll", "TestPush", "TestRaw", "TestLib", "TestFields", "TestFile", "TestHook")
 PROJECT = """
 [project]
 name = "bond-twin"

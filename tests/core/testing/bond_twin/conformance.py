@@ -118,3 +118,14 @@ class TestFile(SinkConformance):
     def read_back(self, tmp_path):
         with (tmp_path / "records.jsonl").open() as file:
             return [json.loads(line) for line in file]
+
+
+class TestHook(SinkConformance):
+    spec = "twin.hook"
+
+    def make_config(self, tmp_path):
+        return {"url": "https://hooks.twin.example"}
+
+    def read_back(self, tmp_path):
+        bodies = [json.loads(body) for _, body in self.outlet.sent]
+        return [record for body in bodies for record in body["records"]]

@@ -28,6 +28,11 @@ class FileConfig:
     key: Secret | None = setting(default=None, doc="The key")
 
 
+@frozen
+class HookConfig:
+    url: str = setting(doc="Where to", example="https://hooks.twin.example")
+
+
 TRADES = Channel(
     name="trades", kind="trade", fields=("price_close", "volume_sum", "trades"), lateness_s=0.5
 )
@@ -85,4 +90,7 @@ def bond_aggregators():
 def bond_sinks():
     yield SinkSpec(
         name="twin.file", factory="bond_twin.file:File", config=FileConfig, summary="JSON lines"
+    )
+    yield SinkSpec(
+        name="twin.hook", factory="bond_twin.hook:Hook", config=HookConfig, summary="Posts"
     )
