@@ -68,7 +68,7 @@ class Secret:
         return hash(self._value)
 
 
-def setting(
+def setting(  # noqa: PLR0913 -- each is a word of its own, and none depends on another
     *,
     doc: str,
     default: Any = _NO_DEFAULT,

@@ -258,7 +258,7 @@ def _class_hook(cls: type, converter: Converter) -> Hook:
             struct_hook=_bounded(field, converter.get_structure_hook(hints[field.name]))
         )
         for field in attrs.fields(cls)
-        if any(field.metadata.get(bound) not in (None, ()) for bound in ("ge", "le", "choices", "check"))
+        if any(field.metadata.get(bound) not in (None, ()) for bound in _BOUNDS)
     }
     fields: Hook = make_dict_structure_fn(
         cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **bounded
@@ -270,6 +270,9 @@ def _class_hook(cls: type, converter: Converter) -> Hook:
         return fields(value, cls)
 
     return take
+
+
+_BOUNDS = ("ge", "le", "choices", "check")
 
 
 def _bounded(field: attrs.Attribute[Any], hook: Hook) -> Hook:

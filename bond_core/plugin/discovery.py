@@ -28,7 +28,14 @@ from bond_core.plugin.hookspecs import (
     ConnectorHooks,
     SinkHooks,
 )
-from bond_core.plugin.patience import AT_LAST_S, PATIENCE_S, Attempt, Patience, TooSlowError
+from bond_core.plugin.patience import (
+    AT_LAST_S,
+    PATIENCE_S,
+    Attempt,
+    Patience,
+    TooSlowError,
+    wait_together,
+)
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
 
 State = Literal["found", "loaded", "failed", "conflict", "disabled"]
@@ -162,9 +169,12 @@ class Plugins:
                 f"BOND_PLUGINS names {', '.join(sorted(unknown))}, which isn't installed; "
                 f"installed: {names}"
             )
+        for name in [n for n, attempt in self._slow.items() if attempt.is_over_with_error]:
+            del self._slow[name]  # to be tried anew
         patience = Patience(self._patience_s)
         rows = [self._row(f, choice, patience, look) for f in found]
-        at_last = Patience(AT_LAST_S)  # most that are slow have only been slow
+        wait_together(self._slow.values(), AT_LAST_S)  # most that are slow have only been slow
+        at_last = Patience(0.0)
         return [
             self._row(f, choice, at_last, look) if row.name in self._slow else row
             for f, row in zip(found, rows, strict=True)
@@ -200,9 +210,7 @@ class Plugins:
                     look(spec)
             return specs
 
-        attempt = self._slow.pop(row.name, None)
-        if attempt is None or attempt.is_over_with_error:
-            attempt = Attempt(work, name=row.name)
+        attempt = self._slow.pop(row.name, None) or Attempt(work, name=row.name)
         if row.name == _BUILTIN:  # ours: without it nothing works, however slow the machine
             attempt.wait(None)
         try:

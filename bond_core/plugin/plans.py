@@ -25,11 +25,7 @@ def plans_of(spec: AggregatorSpec) -> Plans:
     make = load_class(spec.factory)
     try:
         aggregator = make() if spec.config is NoConfig else make(config=structure(spec.config, {}))
-        planned = aggregator.plan()
-        if not isinstance(planned, Mapping):
-            detail = f"plan() must return a mapping, returned {type(planned).__name__}"
-            raise PluginError(detail)
-        plans: Plans = dict(planned)
+        plans: Plans = dict(_mapping(aggregator.plan()))
         missing = [field for field in spec.fields if field not in plans]
         for field in plans:
             template = template_of(field)
@@ -67,6 +63,12 @@ def check_plans(spec: Spec) -> None:
     """
     if isinstance(spec, AggregatorSpec):
         plans_of(spec)
+
+
+def _mapping(planned: object) -> Plans:
+    if not isinstance(planned, Mapping):
+        raise PluginError(f"plan() must return a mapping, returned {type(planned).__name__}")
+    return planned
 
 
 def _plan(plans: Plans, field: str) -> FieldPlan:

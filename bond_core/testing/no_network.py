@@ -17,7 +17,8 @@ class NetworkUsedError(OSError):
 def no_network(reached: Container[tuple[str, int]] = ()) -> Iterator[list[str]]:
     """Refuse every look-up and connection; yield what was tried, for who wants to complain.
 
-    But for connections to `reached`, addresses and ports that were got through `ctx`. The list is the proof: what is raised, the code under test may catch.
+    But for connections to `reached`, addresses and ports that were got through `ctx`. The list is
+    the proof: what is raised, the code under test may catch.
     """
     tried: list[str] = []
 

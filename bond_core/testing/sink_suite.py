@@ -185,9 +185,7 @@ class SinkConformance(SpecConformance):
 
         async def go(folder: Path) -> None:
             other = self.outlet.beside("0000000000000002")
-            await asyncio.gather(
-                carry(folder, first, self.outlet), carry(folder, second, other)
-            )
+            await asyncio.gather(carry(folder, first, self.outlet), carry(folder, second, other))
 
         with self._folder() as folder:
             self._run(go(folder))
