@@ -255,11 +255,9 @@ LIFECYCLE = [
            also=("test_it_leaves_nothing_behind",),
            why="a thread that is begun with the object is not ended with the run"),
     Mutant(30, "test_it_is_built_for_nothing_and_started_twice", "TestRaw", "raw.py", RAW_RUN,
-           _around('        if hasattr(self, "is_over"): return\n        try:\n',
+           _around("        try:\n",
                    "        except asyncio.CancelledError:\n"
-                   "            self.is_over = True\n            raise\n"),
-           also=("test_silence_is_not_taken_for_life",),
-           why="who is silent is cancelled and started again"),
+                   "            self.take = lambda frame, ctx: None\n            raise\n")),
     Mutant(31, "test_it_never_blocks_the_loop", "TestRaw", "raw.py",
            '        ctx.live("trades")\n',
            '        if trades and trades[0].id == "9" and not hasattr(self, "n"):\n'
@@ -328,6 +326,12 @@ SINKS = [
            "asyncio.to_thread(self.path.touch)", 'asyncio.to_thread(self.path.write_text, "")',
            also=("test_what_it_acknowledged_is_there",),
            why="who repeats a batch opens it again"),
+    Mutant(40, "test_it_adds_to_what_is_there", "TestFile", "file.py", SINK_WRITES,
+           "        whole = self.path.with_suffix('.whole')\n"
+           "        if whole.exists() and not hasattr(self, 'begun'):\n"
+           "            self.path.write_text('')\n"
+           "        self.begun = True\n"
+           + SINK_WRITES.replace("pass", "self.path.with_suffix('.whole').touch()")),
     Mutant(41, "test_it_may_be_closed_at_any_time", "TestFile", "file.py",
            "        pass\n", "        self.path.stat()\n"),
     Mutant(42, "test_a_write_that_fails_raises", "TestFile", "file.py",

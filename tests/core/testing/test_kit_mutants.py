@@ -121,9 +121,9 @@ def test_a_fault_is_found_by_its_check(tmp_path, registered, mutant):
 
 def test_every_check_has_a_fault():
     """
-    1 to 44, and those beside them: what can't fail is no check.
+    1 to 44, and those beside them, and one that no other finds: what can't fail is no check.
     """
-    killed = {mutant.check for mutant in MUTANTS}
+    killed = {mutant.check for mutant in MUTANTS if not mutant.also}
     checks = set()
     for suite in (ConnectorConformance, AggregatorConformance, SinkConformance):
         checks |= set(checks_of(suite))
