@@ -13,7 +13,7 @@ import attrs
 
 from bond_core.model.event import Event
 from bond_core.plugin.context import Subscription
-from bond_core.plugin.specs import ConnectorSpec
+from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.settings import structure
 from bond_core.testing.cassette import Answer, Cassette, Frame
 from bond_core.testing.no_network import no_network
@@ -33,6 +33,7 @@ class ConnectorBase(SpecConformance):
             around a library: what the library's stand-in says.
         sdks: By name, what stands in for a vendor's library.
         symbols: What is listened to.
+        channels: Those of its channels that are; left out, it is all of them.
         auth_failure: What the source says to a wrong key: answers or messages, or an exception
             (of a library: what it raises). Left out, requests are answered with 401.
         empty: An answer with nothing in it; left out, it is the first one with its lists emptied.
@@ -42,6 +43,7 @@ class ConnectorBase(SpecConformance):
     cassette: ClassVar[Sequence[Any]] = ()
     sdks: ClassVar[Mapping[str, Any]] = {}
     symbols: ClassVar[Sequence[str]] = ("BTC/USDT",)
+    channels: ClassVar[Sequence[str]] = ()
     auth_failure: ClassVar[Sequence[Any] | Exception] = ()
     empty: ClassVar[Any] = None
     derived: ClassVar[Sequence[str]] = ()
@@ -96,7 +98,7 @@ class ConnectorBase(SpecConformance):
             spec=spec, config=structure(spec.config, self.settings()), source=source, clock=clock,
             subscriptions=[
                 Subscription(channel.name, symbol)
-                for channel in spec.channels
+                for channel in self.listened_to()
                 for symbol in (
                     ("",) if channel.scope == "stream" else symbols or self.symbols
                 )
@@ -108,6 +110,13 @@ class ConnectorBase(SpecConformance):
         spec = self.installed()
         assert isinstance(spec, ConnectorSpec), f"{spec.name} is no connector"
         return spec
+
+    def listened_to(self) -> Sequence[Channel]:
+        """Return the channels that are listened to."""
+        declared = self.connector().channels
+        found = [c for c in declared if not self.channels or c.name in self.channels]
+        assert found, f"{self.spec} has no channel among {self.channels}"
+        return found
 
     def known(self) -> Sequence[Any]:
         """Return what the source says; skip where nothing is known of it."""

@@ -49,7 +49,7 @@ class ConnectorPace(ConnectorBase):
         one = self.play(scenario, symbols=_MANY[:1])
         many = self.play(scenario, symbols=_MANY)
         per_min = int(60 / every_s) + 1
-        most = per_min * len(spec.channels) * 2
+        most = per_min * len(self.listened_to()) * 2
         assert one <= most, f"{one} requests within a minute, polling every {every_s:g} s"
         if budget is not None:
             assert max(one, many) <= budget + 1, f"{max(one, many)} in a minute, {budget} allowed"

@@ -107,7 +107,7 @@ TICKER = Channel(
 
 @hookimpl
 def bond_connectors() -> Iterator[ConnectorSpec]:
-    """Describe `ccxt` and `liquidations` (WebSocket) and `ccxt.ticker` (REST polling)."""
+    """Describe `ccxt` and `ccxt.liquidations` (WebSocket) and `ccxt.ticker` (REST polling)."""
     yield ConnectorSpec(
         name="ccxt",
         factory="bond_ccxt.connector:CcxtConnector",
@@ -120,7 +120,8 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         simulated_venues=SIMULATED,
     )
     yield ConnectorSpec(
-        name="liquidations",
+        name="ccxt.liquidations",
+        aliases=("liquidations",),
         factory="bond_ccxt.liquidations:LiquidationsConnector",
         config=CcxtConfig,
         channels=(LIQUIDATIONS,),

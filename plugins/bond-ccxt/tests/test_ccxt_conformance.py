@@ -128,7 +128,8 @@ class TestCcxt(Ccxt):
     """Trades and quotes over the WebSocket."""
 
     spec = "ccxt"
-    cassette = [frame for frames in SAID.values() for frame in frames]
+    channels = ("trades", "quotes")
+    cassette = [*SAID["trade"], *SAID["bookTicker"]]
 
 
 class TestTicker(Ccxt):
