@@ -33,10 +33,54 @@ def quote(n, bid, ask):
     return json.dumps(said)
 
 
+def levels(n, bid, ask):
+    """Return an update of the order book as Binance sends it."""
+    return json.dumps({
+        "e": "depthUpdate", "E": T_MS + 10 * n, "s": "BTCUSDT", "U": n, "u": n,
+        "b": [[bid, "1.50000000"]], "a": [[ask, "2.25000000"]],
+    })  # fmt: skip
+
+
+def minute(n, close, volume):
+    """Return a candle as Binance sends it while its minute lasts."""
+    start = T_MS // 60_000 * 60_000
+    return json.dumps({
+        "e": "kline", "E": start + n, "s": "BTCUSDT",
+        "k": {
+            "t": start, "T": start + 59_999, "s": "BTCUSDT", "i": "1m", "x": False,
+            "o": "64040.21000000", "h": "64051.07000000", "l": "64031.03000000",
+            "c": close, "v": volume,
+        },
+    })  # fmt: skip
+
+
+def liquidated(n, price):
+    """Return a liquidation as Binance's futures send it."""
+    order = {
+        "s": "BTCUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "0.014", "p": "9910",
+        "ap": price, "X": "FILLED", "l": "0.014", "z": "0.014", "T": T_MS + n,
+    }  # fmt: skip
+    return json.dumps({"e": "forceOrder", "E": T_MS + n, "o": order})
+
+
+def funded(n, mark):
+    """Return mark price and funding rate as Binance's futures send them."""
+    return json.dumps({
+        "e": "markPriceUpdate", "E": T_MS + 1_000 * n, "s": "BTCUSDT", "p": mark,
+        "i": "64039.62653185", "P": "64039.25", "r": "0.00038167", "T": T_MS + 3_600_000,
+    })  # fmt: skip
+
+
 SAID = {
     "trade": [trade(0, "64040.21000000"), trade(100, "64041.07000000")],
+    "depth@100ms": [levels(101, "64040.20", "64040.30"), levels(102, "64040.10", "64040.40")],
+    "kline_1m": [minute(1_000, "64041.05000000", "1.25"), minute(3_000, "64042.06000000", "1.5")],
+    "forceOrder": [liquidated(0, "9910.52"), liquidated(1_100, "9911.71")],
+    "markPrice@1s": [funded(0, "64038.19"), funded(1, "64038.27")],
     "bookTicker": [quote(400, "64040.20000000", "64040.22000000")],
 }
+BOOK = {"bids": [[64040.1, 1.0], [64039.9, 3.0]], "asks": [[64040.4, 1.0], [64040.7, 3.0]]}
+OPEN_INTEREST = {"openInterestAmount": 81_042.125, "openInterestValue": None, "info": {}}
 TICKER = {"last": 64040.21, "bid": 64040.2, "ask": 64040.22}
 
 
@@ -82,24 +126,38 @@ class Binance(ccxt.pro.binance):
         self.sockets, self.is_gone, self.is_silent = [], False, False
 
     async def load_markets(self, reload=False, params=None):
-        self.set_markets([self.safe_market_structure({
-            "id": "BTCUSDT", "lowercaseId": "btcusdt", "symbol": "BTC/USDT", "base": "BTC",
-            "quote": "USDT", "type": "spot", "spot": True, "contract": False, "active": True,
-            "info": {},
-        })])  # fmt: skip
+        both = {"id": "BTCUSDT", "lowercaseId": "btcusdt", "base": "BTC", "quote": "USDT",
+                "active": True, "info": {}}  # fmt: skip
+        spot = {"symbol": "BTC/USDT", "type": "spot", "spot": True, "contract": False}
+        swap = {
+            "symbol": "BTC/USDT:USDT", "settle": "USDT", "type": "swap", "subType": "linear",
+            "swap": True, "contract": True, "linear": True, "inverse": False, "contractSize": 1.0,
+        }  # fmt: skip
+        self.set_markets([self.safe_market_structure(both | each) for each in (spot, swap)])
         return self.markets
 
+    async def fetch_order_book(self, symbol, limit=None, params=None):
+        await self._asked()
+        return {"symbol": symbol, "nonce": 100, "timestamp": T_MS, **BOOK}
+
+    async def fetch_open_interest(self, symbol, params=None):
+        await self._asked()
+        return {"symbol": symbol, **OPEN_INTEREST}
+
     async def fetch_ticker(self, symbol, params=None):
-        if self.is_gone:
-            raise ccxt.NetworkError("the connection was dropped by the test")
-        if self.is_silent:
-            await asyncio.Event().wait()
+        await self._asked()
         return {"symbol": symbol, **TICKER}
 
     def client(self, url):
         client = super().client(url)
         client.create_connection = self._dialled
         return client
+
+    async def _asked(self):
+        if self.is_gone:
+            raise ccxt.NetworkError("the connection was dropped by the test")
+        if self.is_silent:
+            await asyncio.Event().wait()
 
     async def _dialled(self, session):
         self.sockets.append(Socket())
@@ -130,6 +188,39 @@ class TestCcxt(Ccxt):
     spec = "ccxt"
     channels = ("trades", "quotes")
     cassette = [*SAID["trade"], *SAID["bookTicker"]]
+
+
+class TestBooks(Ccxt):
+    """Order books: a snapshot over HTTP, and what changes in it."""
+
+    spec = "ccxt"
+    channels = ("book",)
+    cassette = [*SAID["depth@100ms"], BOOK]
+
+
+class TestCandles(Ccxt):
+    """The venue's own minutes."""
+
+    spec = "ccxt"
+    channels = ("candles",)
+    cassette = SAID["kline_1m"]
+
+
+class TestSwaps(Ccxt):
+    """Funding rates and mark prices of a swap; its open interest, which is asked for."""
+
+    spec = "ccxt"
+    channels = ("funding", "open_interest")
+    symbols = ("BTC/USDT:USDT",)
+    cassette = [*SAID["markPrice@1s"], OPEN_INTEREST]
+
+
+class TestLiquidations(Ccxt):
+    """Liquidations of an asset: of all its linear swaps."""
+
+    spec = "ccxt.liquidations"
+    symbols = ("BTC",)
+    cassette = SAID["forceOrder"]
 
 
 class TestTicker(Ccxt):
