@@ -201,6 +201,9 @@ class _Noted:
         self._connector = connector
         self._ends = ends
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connector, name)
+
     async def run(self, ctx: Context) -> None:
         """See Connector."""
         try:
