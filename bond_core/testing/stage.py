@@ -11,7 +11,7 @@ import attrs
 
 from bond_core.clock import NS, settle
 from bond_core.model.event import Event
-from bond_core.model.record import Notice, Status
+from bond_core.model.record import Notice, Repaired, Status
 from bond_core.plugin.context import Context, Subscription
 from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import ConnectorSpec
@@ -245,6 +245,9 @@ class _Ear:
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
+
+    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
+        """See Listener: no check looks at what was fetched for a hole."""
 
 
 def _name(task: asyncio.Task[Any]) -> str:
