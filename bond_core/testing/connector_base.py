@@ -62,7 +62,7 @@ class ConnectorBase(SpecConformance):
 
     def play(
         self, scenario: Scenario[T], said: Sequence[Any] | None = None, *,
-        symbols: Sequence[str] | None = None, debug: bool = False,
+        symbols: Sequence[str] | None = None,
     ) -> T:  # fmt: skip
         """Run the connector on what the source says, and what a check does with it meanwhile."""
 
@@ -70,16 +70,16 @@ class ConnectorBase(SpecConformance):
             async with self.stage(said, symbols=symbols) as stage:
                 return await scenario(stage)
 
-        return self.run(go, debug=debug)
+        return self.run(go)
 
-    def run(self, go: Callable[[], Awaitable[T]], *, debug: bool = False) -> T:
+    def run(self, go: Callable[[], Awaitable[T]]) -> T:
         """Run a coroutine in an event loop of its own, where no network is."""
 
         async def going() -> T:
             return await go()
 
         with self.environment(), no_network() as tried:
-            came = asyncio.run(going(), debug=debug)
+            came = asyncio.run(going())
         assert not tried, f"it went to the network by itself, and not through ctx: {tried[0]}"
         return came
 

@@ -6,7 +6,6 @@ import ast
 import asyncio
 import gc
 import inspect
-import logging
 import sys
 import threading
 import warnings
@@ -17,6 +16,7 @@ from typing import Any
 
 from bond_core.plugin.factories import load_class
 from bond_core.settings import structure
+from bond_core.testing.blocked import long_steps
 from bond_core.testing.connector_base import ConnectorBase, known_by
 from bond_core.testing.plugin_suite import skip
 from bond_core.testing.stage import STOP_WITHIN_S, Stage
@@ -152,23 +152,11 @@ class ConnectorLifecycle(ConnectorBase):
         )
 
     def _slow_steps(self) -> list[str]:
-        slow: list[str] = []
-
-        class Handler(logging.Handler):
-            def emit(self, record: logging.LogRecord) -> None:
-                if record.msg.startswith("Executing"):
-                    slow.append(f"a step {record.getMessage().rpartition(' took ')[2]}")
-
         async def scenario(stage: Stage) -> None:
-            asyncio.get_running_loop().slow_callback_duration = BLOCKED_S
             await stage.until_said(self.expected())
 
-        handler, log = Handler(), logging.getLogger("asyncio")
-        log.addHandler(handler)
-        try:
-            self.play(scenario, debug=True)
-        finally:
-            log.removeHandler(handler)
+        with long_steps(BLOCKED_S) as slow:
+            self.play(scenario)
         return slow
 
     async def _cancelled_after(self, turns: int) -> Stage:
