@@ -9,13 +9,16 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from unittest.mock import patch
 
 from bond_core.plugin.catalog import Catalog
-from bond_core.plugin.discovery import PluginRow
+from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.specs import Spec
 from bond_core.settings import SettingsError, json_schema, structure
 from bond_core.testing.registering import Registering, looked_at
 from bond_core.testing.schemas import broken_promises, plain_credentials, required_examples, samples
 
 T = TypeVar("T")
+
+PATIENCE_S = 5.0
+"""How long a plugin may take to load: longer than in a server, for tests may have company."""
 
 CPU_S = 0.15
 """What registering may cost, in seconds of the processor: it is done at every start."""
@@ -51,7 +54,7 @@ class PluginConformance:
 
     def row(self) -> PluginRow:
         """Return how the plugin fares, installed as it is."""
-        rows = self._once("rows", lambda: Catalog.installed().rows)
+        rows = self._once("rows", _rows)
         for row in rows:
             if row.name == self.plugin:
                 return row
@@ -162,7 +165,7 @@ class SpecConformance(PluginConformance):
 
     def row(self) -> PluginRow:
         """Return how the plugin fares that brings the spec."""
-        rows = self._once("rows", lambda: Catalog.installed().rows)
+        rows = self._once("rows", _rows)
         for row in rows:
             if row.name == self.plugin or any(spec.name == self.spec for spec in row.specs):
                 return row
@@ -198,6 +201,10 @@ class SpecConformance(PluginConformance):
         configs = {**self.bad_configs, "those that work": self.settings()}
         with self.environment():
             return looked_at(self.row().name, self.spec, modules=modules, configs=configs)
+
+
+def _rows() -> Sequence[PluginRow]:
+    return Catalog.loaded(Plugins(patience_s=PATIENCE_S)).rows
 
 
 def skip(why: str) -> NoReturn:

@@ -78,7 +78,7 @@ REGISTRATION = [
     Mutant(2, "test_registering_loads_no_work", "TestPush", "plugin.py", "\n\n@frozen\nclass Twin",
            "\nimport socket\nsocket.socket().close()\n\n\n@frozen\nclass Twin"),
     Mutant(2, "test_registering_loads_no_work", "TestPush", "plugin.py", "\n\n@frozen\nclass Twin",
-           "\nsum(n * n for n in range(6_000_000))\n\n\n@frozen\nclass Twin"),
+           "\nsum(n * n for n in range(4_000_000))\n\n\n@frozen\nclass Twin"),
     Mutant(3, "test_every_setting_is_described", "TestPush", "plugin.py",
            'doc="As it was before"', 'doc=""'),
     Mutant(4, "test_credentials_are_secrets", "TestPush", "plugin.py", END_OF_CONFIG,
