@@ -15,7 +15,9 @@ back as their watermark began, at start - lateness - idle. Both are `partial`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import attrs
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
@@ -34,6 +36,23 @@ MAX_KEYS = 100_000
 
 _AHEAD_NS = 60_000_000_000
 """How far beyond their normal bound open panes may reach, as when ticks are held back."""
+
+
+@attrs.frozen
+class EngineParts:
+    """What an engine is made of, for `bond_core.windows.checkpoint` alone.
+
+    Attributes:
+        sources: Those that are here; `stream.sources` has also those that left.
+    """
+
+    plan: StreamPlan
+    stream: StreamState
+    grid: Grid
+    closer: Closer
+    sources: dict[str, SourceState]
+    now_ns: int
+    watermark_ns: int
 
 
 class WindowEngine:
@@ -90,6 +109,44 @@ class WindowEngine:
     def watermark_ns(self) -> int:
         """What is older is late, ns."""
         return self._watermark_ns
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the stream has ended."""
+        return self._is_finished
+
+    @property
+    def parts(self) -> EngineParts:
+        """All of its state, to be written down or put in place."""
+        return EngineParts(
+            self._plan, self._stream, self._grid, self._closer, self._sources,
+            self._now_ns, self._watermark_ns,
+        )  # fmt: skip
+
+    def put_source(self, plan: SourcePlan) -> SourceState:
+        """Return the source of a plan, as yet without anything: for checkpoints."""
+        known = next((x for x in self._stream.sources if x.plan == plan), None)
+        return self._new_source(plan) if known is None else known
+
+    def go_on_from(self, now_ns: int, watermark_ns: int) -> None:
+        """Stand where another engine stood: for checkpoints."""
+        self._now_ns, self._watermark_ns = now_ns, watermark_ns
+
+    def slept(self, from_ns: int, to_ns: int, *, brought: Collection[str] = ()) -> None:
+        """Take in that the stream did not run for a time, and that its sources start anew.
+
+        Unless all of them bring what happened meanwhile, windows of that time are `partial`.
+
+        Args:
+            from_ns: Since when it knows nothing.
+            to_ns: When it ran again.
+            brought: The sources that go on where they were.
+        """
+        for source in self._sources.values():
+            for state in source.states.values():
+                state.turn("starting", from_ns, None)
+        if not self._sources.keys() <= set(brought):
+            self._closer.missing.append((from_ns, to_ns))
 
     def on_events(self, name: str, events: Sequence[Event]) -> None:
         """Take in events of the source of that name, in the order in which they were heard.

@@ -98,6 +98,7 @@ class SourceState:
         parts: By event symbol, the part of the newest pane: what the loop finds first.
         fan: Where an event symbol counts for several symbols (a post of an asset), the parts
             of each, by event symbol; empty where none does.
+        told_units: Whether it was told that sizes of another unit are rejected.
     """
 
     plan: SourcePlan
@@ -114,7 +115,7 @@ class SourceState:
     states: dict[str | None, SymbolState] = attrs.field(factory=dict)
     parts: CurrentParts = attrs.field(factory=CurrentParts, init=False)
     fan: dict[str, tuple[CurrentParts, ...]] = attrs.field(factory=dict, init=False)
-    _told_units: bool = attrs.field(default=False, init=False)
+    told_units: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.parts.otherwise = PanePart(start=0, end=0, pane=None, state=None)
@@ -221,8 +222,8 @@ class SourceState:
         if state is None or state.windows.accepts_unit(part.pane, unit):
             return True
         self.reject(state)
-        if not self._told_units:
-            self._told_units = True
+        if not self.told_units:
+            self.told_units = True
             kept = state.windows.unit or "base units"
             detail = (
                 f"{self.plan.name} sends sizes of {event.symbol} in {unit or 'base units'}, "

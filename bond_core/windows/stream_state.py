@@ -41,6 +41,7 @@ class StreamState:
         sent: The records that may be sent again, by timeframe, window's end and symbol.
         notices: One for each timeframe.
         filler: What silent windows are filled with.
+        kinds: By source, also of those that left, the kind of its events.
     """
 
     plan: StreamPlan
@@ -53,7 +54,7 @@ class StreamState:
     finishing: Finishing = attrs.field(init=False)
     filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
-    _kinds: dict[str, str] = attrs.field(factory=dict)  # by source, also of those that left
+    kinds: dict[str, str] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
@@ -87,7 +88,13 @@ class StreamState:
     def add(self, source: SourceState) -> None:
         """Take in a source."""
         self.sources.append(source)
-        self._kinds[source.plan.name] = source.plan.kind
+        self.kinds[source.plan.name] = source.plan.kind
+        self._states.clear()
+
+    def put_sources(self, sources: Sequence[SourceState], kinds: Mapping[str, str]) -> None:
+        """Have these sources, and know the kinds of those and of others that left."""
+        self.sources[:] = sources
+        self.kinds.update(kinds)
         self._states.clear()
 
     def states(self, symbol: str) -> Sequence[SymbolState]:
@@ -268,7 +275,7 @@ class StreamState:
             if its and symbol in sent:
                 was = sent[symbol].values.get(CLOSE)
                 sources = revised_reports(sent[symbol].sources, its)
-                heard = {self._kinds[name] for name, each in sources.items() if each.coverage}
+                heard = {self.kinds[name] for name, each in sources.items() if each.coverage}
                 sent[symbol] = attrs.evolve(
                     sent[symbol],
                     values=window.values(symbol, heard),
