@@ -29,6 +29,7 @@ from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults, bind
+from bond_core.runtime.checkpoints import Checkpoints
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
@@ -122,6 +123,8 @@ class Bond:
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
         plugins: What loads the catalogue, and looks again at each `rescan`.
+        checkpoints: Where snapshots of running streams are kept, so that they go on after a
+            restart; None keeps none.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -130,7 +133,7 @@ class Bond:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        plugins: Plugins | None = None,
+        plugins: Plugins | None = None, checkpoints: Checkpoints | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -141,6 +144,7 @@ class Bond:
             self.log = TracedLog(self.log, tracing)
         self.defaults = defaults or Defaults()
         self.retention = retention or Retention()
+        self.checkpoints = checkpoints
         self.max_streams = max_streams
         self.simulators = Simulators(
             clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
@@ -173,6 +177,8 @@ class Bond:
         self._reaper.cancel()
         for stream in tuple(self._streams.values()):
             await self._stop(stream)
+            if self.checkpoints is not None and stream.state() not in ("complete", "failed"):
+                await stream.pipeline.save()
         await self._stack.aclose()
 
     async def rescan(self) -> tuple[PluginRow, ...]:
@@ -279,6 +285,7 @@ class Bond:
             except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
                 self._failed(stream, error)
             stream.tail.end()
+            await self._forget(stream)
 
     def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
         """Stand somewhere in a stream's log: after an offset, or (None) at its top.
@@ -302,7 +309,7 @@ class Bond:
         await self.log.open_stream(stream_id, self.retention)
         pipeline = Pipeline(
             compiled.bound, stream_id=stream_id, feeds=self.feeds, log=self.log,
-            retention=self.retention, clock=self.clock,
+            retention=self.retention, clock=self.clock, checkpoints=self.checkpoints,
         )  # fmt: skip
         tail = Tail(self.log, stream_id, self.retention)
         await tail.load()
@@ -340,6 +347,11 @@ class Bond:
             self._leaving.remove(stream)
             self._gone.add(stream.pipeline)
         await self.log.delete(stream.stream_id)
+        await self._forget(stream)
+
+    async def _forget(self, stream: Stream) -> None:
+        if self.checkpoints is not None:
+            await self.checkpoints.forget(stream.stream_id)
 
     async def _stop(self, stream: Stream) -> None:
         await self._stop_task(stream)

@@ -54,6 +54,7 @@ class ServerSettings:
             `wss://streams.example.com/ws`.
         ws_host: Host and port of the WebSocket server in the URLs given out.
         data_dir: Where it keeps what must outlive it.
+        snapshot_s: How often running streams are written down there, in seconds; 0 is never.
         redis_url: Where records are kept; None keeps them in this process. It may hold a password.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
@@ -77,6 +78,7 @@ class ServerSettings:
     public_ws_base: str | None = None
     ws_host: str | None = None
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
+    snapshot_s: float = 5.0
     redis_url: Secret | None = None
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
@@ -130,6 +132,8 @@ def read_settings(
         "max_streams": read.whole("BOND_MAX_STREAMS", 5, at_least=1, at_most=1_000_000),
         "ring_seconds": read.number("BOND_RING_SECONDS", 60.0, at_least=0, at_most=86_400),
         "drain_s": read.number("BOND_DRAIN_SECONDS", 10.0, at_least=0, at_most=10),
+        # Less often, and what is lost by a crash would be older than what a restart makes good.
+        "snapshot_s": read.number("BOND_SNAPSHOT_SECONDS", 5.0, at_least=0, at_most=30),
         "public_ws_base": read.matching(
             "PUBLIC_WS_BASE", r"wss?://[^\s?#]+", "ws:// or wss:// and a host, such as "
             "wss://streams.example.com/ws"

@@ -81,22 +81,20 @@ class Failover:
 
     async def _step_in(self, source: BoundSource, down: list[BoundSource]) -> None:
         engine, now_ns = self._pipeline.engine, self._pipeline.clock.now_ns()
-        self._pipeline.take_in()
-        engine.add_source(source.plan, now_ns)
+        self._pipeline.tell(engine.add_source, source.plan, now_ns)
         names = ", ".join(s.plan.name for s in down)
         detail = f"{source.plan.name} stands in for {names}"
-        engine.notify(
-            Notice(code="failover", source=source.plan.name, detail=detail, from_ns=now_ns)
-        )
+        told = Notice(code="failover", source=source.plan.name, detail=detail, from_ns=now_ns)
+        self._pipeline.tell(engine.notify, told)
         await self._pipeline.listen(source)
 
     def _step_out(self, name: str, group: Group) -> None:
         engine, now_ns = self._pipeline.engine, self._pipeline.clock.now_ns()
         self._pipeline.unlisten(name)
-        self._pipeline.take_in()
-        engine.remove_source(name, now_ns)
+        self._pipeline.tell(engine.remove_source, name, now_ns)
         back = ", ".join(
             s.plan.name for s in self._bound.sources if s.group == group and not self._is_down(s)
         )
         detail = f"{name} stands by again; {back or 'others'} serve"
-        engine.notify(Notice(code="failover", source=name, detail=detail, to_ns=now_ns))
+        told = Notice(code="failover", source=name, detail=detail, to_ns=now_ns)
+        self._pipeline.tell(engine.notify, told)

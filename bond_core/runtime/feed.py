@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Protocol
 
@@ -12,6 +12,9 @@ from bond_core.model.record import Notice, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
 from bond_core.runtime.ingest import SeenIds, are_plain_trades, fault_of, stamp
+
+REMEMBERED = 1_000
+"""So many of the newest ids of a feed are kept over a restart."""
 
 
 class Listener(Protocol):
@@ -45,6 +48,7 @@ class Feed:
         since_ns: Since when it is in this state, ns.
         last_id: The id of the newest event heard.
         listeners: Who hears, and after how many seconds of silence it wants to be told.
+        newest: The ids of the newest events heard; None where one has none.
     """
 
     def __init__(self, subscription: Subscription, channel: Channel, *, at_ns: int) -> None:
@@ -54,6 +58,7 @@ class Feed:
         self.since_ns = at_ns
         self.last_id: str | None = None
         self.listeners: dict[Listener, float | None] = {}
+        self.newest: deque[str | None] = deque(maxlen=REMEMBERED)
         self._kind = channel.kind
         self._by_receipt = channel.time == "receive"
         self._seen = SeenIds()
@@ -77,6 +82,16 @@ class Feed:
         """Let a listener hear no more."""
         self.listeners.pop(listener, None)
 
+    def resume(self, cursor: str | None, ids: Iterable[str]) -> bool:
+        """Stand where a feed stood before a restart; not once something was heard: then False."""
+        if self.newest:
+            return False
+        self.last_id = cursor
+        self.newest.extend(ids)
+        for event_id in self.newest:
+            self._seen.is_repeat(event_id or "")
+        return True
+
     def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
         """Check events and hand them on; return the newest event time among them, or None."""
         faults: Counter[str] = Counter()
@@ -88,6 +103,7 @@ class Feed:
         repeats = len(sound) - len(kept)
         if kept:
             self.last_id = kept[-1].id or self.last_id
+            self.newest.extend(map(_id, kept))
         for listener in tuple(self.listeners):
             if kept:
                 listener.on_events(self.symbol, kept)
@@ -139,6 +155,7 @@ class Feed:
         return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"
 
 
+_id = attrgetter("id")
 _ts = attrgetter("ts")
 
 

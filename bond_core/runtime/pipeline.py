@@ -24,12 +24,17 @@ from bond_core.log.event_log import EventLog, Retention
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Status
 from bond_core.runtime.binding import BoundSource, BoundStream
+from bond_core.runtime.checkpoints import Checkpoints, Heard, written
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.resuming import Resuming
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
+
+_AT_ONCE = 8
+"""So many lines of a snapshot are written before everything else gets a turn."""
 
 
 class Pipeline:
@@ -45,6 +50,7 @@ class Pipeline:
     def __init__(
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
         retention: Retention, clock: Clock, fence: int = 0,
+        checkpoints: Checkpoints | None = None,
     ) -> None:  # fmt: skip
         self.bound = bound
         self.stream_id = stream_id
@@ -57,24 +63,33 @@ class Pipeline:
         self.windows_closed = 0
         self.stages = Stages()
         self.failure: str | None = None
+        self.resuming = Resuming(self)
+        self.log = logging.getLogger("bond.stream")
+        self._checkpoints = checkpoints
+        self._left: tuple[int, list[Heard]] | None = None  # when it let go of all feeds
+        self._still = asyncio.Lock()  # who has it may rely on the engine: nobody tells it more
         self._feeds = feeds
         self._failover = Failover(bound, self)
         self._inbox: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
         self._bug: Exception | None = None
-        self._log = logging.getLogger("bond.stream")
 
     async def start(self) -> None:
         """Find the log and subscribe to everything. What can't be had at all raises here.
+
+        If there is a snapshot of the stream, it goes on from there.
 
         Raises:
             BondError: A simulator is missing, or the log can't be reached.
         """
         try:
             await self.publisher.open()
+            if self._checkpoints is not None:
+                await self.resuming.load(self._checkpoints)
             for source in self.bound.sources:
                 await self.listen(source)
+            self.resuming.begin()
         except BaseException:
             self.let_go()
             raise
@@ -89,6 +104,8 @@ class Pipeline:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._work(), name=f"windows of {self.stream_id}")
                 tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
+                if self._checkpoints is not None:
+                    tasks.create_task(self._keep(self._checkpoints.every_s))
                 with self._feeds.ticks.shown_to(self):
                     await asyncio.get_running_loop().create_future()  # until cancelled
         finally:
@@ -104,6 +121,8 @@ class Pipeline:
 
     def let_go(self) -> None:
         """Unsubscribe from everything."""
+        if self.ears:
+            self._left = self.clock.now_ns(), self._heard()
         for name in tuple(self.ears):
             self.unlisten(name)
 
@@ -120,10 +139,47 @@ class Pipeline:
         ear = self.ears.setdefault(source.plan.name, SourceEar(source, self))
         for symbol in source.asks:
             if symbol not in ear.feeds:
-                ear.feeds[symbol] = await self._feeds.subscribe(
+                ear.feeds[symbol] = feed = await self._feeds.subscribe(
                     source.origin, source.channel.name, symbol, ear, stale_s=source.stale_s
                 )
+                self.resuming.subscribed(ear, feed)
         return ear
+
+    async def save(self) -> None:
+        """Write down where the stream stands, if that is asked for.
+
+        In small steps, with everything else in between; the windows wait meanwhile. What can't
+        be written is logged, and the snapshot before stays.
+        """
+        if self._checkpoints is None:
+            return
+        lines: list[bytes] = []
+        async with self._still:
+            self.take_in()
+            if self._bug is not None:
+                return
+            at_ns, heard = self._left or (self.clock.now_ns(), self._heard())
+            waiting = self.publisher.waiting
+            for line in written(self.stream_id, at_ns, heard, self.engine, waiting):
+                lines.append(line)
+                if len(lines) % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        try:
+            await self._checkpoints.save(self.stream_id, lines)
+        except OSError as error:
+            self.log.warning("stream %s can't be written down: %s", self.stream_id, error)
+
+    def _heard(self) -> list[Heard]:
+        return [
+            Heard(name, symbol, feed.last_id, [each for each in feed.newest if each])
+            for name, ear in self.ears.items()
+            for symbol, feed in ear.feeds.items()
+        ]
+
+    async def _keep(self, every_s: float) -> None:
+        while True:
+            await self.clock.sleep(every_s)
+            await self.save()
 
     def unlisten(self, name: str) -> None:
         """Let go of a source's feeds."""
@@ -182,7 +238,9 @@ class Pipeline:
 
     def tick(self, now_ns: int) -> None:
         """See Ticking. Most ticks close nothing, and need no turn."""
-        if self._inbox:
+        if self.resuming.holds_back(now_ns):
+            return
+        if self._inbox or self._still.locked():
             self.tell(self.engine.on_tick, now_ns)
             return
         try:
@@ -196,7 +254,7 @@ class Pipeline:
     async def _work(self) -> None:
         while True:
             await self._stirred.wait()
-            async with self._feeds.turns as turns:
+            async with self._still, self._feeds.turns as turns:
                 self._stirred.clear()
                 self.take_in()
                 await turns.pause(was_long=self.engine.has_closed)
@@ -230,9 +288,10 @@ class Pipeline:
             try:
                 return await self.publisher.publish(windows)
             except LogUnavailableError as error:
-                self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
+                self.log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
-                self.take_in()  # windows go on meanwhile
+                async with self._still:
+                    self.take_in()  # windows go on meanwhile
                 windows = self.engine.take()  # the publisher has those before
                 self._note_closed(windows)
             except FencedError as error:
@@ -245,12 +304,18 @@ class SourceEar:
 
     It is a Listener, and so never raises: a bug in this stream's engine ends this stream, and
     neither the connector nor others who hear the same feed.
+
+    Attributes:
+        heard_before: By symbol, ids that count already, where the feed can't know it.
+        brings_since: By symbol, since when the source brings what it was not heard of, ns.
     """
 
     def __init__(self, source: BoundSource, pipeline: Pipeline) -> None:
         self.source = source
         self.feeds: dict[str, Feed] = {}
         self.status: dict[str, tuple[Status, str | None]] = {}
+        self.heard_before: dict[str, frozenset[str]] = {}
+        self.brings_since: dict[str, int] = {}
         self._name = source.plan.name
         self._since_ns = pipeline.clock.now_ns()
         self._pipeline = pipeline
@@ -259,8 +324,14 @@ class SourceEar:
     def on_events(self, symbol: str, events: Sequence[Event]) -> None:
         """See Listener."""
         pipeline = self._pipeline
+        if self.heard_before:
+            events = self._unheard(symbol, events)
+            if not events:
+                return
         pipeline.events_in += len(events)
         newest = events[-1]
+        if pipeline.resuming.behind:
+            pipeline.resuming.reached(self._name, newest.ts)
         pipeline.stages.source.saw(newest.recv_ts - newest.ts)
         pipeline.tell(self._engine.on_events, self._name, events)
 
@@ -270,6 +341,10 @@ class SourceEar:
         self.status[symbol] = (status, reason)
         # The feed may be older than this stream, which has heard nothing before it began.
         since_ns = max(at_ns, self._since_ns)
+        if status == "live" and self.brings_since:
+            since_ns = self.brings_since.pop(symbol, since_ns)
+        elif status in ("stale", "failed"):
+            self._pipeline.resuming.behind.discard(self._name)
         self._pipeline.tell(self._engine.on_status, self._name, symbol, status, since_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
@@ -279,6 +354,7 @@ class SourceEar:
 
     def on_heartbeat(self, ts: int) -> None:
         """See Listener."""
+        self._pipeline.resuming.reached(self._name, ts)
         self._pipeline.tell(self._engine.on_heartbeat, self._name, ts)
 
     def on_duplicates(self, symbol: str, n: int) -> None:
@@ -297,3 +373,11 @@ class SourceEar:
         """See Listener."""
         gap = attrs.evolve(notice, source=self._name)
         self._pipeline.tell(self._engine.on_gap, self._name, symbol, gap)
+
+    def _unheard(self, symbol: str, events: Sequence[Event]) -> Sequence[Event]:
+        """Leave out, and count, what the stream had heard before it was written down."""
+        before = self.heard_before.get(symbol, frozenset())
+        fresh = [event for event in events if event.id not in before]
+        if len(fresh) < len(events):
+            self.on_duplicates(symbol, len(events) - len(fresh))
+        return fresh

@@ -7,7 +7,7 @@ A line is a symbol, a pane or a thousand events at most, so that others can be l
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -43,6 +43,7 @@ from bond_core.windows.checkpoint.plain import (
     pack_event,
     pack_scalar,
 )
+from bond_core.windows.closing import ClosedWindow
 from bond_core.windows.compile import FoldField, ReduceField
 from bond_core.windows.engine import EngineParts, WindowEngine
 from bond_core.windows.history import GONE
@@ -57,11 +58,16 @@ _NOT_SLOTS = ("n", "unit", "events", "by")
 _encode = msgspec.json.Encoder().encode
 
 
-def dumped(engine: WindowEngine) -> Iterator[bytes]:
+def dumped(engine: WindowEngine, *, waiting: Iterable[ClosedWindow] = ()) -> Iterator[bytes]:
     """Yield the lines of a snapshot, without line ends.
 
     A field whose author's state can't be written is null in the windows that are open now, once
     they are read again; the last line says which, and why.
+
+    Args:
+        engine: What to write down.
+        waiting: Windows that were taken, and of which it isn't sure yet that anybody has them:
+            they are taken once more.
 
     Raises:
         ValueError: The stream has ended: there is nothing to go on from.
@@ -71,13 +77,16 @@ def dumped(engine: WindowEngine) -> Iterator[bytes]:
     parts = engine.parts
     lost: dict[str, str] = {}
     number = 0
-    for line in _lines(engine, parts, lost):
+    for line in _lines(engine, parts, lost, waiting):
         number += 1
         yield _encode(line)
     yield _encode(End(number, lost))
 
 
-def _lines(engine: WindowEngine, parts: EngineParts, lost: dict[str, str]) -> Iterator[Head | Line]:
+def _lines(
+    engine: WindowEngine, parts: EngineParts, lost: dict[str, str],
+    waiting: Iterable[ClosedWindow],
+) -> Iterator[Head | Line]:  # fmt: skip
     stream, grid, closer = parts.stream, parts.grid, parts.closer
     yield head_of(parts.plan, stream.programs)
     yield EngineLine(
@@ -94,7 +103,7 @@ def _lines(engine: WindowEngine, parts: EngineParts, lost: dict[str, str]) -> It
         kinds=stream.kinds,
     )
     yield from _told(stream)
-    for window in closer.closed:
+    for window in (*waiting, *closer.closed):
         yield ClosedLine(window.window_end_ns, list(window.records), window.is_revision)
     for (timeframe, end_ns), sent in stream.sent.items():
         yield SentLine(timeframe, end_ns, list(sent.values()))

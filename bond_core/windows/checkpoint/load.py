@@ -9,7 +9,7 @@ import attrs
 import msgspec
 
 from bond_core.errors import BondError
-from bond_core.model.record import Notice, Record
+from bond_core.model.record import Notice, Record, SourceReport
 from bond_core.windows.checkpoint.dump import slots_of
 from bond_core.windows.checkpoint.identity import head_of
 from bond_core.windows.checkpoint.lines import (
@@ -287,5 +287,9 @@ def _place(windows: OpenWindows, line: PaneLine, pane: Any) -> None:
 
 def _record(record: Record) -> Record:
     """Make the tuples that JSON has as lists."""
-    record.notices, record.served = tuple(record.notices), tuple(record.served)
+    parts: list[Record | SourceReport] = [record, *record.sources.values()]
+    for each in parts:
+        for field in attrs.fields(type(each)):
+            if isinstance(value := getattr(each, field.name), list):
+                setattr(each, field.name, tuple(value))
     return record
