@@ -33,8 +33,8 @@ from bond_core.runtime.resuming import Resuming
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
-_AT_ONCE = 8
-"""So many lines of a snapshot are written before everything else gets a turn."""
+_AT_ONCE = 8_192
+"""So many bytes of a snapshot are written before everything else gets a turn."""
 
 
 class Pipeline:
@@ -154,6 +154,7 @@ class Pipeline:
         if self._checkpoints is None:
             return
         lines: list[bytes] = []
+        fresh = 0
         async with self._still:
             self.take_in()
             if self._bug is not None:
@@ -162,7 +163,9 @@ class Pipeline:
             waiting = self.publisher.waiting
             for line in written(self.stream_id, at_ns, heard, self.engine, waiting):
                 lines.append(line)
-                if len(lines) % _AT_ONCE == 0:
+                fresh += len(line)
+                if fresh >= _AT_ONCE:
+                    fresh = 0
                     await asyncio.sleep(0)
         try:
             await self._checkpoints.save(self.stream_id, lines)

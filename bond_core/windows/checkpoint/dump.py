@@ -1,7 +1,7 @@
 """Write an engine's whole state as lines of JSON.
 
 The engine must stand still until the last line: nothing may be told to it between two of them.
-A line is a symbol, a pane or a thousand events at most, so that others can be let in between.
+A line is a symbol, a pane or two hundred events at most, so that others can be let in between.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from bond_core.windows.program import BROKEN, Program
 from bond_core.windows.stream_state import StreamState
 from bond_core.windows.symbol_state import SymbolState, Tally
 
-_AT_ONCE = 1_000
+_AT_ONCE = 200
 _NOT_SLOTS = ("n", "unit", "events", "by")
 
 _encode = msgspec.json.Encoder().encode

@@ -15,7 +15,9 @@ something else.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -147,24 +149,34 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
+@functools.cache
+def _named(kind: str) -> Callable[[Any], tuple[Any, ...]]:
+    return operator.attrgetter(*expression.event_fields(kind))
+
+
 def pack_event(event: Any) -> list[Any]:
     """Return of an event what expressions may name; nothing else of it is ever read."""
-    return [pack_scalar(getattr(event, name)) for name in expression.event_fields(event.kind)]
+    return [pack_scalar(value) for value in _named(event.kind)(event)]
 
 
 def unpack_event(kind: str, values: list[Any]) -> Any:
     """Return an event of a kind with those values."""
     cls = EVENT_CLASSES[kind]
     given = dict(zip(expression.event_fields(kind), map(unpack, values), strict=True))
-    needed = (f.name for f in attrs.fields(cls) if f.default is attrs.NOTHING)
-    return cls(**(dict.fromkeys(needed) | given))
+    return cls(**_needed(cls) | given)
+
+
+@functools.cache
+def _needed(cls: type) -> dict[str, None]:
+    return dict.fromkeys(f.name for f in attrs.fields(cls) if f.default is attrs.NOTHING)
 
 
 def pack_scalar(value: Any) -> Any:
     """Pack a number, text or None, also of a type that a connector derived from them."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    for cls in (bool, int, float):
-        if isinstance(value, cls):
-            return pack(cls(value))
-    return pack(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return float(value) if value - value == 0.0 else {"x": repr(float(value))}
+    if isinstance(value, int):
+        return int(value) if -_LARGEST <= value < _LARGEST else {"i": str(int(value))}
+    return value.encode(errors="replace").decode() if isinstance(value, str) else pack(value)

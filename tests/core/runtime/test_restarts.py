@@ -439,7 +439,7 @@ def test_while_a_stream_is_written_down_it_loses_nothing() -> None:
     """What comes between two lines of a snapshot comes after it, and is in its windows."""
 
     async def story(machine: Machine) -> None:
-        spec = a_spec(symbols=[BTC, *(f"C{n}/USDT" for n in range(60))])
+        spec = a_spec(symbols=[BTC, *(f"C{n}/USDT" for n in range(400))])
         async with machine.process(spec) as pipeline:
             await machine.trades(2.25, heard_by="alpha")
             saving = asyncio.create_task(pipeline.save())
