@@ -22,10 +22,12 @@ from bond_core.runtime.fields import channels_of, field_plans, fields_of
 from bond_core.runtime.refusals import refuse_what_is_missing
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
 from bond_core.settings import SettingsError, from_environment, structure
+from bond_core.spec.bar_size import parse_bar_size
 from bond_core.spec.duration import parse_duration_ms
+from bond_core.spec.read import MAX_PANES
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
 from bond_core.windows.fill import CLOSE
-from bond_core.windows.plan import SourcePlan, StreamPlan
+from bond_core.windows.plan import BarPlan, SourcePlan, StreamPlan
 
 __all__ = ["BoundSource", "BoundStream", "Defaults", "bind"]
 
@@ -137,6 +139,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         plan=StreamPlan(
             symbols=spec.symbols,
             timeframes_ns=_timeframes_ns(spec),
+            bars=(bars := _bars(spec, sources)),
+            release_ns=_release_ns(spec) if bars else None,
             slide_ns=None if spec.window_ms is None else spec.interval_ms * _MS,
             late=spec.late,
             corrections_ns=(spec.corrections_ms or 0) * _MS,
@@ -307,10 +311,34 @@ def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> Non
 def _timeframes_ns(spec: StreamSpec) -> tuple[int, ...]:
     if spec.window_ms is not None:
         return (spec.window_ms * _MS,)
-    return tuple(_duration_ns(text) for text in spec.timeframes)
+    return tuple(_duration_ns(text) for text in spec.timeframes if parse_bar_size(text) is None)
+
+
+def _bars(spec: StreamSpec, sources: Iterable[BoundSource]) -> tuple[BarPlan, ...]:
+    """Return the bars that trades close; refuse them where nothing brings trades."""
+    found = {text: bar for text in spec.timeframes if (bar := parse_bar_size(text)) is not None}
+    if found and not any(source.plan.kind == "trade" for source in sources):
+        text = next(iter(found))
+        detail = f"bars of {text} are made of trades, which no source of this stream brings"
+        problem = Problem(detail=detail, pointer="/spec/timeframes", text=text)
+        raise RequestError(detail, code="invalid_spec", problems=[problem])
+    return tuple(BarPlan(text, bar.measure, float(bar.size)) for text, bar in found.items())
 
 
 def _duration_ns(text: str) -> int:
     ms = parse_duration_ms(text)
     assert ms is not None, text  # noqa: S101 -- read_spec wrote it
     return ms * _MS
+
+
+def _release_ns(spec: StreamSpec) -> int:
+    """Return how often bars are filled: each second, or a bit more often, to divide the interval.
+
+    It is less often where windows stay open for corrections so long that it would be too many.
+    """
+    interval_ns = spec.interval_ms * _MS
+    most_ns = max(NS, (spec.corrections_ms or 0) * _MS // MAX_PANES)
+    parts = -(-interval_ns // most_ns)
+    while interval_ns % parts:
+        parts += 1
+    return interval_ns // parts

@@ -93,10 +93,14 @@ class Publisher:
                 self._told(record),
                 stream_id=self._stream_id,
                 offset=last,
-                timeframe=format_duration(record.timeframe_ns // _MS),
+                timeframe=_timeframe(record),
             )
             items.append((last, data))
         await self._log.append(self._stream_id, items, fence=self._fence)
         self._last = last
         self._lost = []
         self.published += len(items)
+
+
+def _timeframe(record: Record) -> str:
+    return record.bar.timeframe if record.bar else format_duration(record.timeframe_ns // _MS)

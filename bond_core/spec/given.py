@@ -16,6 +16,7 @@ from cattrs import Converter
 
 from bond_core.model.instrument import parse_symbol
 from bond_core.settings import setting
+from bond_core.spec.bar_size import BarSize, parse_bar_size
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.structuring import MisfitError, must_be, shown, strict_converter, text_of
 
@@ -27,16 +28,13 @@ Milliseconds = NewType("Milliseconds", int)
 Span = NewType("Span", int)  # milliseconds, and not 0
 Patience = NewType("Patience", int)  # milliseconds to wait, and not for ever
 Interval = NewType("Interval", int)
-Timeframe = NewType("Timeframe", int)
+Timeframe = NewType("Timeframe", object)  # milliseconds (int), or a BarSize
 Symbol = NewType("Symbol", str)
 Name = NewType("Name", str)
 Json = NewType("Json", dict[str, Any])
 Texts = tuple[str, ...] | None
 
 _MAX_DEPTH = 16
-_COUNTED_BAR = re.compile(
-    r"\s*[\d.,_]+\s*(t|ticks?|trades?|v|vols?|volume|dollars?)\s*", re.IGNORECASE
-)
 
 
 @attrs.frozen(kw_only=True)
@@ -144,14 +142,17 @@ def _interval_of(value: object, _: object) -> int:
     return _in_range(ms, value)
 
 
-def _timeframe_of(value: object, _: object) -> int:
+def _timeframe_of(value: object, _: object) -> int | BarSize:
     text = text_of(value)
+    try:
+        bar = parse_bar_size(text)
+    except ValueError as error:
+        raise MisfitError(f"{error}, was {shown(text)}", text=shown(text)) from None
+    if bar is not None:
+        return bar
     ms = parse_duration_ms(text)
-    if ms is None and _COUNTED_BAR.fullmatch(text):
-        detail = f"{shown(text)}: tick and volume bars can't be had yet; a timeframe is a time"
-        raise MisfitError(f"{detail}, such as 1m", text=shown(text), code="unsupported")
     if ms is None:
-        raise _no_duration("a duration such as 1m", value)
+        raise _no_duration("a duration such as 1m, or a bar such as 100ticks or 10vol", value)
     return _in_range(ms, value)
 
 

@@ -54,7 +54,8 @@ class StreamSpec:
     Attributes:
         symbols: One record each per window, in this order.
         interval_ms: The smallest window.
-        timeframes: All window lengths as durations; the interval alone if not asked for.
+        timeframes: All window lengths as durations, the interval among them; behind them the
+            sizes of bars that trades close (`100ticks`).
         window_ms: The length of windows that overlap: one ends with every interval.
         fields: Record fields to keep; None keeps those of all feeds.
         late: What happens to an event whose window has closed.

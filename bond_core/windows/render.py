@@ -85,6 +85,8 @@ def _run(plan: KindPlan) -> Iterator[str]:
         yield "        if e.size_unit is not a.unit and not source.admits_unit(c, e):"
         yield "            continue"
     yield "        c.n = n = c.n + 1"
+    if plan.keeps:
+        yield "        c.heard.append(e)"
     yield "        if not n & c.mask:"
     yield "            c.lags.append(e.recv_ts - ts)"
     yield "            if n > c.full:"

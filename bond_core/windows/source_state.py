@@ -207,13 +207,16 @@ class SourceState:
         if found is None:
             found = state.kept[start] = self._part(state, kept.pane(start), start)
         self.grid.revised.add(start)
+        for tally in state.tallies[state.timeframes :]:
+            tally.late.add(event)  # a bar is not sent again
         self.totals.corrected += 1
         return found
 
     def _part(self, state: SymbolState, pane: Any, start: int) -> PanePart:
         own = self.program.own_pane(pane, self.plan.name)
         end = start + self.grid.pane_ns
-        return PanePart(start=start, end=end, pane=pane, state=state, own=own)
+        heard: list[Any] | None = [] if self.program.plan.keeps else None
+        return PanePart(start=start, end=end, pane=pane, state=state, own=own, heard=heard)
 
     def admits_unit(self, part: PanePart, event: Event) -> bool:
         """Let an event through if its size counts what its pane's sizes count; else reject it."""

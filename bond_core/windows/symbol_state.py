@@ -50,7 +50,8 @@ class SymbolState:
     Attributes:
         symbol: None where the source belongs to no symbol.
         windows: Where its events add up, with those of other sources of the kind.
-        tallies: One for each timeframe.
+        tallies: One for each timeframe, then one for each size of bars.
+        timeframes: How many timeframes there are.
         parts: Its open panes by start, ns.
         kept: Its parts in closed panes that may still change, by start, ns.
         current: The newest of them, which the loop finds first.
@@ -61,6 +62,7 @@ class SymbolState:
     symbol: str | None
     windows: OpenWindows
     tallies: list[Tally]
+    timeframes: int
     homes: list[tuple[CurrentParts, str]] = attrs.field(factory=list)
     status: Status = "starting"
     reason: str | None = None
@@ -98,7 +100,7 @@ class SymbolState:
             return 0
         if part is self.current:
             self.use(self.parts[max(self.parts)] if self.parts else self._none)
-        for tally in self.tallies:
+        for tally in self.tallies[: self.timeframes]:
             tally.add(part)
         if keeps:
             part.told = part.n
@@ -124,6 +126,7 @@ class SymbolState:
         """
         tally = self.tallies[timeframe]
         source = self.source
+        start_ns = min(start_ns, end_ns - 1)  # bars that one trade fills have no length
         live_ns = self.coverage.live_ns(start_ns, end_ns)
         coverage = share(live_ns, end_ns - start_ns, count=tally.count)
         if source.left_ns < end_ns and not coverage and tally.is_blank:

@@ -29,7 +29,12 @@ _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     bool: (Schema(type=OpenAPIType.BOOLEAN),),
     int: (Schema(type=OpenAPIType.INTEGER, minimum=1),),
     given.Symbol: (Schema(type=OpenAPIType.STRING, description="Such as BTC/USDT"),),
-    given.Timeframe: (Schema(type=OpenAPIType.STRING, description="A duration such as 1m"),),
+    given.Timeframe: (
+        Schema(
+            type=OpenAPIType.STRING,
+            description="A duration such as 1m, or a bar such as 100ticks or 10vol",
+        ),
+    ),
     given.Milliseconds: _DURATION,
     given.Span: _DURATION,
     given.Interval: _DURATION,
