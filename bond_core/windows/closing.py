@@ -45,7 +45,6 @@ class Closer:
         grid: Where the panes are; its `done_ns` is moved here and nowhere else.
         start_ns: The stream's start.
         closed: What was closed and not taken yet.
-        missing: From when to when the stream didn't run, and nobody brings what happened then.
         is_last: Whether the stream has ended: all that closes from now on is partial.
     """
 
@@ -54,7 +53,6 @@ class Closer:
     start_ns: int = attrs.field(kw_only=True)
     max_fill: int = attrs.field(kw_only=True)
     closed: list[ClosedWindow] = attrs.field(factory=list)
-    missing: list[tuple[int, int]] = attrs.field(factory=list)
     is_last: bool = False
 
     def revise(self) -> None:
@@ -202,8 +200,5 @@ class Closer:
     def _records(self, timeframe: int, end_ns: int, closed: Closed) -> list[Record]:
         from_ns = end_ns - self.stream.plan.timeframes_ns[timeframe]
         is_partial = self.is_last or from_ns < self.start_ns
-        if self.missing:
-            is_partial = is_partial or any(a < end_ns and b > from_ns for a, b in self.missing)
-            oldest_ns = self.grid.done_ns - self.stream.plan.timeframes_ns[-1]
-            self.missing = [(a, b) for a, b in self.missing if b > oldest_ns]
+        is_partial = is_partial or self.stream.has_missed(from_ns, end_ns)
         return self.stream.records(timeframe, end_ns, closed, is_partial=is_partial)

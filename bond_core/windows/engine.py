@@ -148,7 +148,7 @@ class WindowEngine:
             for state in source.states.values():
                 state.turn("starting", from_ns, None)
         if not self._sources.keys() <= set(brought):
-            self._closer.missing.append((from_ns, to_ns))
+            self._stream.missing.append((from_ns, to_ns))
 
     def on_events(self, name: str, events: Sequence[Event]) -> None:
         """Take in events of the source of that name, in the order in which they were heard.

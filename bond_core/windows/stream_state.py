@@ -45,6 +45,7 @@ class StreamState:
         bars: One for each size.
         filler: What silent windows are filled with.
         kinds: By source, also of those that left, the kind of its events.
+        missing: From when to when the stream didn't run, and nobody brings what happened then.
     """
 
     plan: StreamPlan
@@ -60,6 +61,7 @@ class StreamState:
     filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
     kinds: dict[str, str] = attrs.field(factory=dict)
+    missing: list[tuple[int, int]] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
@@ -126,6 +128,10 @@ class StreamState:
         has = {state.source.plan.kind for state in self.states(symbol)}
         return next((k for k in (best, *self.plan.instead[field]) if k in has), best)
 
+    def has_missed(self, from_ns: int, to_ns: int) -> bool:
+        """Whether the stream didn't run in a part of a window, and nobody brings it."""
+        return any(since_ns < to_ns and until_ns > from_ns for since_ns, until_ns in self.missing)
+
     def forget(self, done_ns: int) -> None:
         """Let go what no open window will ask for: old statuses, sources that left."""
         plan = self.plan
@@ -137,6 +143,7 @@ class StreamState:
             merged_ns = oldest_ns = revised_ns - (plan.timeframes_ns[0] - plan.slide_ns)
         for bars in self.bars:
             oldest_ns = min(oldest_ns, bars.oldest_ns(oldest_ns))
+        self.missing = [span for span in self.missing if span[1] > oldest_ns]
         for source in self.sources:
             for state in source.states.values():
                 state.coverage.forget(oldest_ns)
@@ -277,6 +284,7 @@ class StreamState:
         window = _OneWindow(self, bars.frame, place, bar.start_ns, end_ns, closed)
         record, _ = self._record(window, symbol, list(told))
         record.bar = BarName(bars.plan.name, bar.number)
+        record.partial = self.has_missed(bar.start_ns, end_ns)
         return record
 
     def _window(self, timeframe: int, end_ns: int, closed: Closed) -> _OneWindow:

@@ -7,20 +7,25 @@ A line is a symbol, a pane or two hundred events at most, so that others can be 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 import msgspec
 
+from bond_core.windows.bars import Bars, Filling
 from bond_core.windows.checkpoint.identity import head_of
 from bond_core.windows.checkpoint.lines import (
+    BarKindLine,
+    BarLine,
+    BarPartLine,
     ClosedLine,
     End,
     EngineLine,
     EventsLine,
     FillLine,
     Head,
+    HeardLine,
     Line,
     NoticesLine,
     PaneLine,
@@ -97,7 +102,7 @@ def _lines(
         max_open=grid.max_open,
         sent=sorted(grid.sent),
         revised=sorted(grid.revised),
-        missing=closer.missing,
+        missing=stream.missing,
         totals=engine.totals,
         field_errors=engine.field_errors,
         kinds=stream.kinds,
@@ -111,14 +116,22 @@ def _lines(
         yield from _windows(symbol, kind, windows, lost)
     for key, history in stream.finishing.past.items():
         values = [_past(key[2], value, lost) for value in history.values]
-        yield PastLine(key, history.first_ns, history.starts, values)
-    yield from _sources(parts)
+        yield PastLine(key, history.first, history.places, values)
+    yield from _sources(parts, lost)
+    for bars in stream.bars:
+        for symbol, bar in bars.filling.items():
+            yield BarLine(bars.frame, symbol, bar.start_ns, bar.number, bar.room)
+            yield from _bar(bars, bar, lost)
 
 
 def _told(stream: StreamState) -> Iterator[Line]:
     for timeframe, notices in enumerate(stream.notices):
         for symbol, kept in notices.by_symbol.items():
             yield NoticesLine(timeframe, symbol, kept, notices.over.get(symbol, 0))
+    for bars in stream.bars:
+        for symbol, notices in bars.notices.items():
+            kept = notices.by_symbol.get(None, [])
+            yield NoticesLine(bars.frame, symbol, kept, notices.over.get(None, 0))
     filler = stream.filler
     for key in dict.fromkeys((*filler.closes, *filler.skipped)):
         yield FillLine(*key, pack(filler.closes.get(key)), filler.skipped.get(key, 0))
@@ -139,6 +152,16 @@ def _windows(
         panes += [("since", [], kept.since)] if kept.since is not None else []
     for place, at, pane in panes:
         yield from _pane(functools.partial(PaneLine, place, at), windows.program, pane, None, lost)
+
+
+def _bar(bars: Bars, bar: Filling, lost: dict[str, str]) -> Iterator[Line]:
+    for kind, pane in bar.panes.items():
+        yield BarKindLine(kind)
+        line = functools.partial(PaneLine, "bar", [])
+        yield from _pane(line, bars.programs[kind], pane, None, lost)
+        for state, part in bar.parts.items():
+            if state.source.plan.kind == kind:
+                yield BarPartLine(state.source.plan.name, state.symbol, _part(part))
 
 
 def _pane(
@@ -206,7 +229,7 @@ def _past(field: str, value: Any, lost: dict[str, str]) -> Any:
         return GONE
 
 
-def _sources(parts: EngineParts) -> Iterator[Line]:
+def _sources(parts: EngineParts, lost: dict[str, str]) -> Iterator[Line]:
     for source in parts.stream.sources:
         yield SourceLine(
             plan=source.plan,
@@ -219,6 +242,20 @@ def _sources(parts: EngineParts) -> Iterator[Line]:
         )
         for state in source.states.values():
             yield _symbol(state)
+            for part in state.parts.values():
+                events = part.heard or ()
+                for first in range(0, len(events), _AT_ONCE):
+                    several = [_heard(each, lost) for each in events[first : first + _AT_ONCE]]
+                    yield HeardLine(part.start, several)
+
+
+def _heard(event: Any, lost: dict[str, str]) -> Any:
+    """Pack an event that authors' code has yet to see, whole if that can be."""
+    try:
+        return pack(event)
+    except UnkeptError as error:
+        _lose(lost, [f"what {event.kind} events hold beside numbers and texts"], str(error))
+        return {SLIM: pack_event(event)}
 
 
 def _symbol(state: SymbolState) -> SymbolLine:
@@ -229,8 +266,8 @@ def _symbol(state: SymbolState) -> SymbolLine:
         is_live=state.coverage.is_live,
         changes=state.coverage.changes,
         tallies=[_tallied(tally) for tally in state.tallies],
-        parts=_parts(state.parts),
-        kept=_parts(state.kept),
+        parts=list(map(_part, state.parts.values())),
+        kept=list(map(_part, state.kept.values())),
     )
 
 
@@ -246,5 +283,5 @@ def _tallied(tally: Tally) -> Tallied:
     )
 
 
-def _parts(parts: Mapping[int, PanePart]) -> list[Part]:
-    return [Part(p.start, p.n, p.lags, p.mask, p.full, p.told) for p in parts.values()]
+def _part(part: PanePart) -> Part:
+    return Part(near(part.start), part.n, part.lags, part.mask, part.full, part.told)

@@ -18,7 +18,7 @@ def head_of(plan: StreamPlan, programs: Mapping[str, Program]) -> Head:
               plan.fields.items()]  # fmt: skip
     spec = (
         plan.symbols, plan.timeframes_ns, plan.slide_ns, plan.late, plan.corrections_ns,
-        plan.fill, plan.key_ttl_ns, fields, plan.sources,
+        plan.fill, plan.key_ttl_ns, plan.bars, plan.release_ns, fields, plan.sources,
     )  # fmt: skip
     kinds = {kind for kind, _ in plan.fields.values()} | {source.kind for source in plan.sources}
     written = [text for kind in sorted(kinds) for text in _program(programs[kind])]

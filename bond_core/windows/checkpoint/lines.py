@@ -61,7 +61,7 @@ class EngineLine(_Line, tag="engine"):
 
 
 class NoticesLine(_Line, tag="notices"):
-    """What the next record of a timeframe tells one symbol, or all."""
+    """What the next record of a timeframe, or of a size of bars, tells one symbol, or all."""
 
     timeframe: int
     symbol: str | None
@@ -88,11 +88,11 @@ class WindowsLine(_Line, tag="windows"):
     since_ns: int
 
 
-Place = Literal["open", "larger", "kept", "merged", "tail", "since"]
+Place = Literal["open", "larger", "kept", "merged", "tail", "since", "bar"]
 
 
 class PaneLine(_Line, tag="pane"):
-    """A pane of the symbol before it, or the part of it that is one source's; its events follow.
+    """A pane of the symbol or bar before it, or what of it is one source's; its events follow.
 
     `at` says which: a start; for `larger` the timeframe; for `merged` length and start.
     """
@@ -159,12 +159,43 @@ class SymbolLine(_Line, tag="symbol"):
     kept: list[Part]
 
 
+class HeardLine(_Line, tag="heard"):
+    """Some of the events that the symbol before it keeps, in one pane, for bars."""
+
+    start: int
+    events: list[Any]  # packed
+
+
+class BarLine(_Line, tag="bar"):
+    """The bar of a symbol that is filling; its kinds follow."""
+
+    place: int
+    symbol: str
+    start_ns: int
+    number: int
+    room: float
+
+
+class BarKindLine(_Line, tag="bar_kind"):
+    """What the bar before it has of one kind: its pane follows, and then its parts."""
+
+    kind: str
+
+
+class BarPartLine(_Line, tag="bar_part"):
+    """A source's part in the bar before it."""
+
+    source: str
+    symbol: str | None
+    part: Part
+
+
 class PastLine(_Line, tag="past"):
     """What a field was worth in earlier windows."""
 
-    key: tuple[str, int, str, str]
-    first_ns: int
-    starts: list[int]
+    key: tuple[str, int | str, str, str]
+    first: int
+    places: list[int]
     values: list[Any]  # packed
 
 
@@ -193,5 +224,6 @@ class End(_Line, tag="end"):
 
 Line = (
     EngineLine | NoticesLine | FillLine | WindowsLine | PaneLine | EventsLine | SourceLine
-    | SymbolLine | PastLine | SentLine | ClosedLine | End
+    | SymbolLine | HeardLine | BarLine | BarKindLine | BarPartLine | PastLine | SentLine
+    | ClosedLine | End
 )  # fmt: skip

@@ -10,16 +10,21 @@ import msgspec
 
 from bond_core.errors import BondError
 from bond_core.model.record import Notice, Record, SourceReport
+from bond_core.windows.bars import Filling
 from bond_core.windows.checkpoint.dump import slots_of
 from bond_core.windows.checkpoint.identity import head_of
 from bond_core.windows.checkpoint.lines import (
     FORMAT,
+    BarKindLine,
+    BarLine,
+    BarPartLine,
     ClosedLine,
     End,
     EngineLine,
     EventsLine,
     FillLine,
     Head,
+    HeardLine,
     Line,
     NoticesLine,
     PaneLine,
@@ -38,11 +43,13 @@ from bond_core.windows.coverage import Coverage
 from bond_core.windows.engine import WindowEngine
 from bond_core.windows.history import History
 from bond_core.windows.lateness import Late
+from bond_core.windows.notices import Notices
 from bond_core.windows.pane import OpenWindows, PanePart
 from bond_core.windows.plan import StreamPlan
 from bond_core.windows.program import BROKEN
 from bond_core.windows.source_state import Aside, SourceState, Totals, leave
 from bond_core.windows.symbol_state import SymbolState, Tally
+from bond_core.windows.watermark import NEVER
 
 _heads = msgspec.json.Decoder(Head)
 _lines = msgspec.json.Decoder(Line)
@@ -121,9 +128,9 @@ class _Loading:
         self._engine = WindowEngine(self._plan, start_ns=line.start_ns, aside=self._aside)
         parts = self._engine.parts
         self._stream, self._closer = parts.stream, parts.closer
+        self._stream.missing = line.missing
         parts.grid.done_ns, parts.grid.max_open = time_of(line.done_ns), line.max_open
         parts.grid.sent, parts.grid.revised = set(line.sent), set(line.revised)
-        parts.closer.missing = line.missing
         self._engine.go_on_from(line.now_ns, time_of(line.watermark_ns))
 
     def _end(self, first: EngineLine, lost: Mapping[str, str]) -> None:
@@ -139,14 +146,25 @@ class _Loading:
         engine.field_errors = first.field_errors
         for notices in self._stream.notices:
             notices.take()
+        for bars in self._stream.bars:
+            bars.notices.clear()
         for line in self._notices:
-            notices = self._stream.notices[line.timeframe]
-            notices.by_symbol[line.symbol] = line.notices
-            if line.over:
-                notices.over[line.symbol] = line.over
+            self._tell(line)
         for name, why in {**lost, **self._lost}.items():
             detail = f"{name} can't be kept over a restart; it is null in windows of then: {why}"
             engine.notify(Notice(code="not_kept", detail=detail))
+
+    def _tell(self, line: NoticesLine) -> None:
+        frames, symbol = len(self._stream.notices), line.symbol
+        if line.timeframe < frames:
+            notices = self._stream.notices[line.timeframe]
+        else:
+            bars = self._stream.bars[line.timeframe - frames]
+            notices = bars.notices.setdefault(str(symbol), Notices())
+            symbol = None
+        notices.by_symbol[symbol] = line.notices
+        if line.over:
+            notices.over[symbol] = line.over
 
     def notices(self, line: NoticesLine) -> None:
         self._notices.append(line)
@@ -168,21 +186,25 @@ class _Loading:
 
     def past(self, line: PastLine) -> None:
         values = list(map(unpack, line.values))
-        self._stream.finishing.past[line.key] = History(line.first_ns, line.starts, values)
+        self._stream.finishing.past[line.key] = History(line.first, line.places, values)
 
     def windows(self, line: WindowsLine) -> None:
         self._require(line.symbol)
         self._windows = windows = self._stream.windows(line.symbol, line.kind)
+        self._program = windows.program
         windows.unit = unpack(line.unit)
         windows.seen_ns = line.seen_ns
         if windows.kept is not None:
             windows.kept.since_ns = line.since_ns
 
     def pane(self, line: PaneLine) -> None:
-        program = self._windows.program
+        program = self._program
         if line.own is None:
             self._whole = self._pane = program.new_pane()
-            _place(self._windows, line, self._pane)
+            if line.place == "bar":
+                self._bar.panes[program.plan.kind] = self._pane
+            else:
+                _place(self._windows, line, self._pane)
         else:
             self._pane = program.own_pane(self._whole, line.own)
             program = program.own or program
@@ -209,7 +231,7 @@ class _Loading:
             return BROKEN
 
     def events(self, line: EventsLine) -> None:
-        kind = self._windows.program.plan.kind
+        kind = self._program.plan.kind
         self._pane.events.extend(unpack_event(kind, each) for each in line.events)
 
     def _require(self, *symbols: str | None) -> None:
@@ -228,7 +250,7 @@ class _Loading:
             self._here[line.plan.name] = source
 
     def symbol(self, line: SymbolLine) -> None:
-        state = self._source.states[line.symbol]
+        self._symbol = state = self._source.states[line.symbol]
         state.status, state.reason = line.status, line.reason
         state.coverage = Coverage(is_live=line.is_live, changes=line.changes)
         state.tallies = [
@@ -244,11 +266,39 @@ class _Loading:
             state.kept[part.start] = self._part(state, part, kept.panes if kept else {})
 
     def _part(self, state: SymbolState, part: Part, panes: Mapping[int, Any]) -> PanePart:
-        pane = panes[part.start]
+        pane, program = panes[part.start], state.windows.program
         return PanePart(
             start=part.start, end=part.start + self._plan.pane_ns, pane=pane, state=state,
             n=part.n, lags=part.lags, mask=part.mask, full=part.full, told=part.told,
-            own=state.windows.program.own_pane(pane, self._source.plan.name),
+            own=program.own_pane(pane, self._source.plan.name),
+            heard=[] if program.plan.keeps else None,
+        )  # fmt: skip
+
+    def heard(self, line: HeardLine) -> None:
+        heard, kind = self._symbol.parts[line.start].heard, self._source.plan.kind
+        for packed in line.events:
+            is_slim = packed.__class__ is dict and SLIM in packed
+            event = unpack_event(kind, packed[SLIM]) if is_slim else unpack(packed)
+            assert heard is not None  # noqa: S101 -- the program is the same
+            heard.append(event)
+
+    def bar(self, line: BarLine) -> None:
+        self._bars = self._stream.bars[line.place - len(self._plan.timeframes_ns)]
+        self._bar = Filling(start_ns=line.start_ns, room=line.room, number=line.number)
+        self._require(line.symbol)
+        self._bars.filling[line.symbol] = self._bar
+
+    def bar_kind(self, line: BarKindLine) -> None:
+        self._program = self._bars.programs[line.kind]
+
+    def bar_part(self, line: BarPartLine) -> None:
+        source = next(each for each in self._sources if each.plan.name == line.source)
+        state, part = source.states[line.symbol], line.part
+        pane = self._bar.panes[source.plan.kind]
+        self._bar.parts[state] = PanePart(
+            start=time_of(part.start), end=NEVER, pane=pane, state=state,
+            n=part.n, lags=part.lags, mask=part.mask, full=part.full, told=part.told,
+            own=self._program.own_pane(pane, line.source),
         )  # fmt: skip
 
 
@@ -263,6 +313,10 @@ _TAKES: Mapping[type, Callable[[Any, Any], None]] = {
     EventsLine: _Loading.events,
     SourceLine: _Loading.source,
     SymbolLine: _Loading.symbol,
+    HeardLine: _Loading.heard,
+    BarLine: _Loading.bar,
+    BarKindLine: _Loading.bar_kind,
+    BarPartLine: _Loading.bar_part,
 }
 
 

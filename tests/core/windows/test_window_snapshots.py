@@ -14,7 +14,7 @@ from bond_core.model.record import Notice
 from bond_core.windows.checkpoint.dump import dumped
 from bond_core.windows.checkpoint.lines import FORMAT
 from bond_core.windows.checkpoint.load import SnapshotError, loaded
-from bond_core.windows.plan import ByVenue, Fold, Metric, Reduce, Sum
+from bond_core.windows.plan import BarPlan, ByVenue, Fold, Metric, Reduce, Sum
 from tests.core.aggregators.builtin_fields import fields_of
 from tests.core.windows.streams import (
     BTC,
@@ -117,6 +117,15 @@ SHAPES = (
     {"seconds": (1, 3), "fill": "previous", "late": "update", "corrections_ns": 3 * SECOND},
     {"seconds": (1, 3), "fill": "skip", "key_ttl_ns": 4 * SECOND},
     {"seconds": (1,), "key_ttl_ns": 2 * SECOND},
+    {
+        "seconds": (2, 4),
+        "release_ns": SECOND,
+        "bars": (
+            BarPlan("2ticks", "ticks", 2.0),
+            BarPlan("7base", "volume", 7.0),
+            BarPlan("9000quote", "value", 9_000.0),
+        ),
+    },
 )
 
 
@@ -230,6 +239,28 @@ def test_what_closed_and_was_not_taken_is_in_the_snapshot():
     again(stream)
 
     assert [about(record)[2] for record in stream.take()] == [0, 1, 2, 3]
+
+
+# What was missed
+
+
+@pytest.mark.parametrize(("brought", "is_partial"), [((), True), (("binance",), False)])
+def test_windows_of_a_time_in_which_the_stream_did_not_run_are_partial(brought, is_partial):
+    """Those it touches, of each length, and bars; not where everything is brought afterwards."""
+    bars = (BarPlan("3ticks", "ticks", 3.0),)
+    stream = Stream(seconds=(1, 5), bars=bars)
+    stream.hear(a_trade(1.2), a_trade(2.3))
+
+    again(stream)
+    stream.engine.slept(ns(2.5), ns(4.5), brought=brought)
+    stream.hear(*(a_trade(n + 0.6) for n in range(4, 17)))
+
+    found = {(about(r)[1], about(r)[2]) for r in stream.seen if r.partial and r.bar is None}
+    expected = {(1, 2), (1, 3), (1, 4), (5, 0)} if is_partial else set()
+    assert found == expected
+    assert [r.partial for r in stream.seen if r.bar][:2] == [is_partial, False]
+    again(stream)
+    assert stream.engine.parts.stream.missing == []
 
 
 # What can't be kept
