@@ -31,6 +31,7 @@ from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.checkpoints import Checkpoints
 from bond_core.runtime.contained import cause_of
+from bond_core.runtime.feed import Future
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
@@ -123,6 +124,8 @@ class Bond:
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
         plugins: What loads the catalogue, and looks again at each `rescan`.
+        future: What happens to events whose time lies in the future: they are refused, or
+            (`clamp`) count when they were heard.
         checkpoints: Where snapshots of running streams are kept, so that they go on after a
             restart; None keeps none.
     """
@@ -134,6 +137,7 @@ class Bond:
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
         plugins: Plugins | None = None, checkpoints: Checkpoints | None = None,
+        future: Future = "reject",
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -154,6 +158,7 @@ class Bond:
             chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
             simulators=self.simulators,
             egress=egress,
+            future=future,
         )
         self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self._streams: dict[str, Stream] = {}

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bond_core.model.event import Event, Gap
 from bond_core.model.record import Notice, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
-from bond_core.runtime.ingest import SeenIds, are_plain_trades, fault_of, stamp
+from bond_core.runtime.ingest import FUTURE, SeenIds, are_plain_trades, fault_of, stamp
 
+Future = Literal["reject", "clamp"]
+"""What happens to an event whose time lies in the future: it is refused, or counts when heard."""
 REMEMBERED = 1_000
 """So many of the newest ids of a feed are kept over a restart."""
 
@@ -35,6 +37,9 @@ class Listener(Protocol):
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """Count events that made no sense."""
 
+    def on_clamped(self, symbol: str, n: int) -> None:
+        """Count events whose time lay in the future, and which count when they were heard."""
+
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """Learn of a hole."""
 
@@ -51,7 +56,9 @@ class Feed:
         newest: The ids of the newest events heard; None where one has none.
     """
 
-    def __init__(self, subscription: Subscription, channel: Channel, *, at_ns: int) -> None:
+    def __init__(
+        self, subscription: Subscription, channel: Channel, *, at_ns: int, future: Future = "reject"
+    ) -> None:
         self.subscription = subscription
         self.status: Status = "starting"
         self.reason: str | None = None
@@ -61,6 +68,7 @@ class Feed:
         self.newest: deque[str | None] = deque(maxlen=REMEMBERED)
         self._kind = channel.kind
         self._by_receipt = channel.time == "receive"
+        self._clamps = future == "clamp"
         self._seen = SeenIds()
 
     @property
@@ -95,10 +103,11 @@ class Feed:
     def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
         """Check events and hand them on; return the newest event time among them, or None."""
         faults: Counter[str] = Counter()
+        clamped = 0
         if self._kind == "trade" and not self._by_receipt and are_plain_trades(events, now_ns):
             sound = list(events)
         else:
-            sound = self._sound_of(events, now_ns, faults)
+            sound, clamped = self._sound_of(events, now_ns, faults)
         kept = self._seen.new_of(sound)
         repeats = len(sound) - len(kept)
         if kept:
@@ -109,13 +118,21 @@ class Feed:
                 listener.on_events(self.symbol, kept)
             if repeats:
                 listener.on_duplicates(self.symbol, repeats)
+            if clamped:
+                listener.on_clamped(self.symbol, clamped)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
         return max(map(_ts, kept), default=None)
 
-    def _sound_of(self, events: Sequence[Event], now_ns: int, faults: Counter[str]) -> list[Event]:
-        """Return the events that make sense; count why the others don't, and tell of gaps."""
+    def _sound_of(
+        self, events: Sequence[Event], now_ns: int, faults: Counter[str]
+    ) -> tuple[list[Event], int]:
+        """Return the events that make sense, and how many were clamped; tell of gaps.
+
+        Why the others make none is counted in `faults`.
+        """
         sound: list[Event] = []
+        clamped = 0
         kind, by_receipt = self._kind, self._by_receipt
         for event in events:
             if event.kind != kind and isinstance(event, Gap):
@@ -124,11 +141,15 @@ class Feed:
             if by_receipt or not event.recv_ts:
                 stamp(event, now_ns, by_receipt=by_receipt)
             fault = fault_of(event) if event.kind == kind else self._other_kind(event)
+            if fault is FUTURE and self._clamps:
+                stamp(event, now_ns, by_receipt=True)
+                fault = fault_of(event)
+                clamped += fault is None
             if fault is None:
                 sound.append(event)
             else:
                 faults[fault] += 1
-        return sound
+        return sound, clamped
 
     def turn(self, status: Status, at_ns: int, reason: str | None = None) -> bool:
         """Change the state and tell it; whether it did change."""

@@ -28,6 +28,7 @@ from bond_core.runtime.checkpoints import Checkpoints, Heard, written
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
+from bond_core.runtime.ingest import WRONG_UNIT
 from bond_core.runtime.publisher import Publisher
 from bond_core.runtime.resuming import Resuming
 from bond_core.runtime.stages import Stages
@@ -366,11 +367,20 @@ class SourceEar:
 
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
-        self._pipeline.tell(self._engine.on_rejected, self._name, symbol, n)
+        code = "wrong_unit" if why in WRONG_UNIT else "rejected"
+        self._pipeline.tell(self._engine.on_rejected, self._name, symbol, n, code)
         were = "event was" if n == 1 else "events were"
         detail = f"{symbol or self._name}: {n} {were} refused: {why}"
-        refused = Notice(code="rejected", source=self._name, detail=detail)
+        refused = Notice(code=code, source=self._name, detail=detail)
         self._pipeline.tell(self._engine.notify, refused, symbol)
+
+    def on_clamped(self, symbol: str, n: int) -> None:
+        """See Listener."""
+        self._pipeline.tell(self._engine.on_clamped, self._name, symbol, n)
+        counts = "event counts" if n == 1 else "events count"
+        detail = f"{symbol or self._name}: {n} {counts} when heard: the time lies in the future"
+        clamped = Notice(code="clamped", source=self._name, detail=detail)
+        self._pipeline.tell(self._engine.notify, clamped, symbol)
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""

@@ -209,10 +209,16 @@ class WindowEngine:
         for tally in (tally for state in states for tally in state.tallies):
             tally.duplicates += n
 
-    def on_rejected(self, name: str, symbol: str, n: int = 1) -> None:
-        """Count events that made no sense."""
+    def on_clamped(self, name: str, symbol: str, n: int = 1) -> None:
+        """Count events that go where they were heard, as their time lay in the future."""
+        self.totals[name].clamped += n * max(len(self._states(name, symbol)), 1)
+
+    def on_rejected(self, name: str, symbol: str, n: int = 1, code: str = "rejected") -> None:
+        """Count events that made no sense, also as what they are told as."""
         states = self._states(name, symbol)
         self.totals[name].rejected += n * max(len(states), 1)
+        if code == "wrong_unit":
+            self.totals[name].wrong_unit += n * max(len(states), 1)
         for tally in (tally for state in states for tally in state.tallies):
             tally.rejected += n
 

@@ -43,6 +43,9 @@ class Totals:
         gaps: Holes that were noticed; not events.
         refused_keys: Symbols there was no room for; not events.
         corrected: Of those in a window, how many came after it had been sent; it was sent again.
+        clamped: Of those in a window, how many are where they were heard, as their own time lay
+            in the future.
+        wrong_unit: Of those rejected, how many had their time in another unit.
     """
 
     counted: int = 0
@@ -53,6 +56,8 @@ class Totals:
     gaps: int = 0
     refused_keys: int = 0
     corrected: int = 0
+    clamped: int = 0
+    wrong_unit: int = 0
 
     @property
     def events(self) -> int:

@@ -101,6 +101,7 @@ def a_bond(
         tracing=tracing,
         plugins=plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
         checkpoints=snapshots_of(settings),
+        future=settings.future,
     )
 
 
