@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 
-import attrs
 import pytest
 
 from bond_core.clock import NS, ManualClock
 from bond_core.model.event import Trade
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.simulators import Simulators
-from bond_server.settings import read_settings
 from tests.core.runtime.puppets import START_NS, World
 
 SPEC = {
@@ -65,11 +63,3 @@ def test_case_21_a_time_in_the_future_is_refused_or_clamped_as_the_setting_says(
     (notice,) = record["notices"]
     assert (notice["code"], record["trades"], totals.clamped) == (code, n, n)
     assert "the time lies in the future" in notice["detail"].replace("its time", "the time")
-
-
-@pytest.mark.parametrize(("text", "future"), [("", "reject"), ("clamp", "clamp")])
-def test_the_setting_is_read(tmp_path, text, future):
-    """`BOND_FUTURE_EVENTS`; without it they are refused."""
-    settings = read_settings({"BOND_DATA_DIR": str(tmp_path), "BOND_FUTURE_EVENTS": text})
-
-    assert attrs.asdict(settings, recurse=False)["future"] == future
