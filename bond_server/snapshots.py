@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import secrets
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
 from bond_server.settings import ServerSettings
+
+_KEPT_S = 86_400.0
+"""As long the file of a stream stays that nobody asks for again; it is of use for a minute."""
 
 
 @attrs.define(eq=False)
@@ -26,10 +31,14 @@ class SnapshotFiles:
     every_s: float
     _numbers: itertools.count[int] = attrs.field(factory=itertools.count, init=False)
     _newest: dict[str, int] = attrs.field(factory=dict, init=False)
+    _is_tidy: bool = attrs.field(default=False, init=False)
     _one_at_a_time: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     async def load(self, stream_id: str) -> Sequence[bytes]:
         """See Checkpoints."""
+        if not self._is_tidy:
+            self._is_tidy = True
+            await asyncio.to_thread(self._tidy)
         return await asyncio.to_thread(self._read, stream_id)
 
     async def save(self, stream_id: str, lines: Sequence[bytes]) -> None:
@@ -44,6 +53,14 @@ class SnapshotFiles:
         """Number what is to be done: a thread goes on after whoever waited for it was cancelled."""
         self._newest[stream_id] = number = next(self._numbers)
         return number
+
+    def _tidy(self) -> None:
+        """Remove what is left of streams that never came back."""
+        too_old_s = time.time() - _KEPT_S
+        for path in self.folder.glob("*") if self.folder.is_dir() else ():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < too_old_s:
+                    path.unlink()
 
     def _path(self, stream_id: str) -> Path:
         return self.folder / f"{stream_id}.jsonl"

@@ -85,9 +85,9 @@ class Pipeline:
             BondError: A simulator is missing, or the log can't be reached.
         """
         try:
-            await self.publisher.open()
             if self._checkpoints is not None:
                 await self.resuming.load(self._checkpoints)
+            await self.publisher.open()
             for source in self.bound.sources:
                 await self.listen(source)
             self.resuming.begin()
@@ -154,12 +154,19 @@ class Pipeline:
         """
         if self._checkpoints is None:
             return
+        try:
+            lines = await self._written()
+            if lines and self._bug is None:
+                await self._checkpoints.save(self.stream_id, lines)
+        except Exception as error:  # noqa: BLE001 -- nothing about a snapshot is worth the stream
+            detail = f"{type(error).__name__}: {error}"
+            self.log.warning("stream %s can't be written down: %s", self.stream_id, detail)
+
+    async def _written(self) -> list[bytes]:
         lines: list[bytes] = []
         fresh = 0
         async with self._still:
             self.take_in()
-            if self._bug is not None:
-                return
             at_ns, heard = self._left or (self.clock.now_ns(), self._heard())
             waiting = self.publisher.waiting
             for line in written(self.stream_id, at_ns, heard, self.engine, waiting):
@@ -168,10 +175,7 @@ class Pipeline:
                 if fresh >= _AT_ONCE:
                     fresh = 0
                     await asyncio.sleep(0)
-        try:
-            await self._checkpoints.save(self.stream_id, lines)
-        except OSError as error:
-            self.log.warning("stream %s can't be written down: %s", self.stream_id, error)
+        return lines
 
     def _heard(self) -> list[Heard]:
         return [

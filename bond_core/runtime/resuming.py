@@ -27,10 +27,12 @@ class Resuming:
 
     Attributes:
         behind: Sources that are about to bring what was missed.
+        since_ns: When the snapshot was taken that the stream goes on from; None without one.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.behind: set[str] = set()
+        self.since_ns: int | None = None
         self._pipeline = pipeline
         self._snapshot: Snapshot | None = None
         self._lacks: dict[str, list[str]] = {}  # by source, the symbols nothing is brought of
@@ -53,7 +55,7 @@ class Resuming:
             why = f"it did not run for {age_s:.0f} s, more than {MAX_AGE_S:.0f}"
             self._begin_anew(why, snapshot.at_ns)
             return
-        self._snapshot = snapshot
+        self._snapshot, self.since_ns = snapshot, snapshot.at_ns
         pipeline.engine = snapshot.engine
         known = {source.plan.name for source in pipeline.bound.sources}
         for name in snapshot.engine.parts.sources.keys() - known:  # what stood in is to be asked
@@ -66,11 +68,12 @@ class Resuming:
         name, symbol = ear.source.plan.name, feed.symbol
         heard = self._snapshot.heard.get((name, symbol))
         is_brought = False
-        if heard is not None:
-            if not feed.resume(heard.cursor, heard.ids):
-                ear.heard_before[symbol] = frozenset(heard.ids)  # another stream is ahead of us
-            can = ear.source.origin.spec.capabilities.resumable and heard.cursor is not None
-            is_brought = can and feed.last_id == heard.cursor
+        if heard is not None and heard.cursor is not None:
+            if not feed.resume(heard.cursor, heard.ids):  # another stream was here before us
+                ear.heard_before[symbol] = frozenset(heard.ids)
+            # It may go on from an earlier event than our last one, not from a later one.
+            is_known = feed.last_id == heard.cursor or feed.last_id in heard.ids
+            is_brought = is_known and ear.source.origin.spec.capabilities.resumable
         if is_brought:
             ear.brings_since[symbol] = self._snapshot.at_ns
         else:

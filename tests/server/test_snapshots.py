@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,18 @@ def test_what_is_saved_is_loaded(tmp_path):
         assert files(kept.folder) == ["t.jsonl"]
 
     asyncio.run(go())
+
+
+def test_what_nobody_came_back_for_is_removed(tmp_path):
+    """A day later, at the next start; what is younger stays."""
+    for name, age_s in (("old.jsonl", 90_000), ("draft.1234", 90_000), ("new.jsonl", 80_000)):
+        (tmp_path / name).write_bytes(b"{}")
+        at = time.time() - age_s
+        os.utime(tmp_path / name, (at, at))
+
+    asyncio.run(SnapshotFiles(tmp_path, 5.0).load("s"))
+
+    assert files(tmp_path) == ["new.jsonl"]
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ def loaded(plan: StreamPlan, lines: Iterable[bytes], *, aside: Aside = leave) ->
         return _Loading(plan, aside).all(_lines.decode(line) for line in read)
     except SnapshotError:
         raise
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise SnapshotError(f"the snapshot is damaged: {type(error).__name__}: {error}") from error
 
 
@@ -109,7 +109,7 @@ class _Loading:
         self._lost: dict[str, str] = {}
 
     def all(self, lines: Iterator[Line]) -> WindowEngine:
-        first = next(lines)
+        first = next(lines, None)
         if not isinstance(first, EngineLine):
             raise SnapshotError("the snapshot is damaged: it begins with something else")
         self._begin(first)

@@ -371,6 +371,49 @@ def test_a_stream_that_joins_a_running_feed_counts_nothing_twice() -> None:
     play(story)
 
 
+@pytest.mark.parametrize(("order", "gaps"), [("ab", (0, 0)), ("ba", (1, 0))])
+def test_streams_that_share_a_feed_go_on_each_from_its_own_place(
+    order: str, gaps: tuple[int, int]
+) -> None:
+    """
+    Stream `a` was written down a trade earlier than `b`. The feed goes on from the place of the
+    first that is back: from that of `a`, `b` leaves out what it has; from that of `b`, a trade
+    is missing to `a`, which says so.
+    """
+
+    async def story(machine: Machine) -> None:
+        spec = a_spec("resumable")
+        for streams, stops in (("ab", True), (order, False)):
+            simulators = Simulators(clock=machine.clock)
+            async with Feeds(
+                clock=machine.clock, chance=random.Random(1), simulators=simulators
+            ) as feeds:
+                running = {}
+                for name in streams:
+                    pipeline = Pipeline(
+                        bound(spec), stream_id=name, feeds=feeds, log=MemoryLog(),
+                        clock=machine.clock, retention=Retention(), checkpoints=machine.disk,
+                    )  # fmt: skip
+                    await pipeline.start()
+                    running[name] = pipeline, asyncio.create_task(pipeline.run())
+                await settle()
+                await machine.trades(0.25, heard_by=None)
+                await machine.trades(2, heard_by="beta")
+                for pipeline, task in running.values():
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
+                    await pipeline.save()
+                    if stops:
+                        await machine.trades(0.25, heard_by="beta")
+        totals = [running[name][0].engine.totals["beta"] for name in "ab"]
+        assert tuple(each.gaps for each in totals) == gaps
+        traded = len(machine.market.trades) - 1  # the very first came before anybody listened
+        assert totals[0].counted == traded - gaps[0]
+        assert totals[1].counted == traded
+
+    play(story)
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
