@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from operator import attrgetter
 from typing import Literal, Protocol
 
 from bond_core.model.event import Event, Gap
@@ -15,6 +14,7 @@ from bond_core.runtime.ingest import FUTURE, SeenIds, are_plain_trades, fault_of
 
 Future = Literal["reject", "clamp"]
 """What happens to an event whose time lies in the future: it is refused, or counts when heard."""
+
 REMEMBERED = 1_000
 """So many of the newest ids of a feed are kept over a restart."""
 
@@ -112,7 +112,7 @@ class Feed:
         repeats = len(sound) - len(kept)
         if kept:
             self.last_id = kept[-1].id or self.last_id
-            self.newest.extend(map(_id, kept))
+            self.newest.extend([event.id for event in kept])
         for listener in tuple(self.listeners):
             if kept:
                 listener.on_events(self.symbol, kept)
@@ -122,7 +122,7 @@ class Feed:
                 listener.on_clamped(self.symbol, clamped)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
-        return max(map(_ts, kept), default=None)
+        return max([event.ts for event in kept], default=None)
 
     def _sound_of(
         self, events: Sequence[Event], now_ns: int, faults: Counter[str]
@@ -174,10 +174,6 @@ class Feed:
 
     def _other_kind(self, event: Event) -> str:
         return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"
-
-
-_id = attrgetter("id")
-_ts = attrgetter("ts")
 
 
 def _notice(gap: Gap) -> Notice:

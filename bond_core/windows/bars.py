@@ -20,7 +20,7 @@ from bond_core.windows.notices import Notices
 from bond_core.windows.pane import PanePart
 from bond_core.windows.plan import BarPlan
 from bond_core.windows.program import Program
-from bond_core.windows.symbol_state import CurrentParts, SymbolState
+from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.watermark import NEVER
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ class Lane:
     max_ts = NEVER
     fire_at = NEVER
 
-    def __init__(self, part: PanePart) -> None:
-        self.parts = CurrentParts()
-        self.parts.otherwise = part
+    def __init__(self, part: PanePart, symbol: str) -> None:
+        self.parts = {symbol: part}
+        self.otherwise = part
 
     def admits_unit(self, part: PanePart, event: Trade) -> bool:
         """Let it pass: its pane has looked at it."""
@@ -69,7 +69,7 @@ class Filling:
     panes: dict[str, Any] = attrs.field(factory=dict)
     parts: dict[SymbolState, PanePart] = attrs.field(factory=dict)
 
-    def add(self, program: Program, state: SymbolState, events: Iterable[Any]) -> None:
+    def add(self, program: Program, state: SymbolState, events: Sequence[Any]) -> None:
         """Take in events of one source."""
         part = self.parts.get(state)
         if part is None:
@@ -81,7 +81,7 @@ class Filling:
             own = program.own_pane(pane, plan.name)
             part = PanePart(start=-NEVER, end=NEVER, pane=pane, state=state, own=own)
             self.parts[state] = part
-        program.run(Lane(part), events)
+        program.run(Lane(part, events[0].symbol), events)
 
     def settle(self, programs: dict[str, Program]) -> None:
         """Compute what needs all of its events."""

@@ -13,7 +13,7 @@ from bond_core.windows.lateness import drop
 from bond_core.windows.pane import PanePart
 from bond_core.windows.plan import SourcePlan
 from bond_core.windows.program import Program
-from bond_core.windows.symbol_state import CurrentParts, SymbolState
+from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark
 
 Aside = Callable[[str, Event], None]
@@ -101,6 +101,7 @@ class SourceState:
         left_ns: When the source left the stream; what it brought before is still told.
         states: By symbol of the stream; a source that belongs to no symbol has one, under None.
         parts: By event symbol, the part of the newest pane: what the loop finds first.
+        otherwise: The part for any other symbol.
         fan: Where an event symbol counts for several symbols (a post of an asset), the parts
             of each, by event symbol; empty where none does.
         told_units: Whether it was told that sizes of another unit are rejected.
@@ -118,12 +119,13 @@ class SourceState:
     fire_at: int = NEVER
     left_ns: int = NEVER
     states: dict[str | None, SymbolState] = attrs.field(factory=dict)
-    parts: CurrentParts = attrs.field(factory=CurrentParts, init=False)
-    fan: dict[str, tuple[CurrentParts, ...]] = attrs.field(factory=dict, init=False)
+    parts: dict[str, PanePart] = attrs.field(factory=dict, init=False)
+    otherwise: PanePart = attrs.field(init=False)
+    fan: dict[str, tuple[dict[str, PanePart], ...]] = attrs.field(factory=dict, init=False)
     told_units: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.parts.otherwise = PanePart(start=0, end=0, pane=None, state=None)
+        self.otherwise = PanePart(start=0, end=0, pane=None, state=None)
 
     @property
     def is_blank(self) -> bool:
@@ -141,7 +143,7 @@ class SourceState:
         """Lay the ways from event symbols to their parts, once all states are there."""
         if self.plan.scope == "stream":
             if None in self.states:
-                self.parts.otherwise = self.states[None].current
+                self.otherwise = self.states[None].current
             return
         routes = {
             symbol: [self.states[t] for t in dict.fromkeys(targets) if t in self.states]
@@ -149,17 +151,12 @@ class SourceState:
         }
         has_fan = any(len(states) > 1 for states in routes.values())
         for symbol, states in routes.items():
-            homes = [self._home() if has_fan else self.parts for _ in states]
+            homes: list[dict[str, PanePart]] = [{} if has_fan else self.parts for _ in states]
             for parts, state in zip(homes, states, strict=True):
                 parts[symbol] = state.current
                 state.homes.append((parts, symbol))
             if has_fan:
                 self.fan[symbol] = tuple(homes)
-
-    def _home(self) -> CurrentParts:
-        parts = CurrentParts()
-        parts.otherwise = self.parts.otherwise
-        return parts
 
     def take(self, events: Sequence[Event]) -> None:
         """Add events to their panes, closing windows on the way."""

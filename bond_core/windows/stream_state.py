@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -62,6 +62,7 @@ class StreamState:
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
     kinds: dict[str, str] = attrs.field(factory=dict)
     missing: list[tuple[int, int]] = attrs.field(factory=list)
+    _venues: list[tuple[str, str]] = attrs.field(factory=list)  # by source, where it has one
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
@@ -103,14 +104,14 @@ class StreamState:
 
     def add(self, source: SourceState) -> None:
         """Take in a source."""
-        self.sources.append(source)
-        self.kinds[source.plan.name] = source.plan.kind
-        self._states.clear()
+        self.put_sources([*self.sources, source], {source.plan.name: source.plan.kind})
 
-    def put_sources(self, sources: Sequence[SourceState], kinds: Mapping[str, str]) -> None:
-        """Have these sources, and know the kinds of those and of others that left."""
+    def put_sources(self, sources: Iterable[SourceState], kinds: Mapping[str, str]) -> None:
+        """Have these sources, and know their kinds, and those of others that left."""
         self.sources[:] = sources
         self.kinds.update(kinds)
+        plans = [source.plan for source in self.sources]
+        self._venues = [(p.name, p.venue) for p in plans if p.venue and p.kind not in _NO_VENUE]
         self._states.clear()
 
     def states(self, symbol: str) -> Sequence[SymbolState]:
@@ -147,18 +148,24 @@ class StreamState:
         for source in self.sources:
             for state in source.states.values():
                 state.coverage.forget(oldest_ns)
+        if plan.late == "update" or plan.slide_ns is not None:
+            self._forget_kept(revised_ns, merged_ns)
+        if plan.key_ttl_ns is not None:
+            self._evict(done_ns - plan.key_ttl_ns)
+        stays = [s for s in self.sources if s.left_ns > oldest_ns or not s.is_blank]
+        if len(stays) < len(self.sources):
+            self.put_sources(stays, {})
+
+    def _forget_kept(self, revised_ns: int, merged_ns: int) -> None:
+        """Let go closed panes: of those older than `revised_ns`, what may still be sent again."""
+        for source in self.sources:
+            for state in source.states.values():
                 state.forget(revised_ns)
         for windows in self.open_windows.values():
             if windows.kept is not None:
                 windows.kept.forget(merged_ns)
         for key in [key for key in self.sent if key[1] <= revised_ns]:
             del self.sent[key]
-        if plan.key_ttl_ns is not None:
-            self._evict(done_ns - plan.key_ttl_ns)
-        gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
-        for source in gone:
-            self.sources.remove(source)
-            self._states.clear()
 
     def _evict(self, before_ns: int) -> None:
         """Let go what is known of symbols of which nothing came since a time."""
@@ -317,7 +324,7 @@ class StreamState:
             values=window.values(symbol, heard),
             sources=sources,
             notices=tuple(notices),
-            served=self._served(symbol, sources),
+            served=self._served(sources),
             size_unit=self._unit(symbol),
         )
         return record, heard
@@ -354,7 +361,7 @@ class StreamState:
                     sources=sources,
                     rev=sent[symbol].rev + 1,
                     notices=(revision_notice(its),),
-                    served=self._served(symbol, sources),
+                    served=self._served(sources),
                     size_unit=self._unit(symbol),
                 )
                 self._fill_again(timeframe, end_ns, sent[symbol], was=was)
@@ -374,17 +381,11 @@ class StreamState:
         if close is not None and all(r.filled or r.values.get(CLOSE) is None for r in later):
             self.filler.closes[timeframe, record.symbol] = close
 
-    def _served(self, symbol: str, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
+    def _served(self, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
         """Return the venues that events of a window came from, in the sources' order."""
-        plans = (state.source.plan for state in self.states(symbol))
-        return tuple(
-            dict.fromkeys(
-                plan.venue
-                for plan in plans
-                if plan.name in sources and sources[plan.name].count
-                if plan.venue and plan.kind not in _NO_VENUE
-            )
-        )
+        venues = self._venues
+        found = [venue for name, venue in venues if name in sources and sources[name].count]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def _unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
@@ -420,7 +421,7 @@ class _OneWindow:
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
         values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
-        for kind in heard:
+        for kind in heard:  # nearly always one
             found = self._of_kind(symbol, kind)
             if self.stream.plan.instead:
                 found = {f: v for f, v in found.items() if self.stream.kind_of(symbol, f) == kind}

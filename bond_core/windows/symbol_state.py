@@ -34,8 +34,11 @@ class Tally:
 
     def add(self, part: PanePart) -> None:
         """Take in what a closed pane counted."""
+        if self.count:
+            self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
+        else:
+            self.lag_step, self.lags = part.mask + 1, list(part.lags)  # its own: more may come late
         self.count += part.n
-        self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
 
     @property
     def is_blank(self) -> bool:
@@ -63,7 +66,7 @@ class SymbolState:
     windows: OpenWindows
     tallies: list[Tally]
     timeframes: int
-    homes: list[tuple[CurrentParts, str]] = attrs.field(factory=list)
+    homes: list[tuple[dict[str, PanePart], str]] = attrs.field(factory=list)
     status: Status = "starting"
     reason: str | None = None
     coverage: Coverage = attrs.field(factory=Coverage)
@@ -86,7 +89,7 @@ class SymbolState:
         for parts, symbol in self.homes:
             parts[symbol] = part
         if self.symbol is None:
-            self.source.parts.otherwise = part
+            self.source.otherwise = part
 
     def close(self, start_ns: int, *, keeps: bool = False) -> int:
         """Take a pane's part out and add it to the tallies; returns its number of events.
@@ -148,12 +151,3 @@ class SymbolState:
         if not tally.is_blank:
             self.tallies[timeframe] = Tally()
         return report, late.notice(source.plan.name) if late.count else None
-
-
-class CurrentParts(dict[str, PanePart]):
-    """The parts in use by event symbol; any other symbol has `otherwise`."""
-
-    otherwise: PanePart
-
-    def __missing__(self, symbol: str) -> PanePart:
-        return self.otherwise
