@@ -16,6 +16,7 @@ import attrs
 
 from bond_server.settings import ServerSettings
 
+_ANEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _KEPT_S = 86_400.0
 """As long the file of a stream stays that nobody asks for again; it is of use for a minute."""
 
@@ -78,7 +79,7 @@ class SnapshotFiles:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             draft = self.folder / f"{stream_id}.{secrets.token_hex(4)}"
             try:
-                at = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                at = os.open(draft, _ANEW, 0o600)
                 with os.fdopen(at, "wb") as file:
                     file.writelines(line + b"\n" for line in lines)
                     file.flush()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from bond_core.clock import Clock
+from bond_core.clock import NS, Clock
 from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.event_log import EventLog, Retention
 from bond_core.model.event import Event
@@ -36,6 +36,9 @@ from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 _AT_ONCE = 8_192
 """So many bytes of a snapshot are written before everything else gets a turn."""
+
+_REPEATS_NS = 600 * NS
+"""So long after a restart a source may bring again what was heard before it."""
 
 
 class Pipeline:
@@ -106,7 +109,8 @@ class Pipeline:
                 tasks.create_task(self._work(), name=f"windows of {self.stream_id}")
                 tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
                 if self._checkpoints is not None:
-                    tasks.create_task(self._keep(self._checkpoints.every_s))
+                    keeping = self._keep(self._checkpoints.every_s)
+                    tasks.create_task(keeping, name=f"snapshots of {self.stream_id}")
                 with self._feeds.ticks.shown_to(self):
                     await asyncio.get_running_loop().create_future()  # until cancelled
         finally:
@@ -395,6 +399,8 @@ class SourceEar:
         """Leave out, and count, what the stream had heard before it was written down."""
         before = self.heard_before.get(symbol, frozenset())
         fresh = [event for event in events if event.id not in before]
+        if self._pipeline.clock.now_ns() - self._since_ns > _REPEATS_NS:
+            self.heard_before.clear()
         if len(fresh) < len(events):
             self.on_duplicates(symbol, len(events) - len(fresh))
         return fresh
