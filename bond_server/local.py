@@ -31,9 +31,12 @@ from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.checkpoints import Checkpoints
 from bond_core.runtime.contained import cause_of
+from bond_core.runtime.deliveries import FLUSH_WITHIN_S, Deliveries
+from bond_core.runtime.delivery import SinkHost
 from bond_core.runtime.feed import Future
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
+from bond_core.runtime.places import MemoryPlaces, Places
 from bond_core.runtime.simulators import Simulators
 from bond_core.spec.canonical import stream_id as derive_stream_id
 from bond_core.spec.stream_spec import StreamOptions
@@ -48,6 +51,9 @@ __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream outlives its last client."""
+
+DELETE_WITHIN_S = 1.0
+"""How long deleting a stream waits for its sinks: who asks for another waits meanwhile."""
 
 
 class Stream:
@@ -65,8 +71,9 @@ class Stream:
     """
 
     def __init__(
-        self, stream_id: str, project: str, compiled: Compiled, pipeline: Pipeline, tail: Tail
-    ) -> None:
+        self, stream_id: str, project: str, compiled: Compiled, pipeline: Pipeline, tail: Tail,
+        deliveries: Deliveries,
+    ) -> None:  # fmt: skip
         self.stream_id = stream_id
         self.project = project
         self.compiled = compiled
@@ -79,6 +86,7 @@ class Stream:
         self.idle_since_ns: int | None = pipeline.started_ns
         self.pipeline = pipeline
         self.tail = tail
+        self.deliveries = deliveries
         self.task: asyncio.Task[None] | None = None
 
     def state(self) -> str:
@@ -106,7 +114,8 @@ class Stream:
 
     def metrics(self) -> dict[str, Any]:
         """Return how it does: uptime, messages in and out, what was dropped, latency."""
-        return stream_metrics(self.stream_id, self.pipeline)
+        body = stream_metrics(self.stream_id, self.pipeline)
+        return body | {"sinks": self.deliveries.health()}
 
 
 class Bond:
@@ -128,6 +137,7 @@ class Bond:
             (`clamp`) count when they were heard.
         checkpoints: Where snapshots of running streams are kept, so that they go on after a
             restart; None keeps none.
+        places: How far sinks have come; None remembers it as long as the process lasts.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -137,7 +147,7 @@ class Bond:
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
         plugins: Plugins | None = None, checkpoints: Checkpoints | None = None,
-        future: Future = "reject",
+        future: Future = "reject", places: Places | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -160,6 +170,13 @@ class Bond:
             egress=egress,
             future=future,
         )
+        self.sinks = SinkHost(
+            clock=self.clock,
+            chance=random.Random(seed),  # noqa: S311 -- as above
+            egress=egress or Egress(),
+            policy=self.defaults.sinks,
+            places=places or MemoryPlaces(),
+        )
         self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self._streams: dict[str, Stream] = {}
         self._leaving: set[Stream] = set()
@@ -180,11 +197,16 @@ class Bond:
     async def __aexit__(self, *exc: object) -> None:
         """Stop every stream, feed and simulator."""
         self._reaper.cancel()
-        for stream in tuple(self._streams.values()):
-            await self._stop(stream)
-            if self.checkpoints is not None and stream.state() not in ("complete", "failed"):
-                await stream.pipeline.save()
+        # All at once: each may have sinks that take their time.
+        await asyncio.gather(*map(self._leave, self._streams.values()))
         await self._stack.aclose()
+
+    async def _leave(self, stream: Stream) -> None:
+        """Stop a stream that is to go on after a restart, if it is running."""
+        await self._stop_task(stream)
+        if stream.state() not in ("complete", "failed"):
+            await stream.pipeline.save()
+        await self._stop(stream, FLUSH_WITHIN_S)
 
     async def rescan(self) -> tuple[PluginRow, ...]:
         """Look again for plugins: new ones can be asked for from now on, and return all rows.
@@ -238,6 +260,7 @@ class Bond:
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
                 found.asked_again(compiled.options, self.clock.now_ns())
+                found.deliveries.revive(compiled.bound.sinks, self._tasks)
                 return found, False
             if found is not None:
                 await self._delete(found)
@@ -318,13 +341,16 @@ class Bond:
         )  # fmt: skip
         tail = Tail(self.log, stream_id, self.retention)
         await tail.load()
-        stream = Stream(stream_id, project, compiled, pipeline, tail)
+        sinks = compiled.bound.sinks
+        deliveries = Deliveries(sinks, stream_id=stream_id, tail=tail, host=self.sinks)
+        stream = Stream(stream_id, project, compiled, pipeline, tail, deliveries)
         await pipeline.start()
         self._streams[stream_id] = stream
         # It outlives the request that asked for it, whose ids must not stand in its logs.
         stream.task = self._tasks.create_task(
             self._run(stream), name=f"stream {stream_id}", context=Context()
         )
+        deliveries.start(self._tasks)
         return stream
 
     async def _run(self, stream: Stream) -> None:
@@ -347,10 +373,11 @@ class Bond:
         del self._streams[stream.stream_id]
         self._leaving.add(stream)
         try:
-            await self._stop(stream)
+            await self._stop(stream, DELETE_WITHIN_S)
         finally:  # from one sum into the other in one step: it must not be missing from both
             self._leaving.remove(stream)
             self._gone.add(stream.pipeline)
+        await stream.deliveries.forget()
         await self.log.delete(stream.stream_id)
         await self._forget(stream)
 
@@ -358,9 +385,10 @@ class Bond:
         if self.checkpoints is not None:
             await self.checkpoints.forget(stream.stream_id)
 
-    async def _stop(self, stream: Stream) -> None:
+    async def _stop(self, stream: Stream, within_s: float) -> None:
         await self._stop_task(stream)
         stream.tail.end()
+        await stream.deliveries.end(within_s)
 
     async def _stop_task(self, stream: Stream) -> None:
         if stream.task is not None:

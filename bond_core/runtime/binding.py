@@ -18,9 +18,10 @@ from bond_core.model.instrument import base_asset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.runtime.feeds import Origin
-from bond_core.runtime.fields import channels_of, field_plans, fields_of
+from bond_core.runtime.fields import channels_of, field_plans, fields_of, refuse_idle_depth
 from bond_core.runtime.refusals import refuse_what_is_missing
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
+from bond_core.runtime.sinks import BoundSink, bind_sinks
 from bond_core.settings import SettingsError, from_environment, structure
 from bond_core.spec.bar_size import parse_bar_size
 from bond_core.spec.duration import parse_duration_ms
@@ -68,6 +69,7 @@ class BoundStream:
         sources: What to listen to.
         fallbacks: By group, what stands in, in order.
         assumed: What was decided, one phrase each.
+        sinks: Where its records are carried to.
     """
 
     spec: StreamSpec
@@ -75,6 +77,7 @@ class BoundStream:
     sources: tuple[BoundSource, ...]
     fallbacks: Mapping[tuple[int, str], tuple[BoundSource, ...]]
     assumed: tuple[str, ...] = ()
+    sinks: tuple[BoundSink, ...] = ()
 
     def all_sources(self) -> tuple[BoundSource, ...]:
         """Return the sources, then what stands in for them."""
@@ -94,8 +97,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
 
     Raises:
         NotInstalledError: No installed plugin provides a source.
-        RequestError: A venue, field or key that its connector doesn't know, or something
-            that this version can't do.
+        RequestError: A venue, field or key that its connector doesn't know, a sink or its
+            settings, or something that this version can't do.
         SetupError: A key is missing from the environment.
     """
     refuse_what_is_missing(spec)
@@ -125,6 +128,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
                 _source(spec, source, connector, channel, venue, group, taken)
                 for venue in source.fallback
             )
+    entries, sinks = bind_sinks(spec.sinks, catalog, defaults.sinks)
+    spec = attrs.evolve(spec, sinks=entries)
     _require_a_listener(spec, sources)
     _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
     if spec.fields is not None or spec.derived:
@@ -133,7 +138,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         detail = f'"fill": "previous" needs the field {CLOSE}, which this stream has not'
         problem = Problem(detail=detail, pointer="/spec/fill", text="previous")
         raise RequestError(detail, code="invalid_spec", problems=[problem])
-    plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
+    refuse_idle_depth(spec.depth, fields, catalog)
+    plans, instead = field_plans(fields, [s.plan for s in sources], catalog, spec.depth)
     return BoundStream(
         spec=spec,
         plan=StreamPlan(
@@ -153,6 +159,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         sources=tuple(sources),
         fallbacks=fallbacks,
         assumed=tuple(dict.fromkeys(assumed)),
+        sinks=sinks,
     )
 
 

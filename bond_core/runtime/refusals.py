@@ -11,10 +11,8 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
     asked = {
         "filter": spec.filter is not None,
         "alerts": bool(spec.alerts),
-        "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
         "late": spec.late == "side",
-        "sinks": bool(spec.sinks),
     }
     problems = [
         Problem(detail=f"this version can't do {key!r} yet", pointer=f"/spec/{key}", text=key)

@@ -18,11 +18,13 @@ from bond_core.model.instrument import parse_symbol
 from bond_core.settings import setting
 from bond_core.spec.bar_size import BarSize, parse_bar_size
 from bond_core.spec.duration import parse_duration_ms
+from bond_core.spec.stream_spec import SINK_KEYS
 from bond_core.structuring import MisfitError, must_be, shown, strict_converter, text_of
 
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 100, 86_400_000
 MAX_LATENESS_MS = 3_600_000
 MAX_NAME = 100
+MAX_BATCH_RECORDS, MAX_BATCH_BYTES = 100_000, 64 * 1024 * 1024
 
 Milliseconds = NewType("Milliseconds", int)
 Span = NewType("Span", int)  # milliseconds, and not 0
@@ -31,10 +33,12 @@ Interval = NewType("Interval", int)
 Timeframe = NewType("Timeframe", object)  # milliseconds (int), or a BarSize
 Symbol = NewType("Symbol", str)
 Name = NewType("Name", str)
+SinkName = NewType("SinkName", str)
 Json = NewType("Json", dict[str, Any])
 Texts = tuple[str, ...] | None
 
 _MAX_DEPTH = 16
+_SINK_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +64,22 @@ class SourceInput:
 
 
 @attrs.frozen(kw_only=True)
+class SinkInput:
+    """One entry of `sinks`. Every key that isn't named here is one of the sink's own settings."""
+
+    type: str
+    name: SinkName | None = None
+    batch_records: int | None = setting(
+        default=None, ge=1, le=MAX_BATCH_RECORDS, doc="So many records make a batch"
+    )
+    batch_bytes: int | None = setting(
+        default=None, ge=1, le=MAX_BATCH_BYTES, doc="So many bytes of records make a batch"
+    )
+    batch_wait_sec: Patience | None = None
+    config: Json = attrs.field(factory=lambda: Json({}))
+
+
+@attrs.frozen(kw_only=True)
 class SpecInput:
     """A spec, and what a request says beside it."""
 
@@ -77,7 +97,7 @@ class SpecInput:
     late: Literal["drop", "update", "side"] | None = None
     corrections_sec: Patience | None = None
     fill: Literal["null", "previous", "skip"] | None = None
-    sinks: tuple[Json, ...] | None = None
+    sinks: tuple[SinkInput, ...] | None = None
     simulate: bool | None = None
 
     # Outside the hash: how long a stream lives, not what it is.
@@ -98,10 +118,29 @@ def spec_converter() -> Converter:
         (Timeframe, _timeframe_of),
         (Symbol, _symbol_of),
         (Name, _name_of),
+        (SinkName, _sink_name_of),
         (Json, _json_of),
     ):
         converter.register_structure_hook(kind, hook)
+    read_sink = converter.get_structure_hook(SinkInput)
+    converter.register_structure_hook(SinkInput, lambda v, t: read_sink(_sink_parts(v), t))
     return converter
+
+
+def _sink_parts(value: object) -> Mapping[str, Any]:
+    """Return a sink's entry with its own settings apart."""
+    entry = dict(_json_of(value, None))
+    own = {key: entry.pop(key) for key in tuple(entry) if key not in SINK_KEYS}
+    return entry | {"config": own}
+
+
+def _sink_name_of(value: object, _: object) -> str:
+    name = text_of(value)
+    if not _SINK_NAME.fullmatch(name):
+        raise MisfitError(
+            f"is written like `archive` or `my-hook.2`, was {shown(name)!r}", text=shown(name)
+        )
+    return name
 
 
 def _milliseconds_of(value: object, _: object) -> int:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from cattrs import Converter
@@ -22,13 +23,14 @@ from bond_core.spec.duration import format_duration
 from bond_core.spec.given import (
     MAX_INTERVAL_MS,
     MIN_INTERVAL_MS,
+    SinkInput,
     SourceInput,
     SpecInput,
     Texts,
     spec_converter,
 )
 from bond_core.spec.mend import EXAMPLE, MAX_ITEMS, mended
-from bond_core.spec.stream_spec import SourceSpec, StreamOptions, StreamSpec
+from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamOptions, StreamSpec
 from bond_core.structuring import MisfitError, structured
 
 __all__ = [
@@ -107,8 +109,29 @@ def _refuse(data: object, misfits: list[MisfitError], pointer: str) -> NoReturn:
         f"{problems[0].pointer}: {problems[0].detail}{more}",
         code=codes.pop() if len(codes) == 1 else "invalid_spec",
         problems=problems[:_MOST_PROBLEMS],
-        fix=json.dumps(fix),
+        fix=json.dumps(_without_secrets(fix)),
     )
+
+
+def _without_secrets(fix: Any) -> Any:
+    """Return the fix without those sinks that seem to hold a secret in clear: it isn't repeated."""
+    sinks = fix.get("sinks") if isinstance(fix, Mapping) else None
+    if not isinstance(sinks, (list, tuple)):
+        return fix
+    return {**fix, "sinks": [sink for sink in sinks if not _holds_a_secret(sink)]}
+
+
+def _holds_a_secret(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(
+            _holds_a_secret(item)
+            or (_SECRET_KEY.search(str(key)) is not None and isinstance(item, (str, list, tuple)))
+            for key, item in value.items()
+        )
+    return isinstance(value, str) and "whsec_" in value
+
+
+_SECRET_KEY = re.compile(r"secret|token|passw|credential|auth|api_?key", re.IGNORECASE)
 
 
 def _key(misfit: MisfitError) -> str:
@@ -139,7 +162,7 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
         yield MisfitError("name at least one field, or leave it out", pointer="/fields")
     lists = {
         "sources": given.sources, "symbols": symbols, "timeframes": given.timeframes or (),
-        "fields": given.fields or (), "derived": given.derived or (),
+        "fields": given.fields or (), "derived": given.derived or (), "sinks": given.sinks or (),
     }  # fmt: skip
     for key, items in lists.items():
         if len(items) > (most := MAX_ITEMS[key]):
@@ -208,7 +231,7 @@ def _spec(given: SpecInput) -> StreamSpec:
         late=given.late or "drop",
         corrections_ms=_corrections_ms(given),
         fill=given.fill or "null",
-        sinks=given.sinks or (),
+        sinks=tuple(_sink(sink) for sink in given.sinks or ()),
         simulate=given.simulate or False,
     )
 
@@ -239,6 +262,17 @@ def _source(given: SourceInput) -> SourceSpec:
         lateness_ms=given.lateness_sec,
         stale_ms=given.stale_sec,
         simulate=given.simulate,
+    )
+
+
+def _sink(given: SinkInput) -> SinkEntry:
+    return SinkEntry(
+        type=given.type.lower(),
+        name=given.name or "",
+        batch_records=given.batch_records,
+        batch_bytes=given.batch_bytes,
+        batch_wait_ms=given.batch_wait_sec,
+        config=given.config,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bond_core.log.event_log import EventLog, Retention
 from bond_core.plugin.egress import Egress
+from bond_core.runtime.places import FilePlaces
 from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
 from bond_server.auth.access import Access
@@ -102,6 +103,7 @@ def a_bond(
         plugins=plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
         checkpoints=snapshots_of(settings),
         future=settings.future,
+        places=FilePlaces(settings.data_dir / "sinks"),
     )
 
 

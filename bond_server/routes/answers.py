@@ -61,6 +61,7 @@ def details(stream: Stream) -> dict[str, Any]:
     """Return all there is to say of a stream, with its sources' health."""
     return summary(stream) | {
         "sources": stream.health(),
+        "sinks": stream.deliveries.health(),
         "assumed": list(stream.compiled.assumed),
         "warnings": list(stream.compiled.warnings),
     }

@@ -341,6 +341,10 @@ def _place(windows: OpenWindows, line: PaneLine, pane: Any) -> None:
 
 def _record(record: Record) -> Record:
     """Make the tuples that JSON has as lists."""
+    record.values = {
+        name: tuple(value) if isinstance(value, list) else value  # levels of a book
+        for name, value in record.values.items()
+    }
     parts: list[Record | SourceReport] = [record, *record.sources.values()]
     for each in parts:
         for field in attrs.fields(type(each)):

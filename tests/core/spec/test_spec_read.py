@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bond_core.errors import RequestError
 from bond_core.spec.read import DEFAULT_INTERVAL_MS, read_spec
-from bond_core.spec.stream_spec import SourceSpec, StreamOptions, StreamSpec
+from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamOptions, StreamSpec
 
 SEED = {
     "sources": [{"type": "ccxt", "symbols": ["BTC/USDT"]}, {"type": "twitter", "symbols": ["BTC"]}],
@@ -92,7 +92,7 @@ def test_every_key_is_read():
         symbols=("BTC/USDT", "ETH/USDT"), interval_ms=500, timeframes=("500ms", "1s", "1m"),
         fields=("trades", "vwap"), filter={"price_avg": {"gt": 1}},
         alerts=({"when": "x"},), derived=("a", "b"), depth=10, mode="raw", late="update",
-        corrections_ms=10_000, sinks=({"type": "webhook"},), simulate=True,
+        corrections_ms=10_000, sinks=(SinkEntry(type="webhook"),), simulate=True,
     )  # fmt: skip
     assert options == StreamOptions(
         ephemeral=True, duration_ms=3_600_000, replay_ms=0, label="L"
