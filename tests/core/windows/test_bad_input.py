@@ -8,6 +8,7 @@ from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.ingest import WRONG_UNIT
+from bond_core.windows.checkpoint.dump import dumped
 from tests.core.windows.streams import BTC, SECOND, Stream, a_trade, ns, start_of
 
 HEARD = ns(6)
@@ -38,9 +39,9 @@ class Heard:
         self.engine.on_clamped("binance", symbol, n)
 
 
-def a_feed(future="reject"):
+def a_feed(future="reject", **policy):
     """A stream, its feed, and who listens in between."""
-    stream = Stream()
+    stream = Stream(**policy)
     channel = Channel(name="trades", kind="trade", fields=("trades",))
     feed = Feed(Subscription("trades", BTC), channel, at_ns=ns(0), future=future)
     feed.turn("live", ns(0))
@@ -177,3 +178,80 @@ def test_a_flood_of_the_future_is_refused_and_opens_nothing():
     assert sum(listener.reasons.values()) == 10_000
     assert len(windows.open) == before
     assert stream.engine.totals["binance"].events == 10_001
+
+
+def test_case_20_a_trade_that_is_repeated_counts_once_and_one_without_id_each_time():
+    """A snapshot after a reconnect is harmless where trades have ids; elsewhere nobody can know."""
+    stream, feed, _ = a_feed()
+    known = [a_trade(n, size=2.0, id=f"t{n}", recv_ts=HEARD) for n in (1, 2, 3)]
+    feed.hear(known, HEARD)
+    feed.hear([a_trade(2, size=2.0, id="t2", recv_ts=HEARD)], HEARD)
+    feed.hear([a_trade(4, size=5.0, recv_ts=HEARD), a_trade(4, size=5.0, recv_ts=HEARD)], HEARD)
+    feed.hear([a_trade(5.5, recv_ts=HEARD)], HEARD)
+
+    (record,) = stream.take()
+    assert (record.values["trades"], record.values["volume_sum"]) == (5, 3 * 2.0 + 2 * 5.0)
+    assert record.sources["binance"].duplicates == 1
+
+
+def test_case_25_a_nan_is_rejected_and_touches_no_field():
+    """The record is that of the good trades alone, but for the number rejected."""
+    records = []
+    for nonsense in ([], [a_trade(2, math.nan, recv_ts=HEARD)]):
+        stream, feed, _ = a_feed()
+        feed.hear([a_trade(1, 7.0, 0.0, recv_ts=HEARD), *nonsense], HEARD)
+        feed.hear([a_trade(5.5, recv_ts=HEARD)], HEARD)
+        records += stream.take()
+
+    without, with_nan = records
+    assert with_nan.values == without.values
+    assert (with_nan.values["vwap"], with_nan.values["trades"]) == (None, 1)
+    assert [r.sources["binance"].rejected for r in records] == [0, 1]
+
+
+def far(n, ts):
+    """A trade with a time of its own."""
+    trade = a_trade(0, id=str(n), recv_ts=HEARD)
+    trade.ts = ts
+    return trade
+
+
+FLOODS = {
+    "an hour ahead": lambda n: far(n, HEARD + 3600 * SECOND + n),
+    "ever further ahead": lambda n: far(n, HEARD + n * n * SECOND),
+    "ancient": lambda n: far(n, HEARD - (n + 1) * 1000 * SECOND),
+    "before 1970": lambda n: far(n, -n * SECOND),
+    "in milliseconds": lambda n: far(n, HEARD // 1_000_000 + n),
+    "a clock that runs backwards": lambda n: far(n, HEARD - n * SECOND // 50),
+    "scattered": lambda n: far(n, HEARD + (n * 7919 % 60 - 55) * SECOND),
+    "no number": lambda n: a_trade(1, math.nan, id=str(n), recv_ts=HEARD),
+    "infinite": lambda n: a_trade(1, math.inf, id=str(n), recv_ts=HEARD),
+    "of negative size": lambda n: a_trade(1, size=-1.0, id=str(n), recv_ts=HEARD),
+    "for nothing": lambda n: a_trade(1, 0.0, id=str(n), recv_ts=HEARD),
+    "of contracts": lambda n: a_trade(1, size_unit=f"unit {n}", id=str(n), recv_ts=HEARD),
+    "of nobody's symbol": lambda n: a_trade(1, symbol=f"S{n}/USDT", id=str(n), recv_ts=HEARD),
+}
+
+
+@pytest.mark.parametrize("late", ["drop", "update"])
+@pytest.mark.parametrize("future", ["reject", "clamp"])
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_leaves_no_more_than_its_first_drops(flood, future, late):
+    """
+    All that a stream knows, as its snapshot says it, is as long after 6,000 bad trades as after
+    600, but for a few digits; and each of them is counted.
+    """
+    stream, feed, _ = a_feed(future, late=late, corrections_ns=20 * SECOND)
+    feed.hear([a_trade(1, recv_ts=HEARD)], HEARD)
+
+    def known_after(*numbers):
+        for n in numbers:
+            feed.hear([FLOODS[flood](n)], HEARD)
+            stream.engine.on_tick(HEARD)
+            stream.take()
+        return sum(map(len, dumped(stream.engine)))
+
+    first = known_after(*range(600))
+
+    assert known_after(*range(600, 6000)) <= first * 1.05 + 1000
+    assert stream.engine.totals["binance"].events == 6001
