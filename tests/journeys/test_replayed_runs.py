@@ -20,7 +20,7 @@ from bond_core.clock import NS, ManualClock
 from bond_core.log.event_log import Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START
-from bond_core.model.record import Notice
+from bond_core.model.record import Notice, Repaired
 from bond_core.plugin.factories import load_class
 from bond_core.runtime import pipeline as pipeline_module
 from bond_core.runtime.binding import BoundStream, Defaults
@@ -35,9 +35,9 @@ from tests.journeys.in_process import PATIENCE_S, SIMULATOR
 KEEPS_ALL = Retention(seconds=10 * 86_400.0)
 TOLD = (
     "on_events", "on_status", "on_heartbeat", "on_duplicates", "on_rejected", "on_clamped",
-    "on_gap", "notify", "add_source", "remove_source",
+    "on_gap", "on_repaired", "notify", "add_source", "remove_source",
 )  # fmt: skip
-PLAIN = {cls.__name__: cls for cls in (Notice, SourcePlan)}
+PLAIN = {cls.__name__: cls for cls in (Notice, Repaired, SourcePlan)}
 
 
 class TapedEngine(WindowEngine):

@@ -268,6 +268,8 @@ def _symbol(state: SymbolState) -> SymbolLine:
         tallies=[_tallied(tally) for tally in state.tallies],
         parts=list(map(_part, state.parts.values())),
         kept=list(map(_part, state.kept.values())),
+        repaired=state.repaired,
+        mended=sorted(state.mended),
     )
 
 
@@ -280,6 +282,7 @@ def _tallied(tally: Tally) -> Tallied:
         duplicates=tally.duplicates,
         rejected=tally.rejected,
         gaps=tally.gaps,
+        repaired=tally.repaired,
     )
 
 

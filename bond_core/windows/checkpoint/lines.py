@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bond_core.model.record import Notice, Record, Status
+from bond_core.model.record import Notice, Record, Repaired, Status
 from bond_core.windows.plan import SourcePlan
 from bond_core.windows.source_state import Totals
 from bond_core.windows.watermark import NEVER
@@ -133,6 +133,7 @@ class Tallied(_Line):
     duplicates: int
     rejected: int
     gaps: int
+    repaired: list[Repaired]
 
 
 class Part(_Line):
@@ -157,6 +158,8 @@ class SymbolLine(_Line, tag="symbol"):
     tallies: list[Tallied]
     parts: list[Part]
     kept: list[Part]
+    repaired: list[Repaired]
+    mended: list[int]
 
 
 class HeardLine(_Line, tag="heard"):

@@ -254,9 +254,13 @@ class _Loading:
         state.status, state.reason = line.status, line.reason
         state.coverage = Coverage(is_live=line.is_live, changes=line.changes)
         state.tallies = [
-            Tally(t.count, t.lag_step, t.lags, Late(*t.late), t.duplicates, t.rejected, t.gaps)
+            Tally(
+                t.count, t.lag_step, t.lags, Late(*t.late), t.duplicates, t.rejected, t.gaps,
+                t.repaired,
+            )
             for t in line.tallies
-        ]
+        ]  # fmt: skip
+        state.repaired, state.mended = line.repaired, set(line.mended)
         for part in line.parts:
             state.parts[part.start] = self._part(state, part, state.windows.open)
         if state.parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bond_core.model.event import Candle, Funding, Liquidation, OpenInterest, OrderBook
@@ -63,6 +63,7 @@ def a_stream():
     return Stream(*sources, seconds=(1, 3), fields=FIELDS, **update)
 
 
+@settings(max_examples=40)
 @given(some_steps(), st.sets(st.integers(3, 20), min_size=1, max_size=4))
 def test_p8_a_snapshot_changes_nothing_of_books_and_contracts(steps, restarts):
     """Also of what stands in a book since an earlier window, to the byte."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bond_core.model.record import Notice
+from bond_core.model.record import Notice, Repaired
 from bond_core.windows.checkpoint.dump import dumped
 from bond_core.windows.checkpoint.lines import FORMAT
 from bond_core.windows.checkpoint.load import SnapshotError, loaded
@@ -82,7 +82,7 @@ def some_steps(draw, at_most):
     for ms in times:
         if draw(st.booleans()):
             steps.append(("on_tick", ns(ms / 1000)))
-        steps.append(draw(a_step(ms + draw(st.sampled_from([0, 0, -300, -3_000])))))
+        steps.append(draw(a_step(ms + draw(st.sampled_from([0, 0, 0, -300, -3_000, -5_000])))))
     return steps
 
 
@@ -102,28 +102,31 @@ def a_step(draw, ms):
     post = attrs.evolve(a_post(at, symbol.partition("/")[0]), author=draw(st.sampled_from("abc")))
     notice = Notice(code="gap", detail="a hole", source=source)
     status = draw(st.sampled_from(["live", "stale", "reconnecting"]))
+    fetched = Repaired(
+        from_ns=ns(at - 4), until_ns=ns(at - 1), events=1, detail="fetched",
+        missing=draw(st.sampled_from([None, (ns(at - 3), ns(at - 2))])),
+    )  # fmt: skip
     return draw(
-        st.one_of(
-            st.sampled_from([("on_events", source, [trade])] * 6),
-            st.sampled_from([("on_events", f"{source}.quotes", [quote])] * 3),
-            st.sampled_from(
-                [
-                    ("on_events", "posts", [post]),
-                    ("on_heartbeat", source, ns(at)),
-                    ("on_status", source, symbol, status, ns(at), "why"),
-                    ("on_duplicates", source, symbol, 2),
-                    ("on_rejected", source, symbol, 1),
-                    ("on_gap", source, symbol, notice),
-                    ("notify", notice, symbol),
-                ]
-            ),
+        st.sampled_from(
+            [
+                *[("on_events", source, [trade])] * 10,
+                *[("on_events", f"{source}.quotes", [quote])] * 4,
+                ("on_events", "posts", [post]),
+                ("on_heartbeat", source, ns(at)),
+                ("on_status", source, symbol, status, ns(at), "why"),
+                ("on_duplicates", source, symbol, 2),
+                ("on_rejected", source, symbol, 1),
+                ("on_gap", source, symbol, notice),
+                ("on_repaired", source, symbol, fetched),
+                ("notify", notice, symbol),
+            ]
         )
     )
 
 
 SHAPES = (
     {"seconds": (1, 5, 15)},
-    {"seconds": (2, 6), "late": "update", "corrections_ns": 5 * SECOND},
+    {"seconds": (2, 6), "late": "update", "corrections_ns": 20 * SECOND},
     {"seconds": (6,), "slide_ns": 2 * SECOND},
     {"seconds": (6,), "slide_ns": 2 * SECOND, "late": "update", "corrections_ns": 5 * SECOND},
     {"seconds": (1, 3), "fill": "previous", "late": "update", "corrections_ns": 3 * SECOND},
@@ -165,10 +168,11 @@ def told(stream, steps, *, restarts=()):
     return bytes_of(stream.seen)
 
 
+@settings(max_examples=60)
 @given(
     st.sampled_from(SHAPES),
     some_steps(40),
-    st.sets(st.integers(3, 40), min_size=1, max_size=4),
+    st.integers(1, 7).map(lambda first: range(first, 80, 7)),
 )
 def test_p8_a_snapshot_at_any_event_changes_nothing(shape, steps, restarts):
     """Whatever was told before and after, the records are the same bytes."""
@@ -190,6 +194,37 @@ def test_a_snapshot_of_what_was_read_is_the_same(steps, at):
     lines = again(stream)
 
     assert again(stream) == lines
+
+
+def test_what_is_sent_again_after_a_restart_has_all_that_was_there_before():
+    """Late events join those of their pane; what was fetched is told, and counts as heard."""
+
+    def play(*, restarts):
+        stream = Stream(seconds=(2, 6), late="update", corrections_ns=20 * SECOND)
+        stream.engine.on_status("binance", BTC, "reconnecting", ns(2.5))
+        stream.engine.on_status("binance", BTC, "live", ns(3.5))
+        stream.hear(a_trade(1), a_trade(3.7))
+        stream.tick(8.1)
+        fetched = Repaired(from_ns=ns(2.5), until_ns=ns(3.5), events=1, detail="fetched")
+        steps = [
+            ("on_events", "binance", [a_trade(0.5)]),
+            ("on_repaired", "binance", BTC, fetched),
+            ("on_tick", ns(8.2)),
+            ("on_events", "binance", [a_trade(0.7)]),
+        ]
+        for what, *args in steps:
+            if restarts:
+                again(stream)
+            getattr(stream.engine, what)(*args)
+            stream.take()
+        stream.finish(10)
+        return stream
+
+    whole = play(restarts=False)
+    assert [(about(r)[1:], r.values["trades"]) for r in whole.seen if about(r)[2:] == (0, 2)] == [
+        ((2, 0, 2), 3), ((6, 0, 2), 4),
+    ]  # fmt: skip
+    assert bytes_of(play(restarts=True).seen) == bytes_of(whole.seen)
 
 
 def test_a_source_that_stepped_in_and_one_that_left_are_there_again():
