@@ -15,7 +15,8 @@ from bond_core.model.record import Notice
 from bond_core.runtime.binding import BoundSource, BoundStream
 
 if TYPE_CHECKING:
-    from bond_core.runtime.pipeline import Pipeline, SourceEar
+    from bond_core.runtime.pipeline import Pipeline
+    from bond_core.runtime.source_ear import SourceEar
 
 Group = tuple[int, str]
 _DOWN = ("stale", "reconnecting", "failed")

@@ -16,7 +16,8 @@ from bond_core.runtime.feed import Feed
 from bond_core.windows.checkpoint.load import SnapshotError
 
 if TYPE_CHECKING:
-    from bond_core.runtime.pipeline import Pipeline, SourceEar
+    from bond_core.runtime.pipeline import Pipeline
+    from bond_core.runtime.source_ear import SourceEar
 
 CATCH_UP_NS = 10 * NS
 """So long a source may take to bring what it missed before the clock counts again."""

@@ -22,11 +22,13 @@ import attrs
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Repaired, Status
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
+from bond_core.windows.joining import give_states
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
+from bond_core.windows.plan_check import check_plan
 from bond_core.windows.source_state import Aside, Grid, SourceState, Totals, leave
 from bond_core.windows.stream_state import StreamState
-from bond_core.windows.symbol_state import SymbolState, Tally
+from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
 
 __all__ = ["ClosedWindow", "WindowEngine"]
@@ -80,7 +82,7 @@ class WindowEngine:
             PluginError: A field's plan is wrong; says which and why.
             ValueError: Timeframes are not multiples of the smallest, or names repeat.
         """
-        _check(plan)
+        check_plan(plan)
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
         self._plan = plan
@@ -325,21 +327,11 @@ class WindowEngine:
             progress=self._advance,
             aside=self._aside,
         )
-        targets = {target: None for targets in plan.routes.values() for target in targets}
-        keys = (None,) if plan.scope == "stream" else tuple(targets)
-        room = max(self._max_keys - sum(len(s.states) for s in self._stream.sources), 0)
-        if refused := keys[room:]:
-            source.totals.refused_keys += len(refused)
-            detail = f"{plan.name}: no room for {len(refused)} more symbols, which are not counted"
+        room = self._max_keys - sum(len(s.states) for s in self._stream.sources)
+        if refused := give_states(source, self._stream, room=max(room, 0)):
+            source.totals.refused_keys += refused
+            detail = f"{plan.name}: no room for {refused} more symbols, which are not counted"
             self.notify(Notice(code="too_many_keys", source=plan.name, detail=detail))
-        for symbol in keys[:room]:
-            tallies = [Tally() for _ in range(self._plan.frames)]
-            windows = self._stream.windows(symbol, plan.kind)
-            source.states[symbol] = SymbolState(
-                source=source, symbol=symbol, windows=windows, tallies=tallies,
-                timeframes=len(self._plan.timeframes_ns),
-            )  # fmt: skip
-        source.open()
         return source
 
     def _known(self, name: str) -> SourceState | None:
@@ -386,20 +378,3 @@ def _said(error: Exception) -> str:
     except Exception:  # noqa: BLE001 -- whatever it does, it is told as what it is
         text = "its text can't be had"
     return f"{type(error).__name__}: {text[:300]}"
-
-
-def _check(plan: StreamPlan) -> None:
-    frames = plan.timeframes_ns
-    if not frames or frames[0] <= 0 or list(frames) != sorted(set(frames)):
-        raise ValueError(f"timeframes are lengths in ns, the smallest first, not {frames}")
-    if odd := [frame for frame in frames if frame % frames[0]]:
-        raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
-    if plan.release_ns is not None and (frames[0] % plan.release_ns or plan.slide_ns is not None):
-        raise ValueError(
-            f"{frames[0]} ns must be a multiple of {plan.release_ns} ns, and not slide"
-        )
-    targets = {t for s in plan.sources for each in s.routes.values() for t in each}
-    if plan.slide_ns is not None and (len(frames) > 1 or frames[0] % plan.slide_ns):
-        raise ValueError(f"one length that is a multiple of {plan.slide_ns} ns can slide")
-    if unknown := sorted(targets - set(plan.symbols)):
-        raise ValueError(f"sources route to {unknown}, which are no symbols of the stream")
