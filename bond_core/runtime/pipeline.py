@@ -22,7 +22,7 @@ from bond_core.clock import Clock
 from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.event_log import EventLog, Retention
 from bond_core.runtime.binding import BoundSource, BoundStream
-from bond_core.runtime.checkpoints import Checkpoints, Heard, written
+from bond_core.runtime.checkpoints import Checkpoints, Heard, Remembering, written
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
@@ -43,6 +43,7 @@ class Pipeline:
         windows_closed: Windows that the engine closed; each has a record per symbol.
         stages: How long its events, windows and records took.
         failure: Why it can't go on, or None.
+        remembering: By name, what is to go on after a restart beside its engine.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Pipeline:
         self.windows_closed = 0
         self.stages = Stages()
         self.failure: str | None = None
+        self.remembering: dict[str, Remembering] = {}
         self.resuming = Resuming(self)
         self.log = logging.getLogger("bond.stream")
         self._checkpoints = checkpoints
@@ -167,7 +169,9 @@ class Pipeline:
             self.take_in()
             at_ns, heard = self._left or (self.clock.now_ns(), self._heard())
             waiting = self.publisher.waiting
-            for line in written(self.stream_id, at_ns, heard, self.engine, waiting):
+            for line in written(
+                self.stream_id, at_ns, heard, self.engine, waiting, self.remembering
+            ):
                 lines.append(line)
                 fresh += len(line)
                 if fresh >= _AT_ONCE:
@@ -267,7 +271,7 @@ class Pipeline:
             if self._bug is not None:
                 raise self._bug
             windows = self.engine.take()
-            if windows:
+            if windows or self.publisher.waiting:
                 self._note_closed(windows)
                 await self._append(windows)
 

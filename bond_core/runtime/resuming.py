@@ -61,6 +61,21 @@ class Resuming:
         known = {source.plan.name for source in pipeline.bound.sources}
         for name in snapshot.engine.parts.sources.keys() - known:  # what stood in is to be asked
             snapshot.engine.remove_source(name, snapshot.at_ns)
+        pipeline.publisher.take_up(snapshot.waiting)
+        for part, key, remembered in snapshot.beside:
+            self._recall(part, key, remembered)
+
+    def _recall(self, part: str, key: object, known: object) -> None:
+        why = "it could not be written down"
+        if known is not None:
+            try:
+                self._pipeline.remembering[part].recall(key, known)
+            except Exception as error:  # noqa: BLE001 -- it is told, and the stream goes on
+                why = f"{type(error).__name__}: {error}"[:300]
+            else:
+                return
+        detail = f"what {part} knew of {key} is not known any more after a restart: {why}"
+        self._pipeline.engine.notify(Notice(code="not_kept", detail=detail))
 
     def subscribed(self, ear: SourceEar, feed: Feed) -> None:
         """Have a feed go on where the stream stopped; call before its connector gets to run."""

@@ -7,7 +7,7 @@ A line is a symbol, a pane or two hundred events at most, so that others can be 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -63,16 +63,11 @@ _NOT_SLOTS = ("n", "unit", "events", "by")
 _encode = msgspec.json.Encoder().encode
 
 
-def dumped(engine: WindowEngine, *, waiting: Iterable[ClosedWindow] = ()) -> Iterator[bytes]:
+def dumped(engine: WindowEngine) -> Iterator[bytes]:
     """Yield the lines of a snapshot, without line ends.
 
     A field whose author's state can't be written is null in the windows that are open now, once
     they are read again; the last line says which, and why.
-
-    Args:
-        engine: What to write down.
-        waiting: Windows that were taken, and of which it isn't sure yet that anybody has them:
-            they are taken once more.
 
     Raises:
         ValueError: The stream has ended: there is nothing to go on from.
@@ -82,16 +77,13 @@ def dumped(engine: WindowEngine, *, waiting: Iterable[ClosedWindow] = ()) -> Ite
     parts = engine.parts
     lost: dict[str, str] = {}
     number = 0
-    for line in _lines(engine, parts, lost, waiting):
+    for line in _lines(engine, parts, lost):
         number += 1
         yield _encode(line)
     yield _encode(End(number, lost))
 
 
-def _lines(
-    engine: WindowEngine, parts: EngineParts, lost: dict[str, str],
-    waiting: Iterable[ClosedWindow],
-) -> Iterator[Head | Line]:  # fmt: skip
+def _lines(engine: WindowEngine, parts: EngineParts, lost: dict[str, str]) -> Iterator[Head | Line]:
     stream, grid, closer = parts.stream, parts.grid, parts.closer
     yield head_of(parts.plan, stream.programs)
     yield EngineLine(
@@ -108,8 +100,7 @@ def _lines(
         kinds=stream.kinds,
     )
     yield from _told(stream)
-    for window in (*waiting, *closer.closed):
-        yield ClosedLine(window.window_end_ns, list(window.records), window.is_revision)
+    yield from map(closed_line, closer.closed)
     for (timeframe, end_ns), sent in stream.sent.items():
         yield SentLine(timeframe, end_ns, list(sent.values()))
     for (symbol, kind), windows in stream.open_windows.items():
@@ -122,6 +113,11 @@ def _lines(
         for symbol, bar in bars.filling.items():
             yield BarLine(bars.frame, symbol, bar.start_ns, bar.number, bar.room)
             yield from _bar(bars, bar, lost)
+
+
+def closed_line(window: ClosedWindow) -> ClosedLine:
+    """Return the line of a window that closed."""
+    return ClosedLine(window.window_end_ns, list(window.records), window.is_revision)
 
 
 def _told(stream: StreamState) -> Iterator[Line]:

@@ -211,7 +211,7 @@ class SentLine(_Line, tag="sent"):
 
 
 class ClosedLine(_Line, tag="closed"):
-    """A window that closed, and that nobody has taken yet."""
+    """A window that closed, and of which it isn't sure yet that anybody has it."""
 
     end_ns: int
     records: list[Record]

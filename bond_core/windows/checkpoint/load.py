@@ -177,8 +177,7 @@ class _Loading:
             filler.skipped[key] = line.skipped
 
     def closed(self, line: ClosedLine) -> None:
-        records = tuple(map(_record, line.records))
-        self._closer.closed.append(ClosedWindow(line.end_ns, records, line.is_revision))
+        self._closer.closed.append(closed_window(line))
 
     def sent(self, line: SentLine) -> None:
         records = {record.symbol: _record(record) for record in line.records}
@@ -341,6 +340,11 @@ def _place(windows: OpenWindows, line: PaneLine, pane: Any) -> None:
         kept.tails[line.at[0]] = pane
     else:
         kept.since = pane
+
+
+def closed_window(line: ClosedLine) -> ClosedWindow:
+    """Return the window that a line is of."""
+    return ClosedWindow(line.end_ns, tuple(map(_record, line.records)), line.is_revision)
 
 
 def _record(record: Record) -> Record:

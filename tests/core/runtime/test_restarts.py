@@ -14,6 +14,7 @@ import pytest
 
 from bond_core.aggregators import plugin as builtin
 from bond_core.clock import NS, ManualClock, settle
+from bond_core.errors import LogUnavailableError
 from bond_core.log.event_log import Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START
@@ -154,6 +155,7 @@ class Machine:
         self.market = Plain.market = Market()
         Plain.cursors.clear()
         self.records: list[dict[str, Any]] = []
+        self.remembering: dict[str, Any] = {}
 
     @asynccontextmanager
     async def process(self, spec: dict[str, Any], *, crashes: bool = False) -> AsyncIterator[Any]:
@@ -165,6 +167,7 @@ class Machine:
                 bound(spec), stream_id="s", feeds=feeds, log=log, clock=self.clock,
                 retention=Retention(seconds=10_000), checkpoints=self.disk,
             )  # fmt: skip
+            pipeline.remembering.update(self.remembering)
             await pipeline.start()
             running = asyncio.create_task(pipeline.run())
             await settle()
@@ -500,3 +503,75 @@ def test_while_a_stream_is_written_down_it_loses_nothing() -> None:
             assert pipeline.engine.totals["alpha"].counted == 9 + 6 + 16
 
     play(story)
+
+
+# Beside the engine
+
+
+def test_what_was_in_no_log_yet_is_published_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log was away when the process ended: its windows come from the next one, once."""
+    append = MemoryLog.append
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise LogUnavailableError("away")
+
+    async def story(machine: Machine) -> None:
+        async with machine.process(a_spec("resumable")):
+            monkeypatch.setattr(MemoryLog, "append", away)
+            await machine.trades(0.25, heard_by=None)
+            await machine.trades(4, heard_by="beta")
+        monkeypatch.setattr(MemoryLog, "append", append)
+        async with machine.process(a_spec("resumable")):
+            await settle()
+            await machine.trades(3, heard_by="beta")
+
+    records = play(story)
+
+    starts = [record["window_start"] for record in records]
+    assert records[0]["window_start"] == "2023-11-14T22:14:00Z"
+    assert starts == sorted(set(starts))
+    assert len(starts) >= 6
+
+
+class Tallying:
+    """Something beside the engine that knows a thing of each symbol."""
+
+    def __init__(self, known: dict[Any, Any], *, lost: Any = None) -> None:
+        self.known = known
+        self.lost = lost
+
+    def remembered(self) -> list[tuple[Any, Any]]:
+        return list(self.known.items())
+
+    def recall(self, key: Any, known: Any) -> None:
+        if key == self.lost:
+            raise KeyError(key)
+        self.known[key] = known
+
+
+def test_what_stands_beside_the_engine_goes_on_too() -> None:
+    """Item by item, as it was: tuples and infinity too; what can't is told by its name."""
+    known = {
+        (BTC, "1s"): {"since_ns": 7, "told": None, "crossed": [True], "past": [(1, float("inf"))]},
+        "odd": object(),
+        "lost": 1,
+    }
+    after = Tallying({}, lost="lost")
+
+    async def story(machine: Machine) -> None:
+        machine.remembering = {"alerts": Tallying(known), "gone": Tallying({"x": 1})}
+        async with machine.process(a_spec("resumable")):
+            await machine.trades(1.5, heard_by="beta")
+        machine.records.clear()
+        machine.remembering = {"alerts": after}
+        async with machine.process(a_spec("resumable")):
+            await machine.trades(3, heard_by="beta")
+
+    first, *_ = play(story)
+
+    assert after.known == {(BTC, "1s"): known[BTC, "1s"]}
+    notices = [n["detail"] for n in first["notices"] if n["code"] == "not_kept"]
+    assert [detail.partition(" is not known")[0] for detail in notices] == [
+        "what alerts knew of odd", "what alerts knew of lost", "what gone knew of x",
+    ]  # fmt: skip
+    assert "it could not be written down" in notices[0]
