@@ -168,7 +168,7 @@ class Pipeline:
         async with self._still:
             self.take_in()
             at_ns, heard = self._left or (self.clock.now_ns(), self._heard())
-            waiting = self.publisher.waiting
+            waiting = (*self.resuming.waiting, *self.publisher.waiting)
             for line in written(
                 self.stream_id, at_ns, heard, self.engine, waiting, self.remembering
             ):
@@ -262,6 +262,7 @@ class Pipeline:
             self.tell(self.engine.close_due)
 
     async def _work(self) -> None:
+        await self._append_until_done(self.resuming.take_waiting())
         while True:
             await self._stirred.wait()
             async with self._still, self._feeds.turns as turns:
@@ -271,7 +272,7 @@ class Pipeline:
             if self._bug is not None:
                 raise self._bug
             windows = self.engine.take()
-            if windows or self.publisher.waiting:
+            if windows:
                 self._note_closed(windows)
                 await self._append(windows)
 

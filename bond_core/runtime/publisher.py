@@ -49,10 +49,6 @@ class Publisher:
         """What is not known to be in the log yet, in order."""
         return tuple(self._pending)
 
-    def take_up(self, windows: Iterable[ClosedWindow]) -> None:
-        """Have windows wait that one before this had to publish; `publish` follows."""
-        self._pending.extend(windows)
-
     async def open(self) -> None:
         """Find out where the log stands."""
         self._last = await self._log.open_stream(self._stream_id, self._retention)

@@ -7,6 +7,7 @@ meanwhile is gone: windows of that time are `partial`, and a `gap` is told.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bond_core.clock import NS
@@ -14,6 +15,7 @@ from bond_core.model.record import Notice
 from bond_core.runtime.checkpoints import MAX_AGE_S, Checkpoints, Snapshot, read
 from bond_core.runtime.feed import Feed
 from bond_core.windows.checkpoint.load import SnapshotError
+from bond_core.windows.engine import ClosedWindow
 
 if TYPE_CHECKING:
     from bond_core.runtime.pipeline import Pipeline
@@ -29,11 +31,13 @@ class Resuming:
     Attributes:
         behind: Sources that are about to bring what was missed.
         since_ns: When the snapshot was taken that the stream goes on from; None without one.
+        waiting: Windows that the process before had yet to publish.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.behind: set[str] = set()
         self.since_ns: int | None = None
+        self.waiting: Sequence[ClosedWindow] = ()
         self._pipeline = pipeline
         self._snapshot: Snapshot | None = None
         self._lacks: dict[str, list[str]] = {}  # by source, the symbols nothing is brought of
@@ -61,9 +65,14 @@ class Resuming:
         known = {source.plan.name for source in pipeline.bound.sources}
         for name in snapshot.engine.parts.sources.keys() - known:  # what stood in is to be asked
             snapshot.engine.remove_source(name, snapshot.at_ns)
-        pipeline.publisher.take_up(snapshot.waiting)
+        self.waiting = snapshot.waiting
         for part, key, remembered in snapshot.beside:
             self._recall(part, key, remembered)
+
+    def take_waiting(self) -> Sequence[ClosedWindow]:
+        """Return the windows that wait, for the publisher to have from now on."""
+        waiting, self.waiting = self.waiting, ()
+        return waiting
 
     def _recall(self, part: str, key: object, known: object) -> None:
         why = "it could not be written down"
