@@ -204,7 +204,7 @@ class Bond:
     async def _leave(self, stream: Stream) -> None:
         """Stop a stream that is to go on after a restart, if it is running."""
         await self._stop_task(stream)
-        if stream.state() not in ("complete", "failed"):
+        if self.checkpoints is not None and stream.state() not in ("complete", "failed"):
             await stream.pipeline.save()
         await self._stop(stream, FLUSH_WITHIN_S)
 
