@@ -65,7 +65,7 @@ class Pipeline:
         self.windows_closed = 0
         self.stages = Stages()
         self.failure: str | None = None
-        self.remembering: dict[str, Remembering] = {}
+        self.remembering: dict[str, Remembering] = {"filter and alerts": self.screen}
         self.resuming = Resuming(self)
         self.log = logging.getLogger("bond.stream")
         self._checkpoints = checkpoints
