@@ -21,7 +21,7 @@ import msgspec
 from bond_core.clock import NS, Clock, SystemClock
 from bond_core.errors import BondError, LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
-from bond_core.log.event_log import Entry, EventLog, Retention
+from bond_core.log.event_log import EventLog, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
@@ -34,10 +34,11 @@ from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
 from bond_core.spec.canonical import stream_id as derive_stream_id
-from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, vocabulary_of
-from bond_server.stream_state import state_of, status_of_sources, stream_metrics
+from bond_server.registry.registry import NoRegistry, Registry
+from bond_server.registry.row import Row, compiled_again, new_row
+from bond_server.streams import AnyStream, KnownStream, Stream
 from bond_server.telemetry.context import STREAM_ID
 from bond_server.telemetry.ledger import Ledger
 from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
@@ -46,65 +47,6 @@ __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream outlives its last client."""
-
-
-class Stream:
-    """A stream that runs here.
-
-    Attributes:
-        stream_id: Its id.
-        project: Whose it is.
-        compiled: What it was made from.
-        created_ns: When, by the clock.
-        is_ephemeral: Whether it goes by itself after its last client.
-        ends_ns: When it is complete, by the clock; None for never.
-        is_complete: Whether it has come to its end: nothing more is published.
-        readers: Cursors that stand on it.
-    """
-
-    def __init__(
-        self, stream_id: str, project: str, compiled: Compiled, pipeline: Pipeline, tail: Tail
-    ) -> None:
-        self.stream_id = stream_id
-        self.project = project
-        self.compiled = compiled
-        self.created_ns = pipeline.started_ns
-        self.is_ephemeral = compiled.options.ephemeral
-        self.is_complete = False
-        duration_ms = compiled.options.duration_ms
-        self.ends_ns = None if duration_ms is None else self.created_ns + duration_ms * 1_000_000
-        self.readers = 0
-        self.idle_since_ns: int | None = pipeline.started_ns
-        self.pipeline = pipeline
-        self.tail = tail
-        self.task: asyncio.Task[None] | None = None
-
-    def state(self) -> str:
-        """`starting`, `running`, `complete` or `failed`."""
-        state = state_of(self.pipeline)
-        return "complete" if self.is_complete and state != "failed" else state
-
-    def asked_again(self, options: StreamOptions, now_ns: int) -> None:
-        """Stay, and stay as long, as the most lasting of its requests says."""
-        if self.idle_since_ns is not None:  # who asked has yet to come
-            self.idle_since_ns = now_ns
-        self.is_ephemeral = self.is_ephemeral and options.ephemeral
-        if self.ends_ns is None or options.duration_ms is None:
-            self.ends_ns = None
-        else:
-            self.ends_ns = max(self.ends_ns, self.created_ns + options.duration_ms * 1_000_000)
-
-    def health(self) -> dict[str, Any]:
-        """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
-        return status_of_sources(self.pipeline)
-
-    def wrote(self, entry: Entry) -> None:
-        """Note that a client's connection has just taken a record, to tell how long that took."""
-        self.pipeline.stages.wrote(entry.offset.ms, self.pipeline.clock.monotonic_ns())
-
-    def metrics(self) -> dict[str, Any]:
-        """Return how it does: uptime, messages in and out, what was dropped, latency."""
-        return stream_metrics(self.stream_id, self.pipeline)
 
 
 class Bond:
@@ -122,6 +64,7 @@ class Bond:
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
         plugins: What loads the catalogue, and looks again at each `rescan`.
+        registry: Which streams there were, and run again; nowhere, unless said.
     """
 
     def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
@@ -130,7 +73,7 @@ class Bond:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        plugins: Plugins | None = None,
+        plugins: Plugins | None = None, registry: Registry | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -152,7 +95,9 @@ class Bond:
             egress=egress,
         )
         self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
+        self.registry: Registry = registry or NoRegistry()
         self._streams: dict[str, Stream] = {}
+        self._waiting: dict[str, KnownStream] = {}  # kept, and can't be had as things are
         self._leaving: set[Stream] = set()
         self._gone = Ledger()
         self._changing = asyncio.Lock()  # one stream at a time begins or ends
@@ -161,11 +106,18 @@ class Bond:
         self._logger = logging.getLogger("bond.local")
 
     async def __aenter__(self) -> Self:
-        """Get ready; nothing is listened to yet."""
+        """Get ready, and run what ran before.
+
+        Raises:
+            SetupError: The registry can't be read.
+        """
+        rows = self.registry.rows()
         await self._stack.enter_async_context(self.simulators)
         await self._stack.enter_async_context(self.feeds)
         await self._stack.enter_async_context(self._tasks)
         self._reaper = self._tasks.create_task(self._reap(), name="reap ephemeral streams")
+        for row in rows:
+            await self.resume(row)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -190,6 +142,8 @@ class Bond:
                 self.vocabulary = vocabulary_of(self.catalog)
                 for stream in tuple(self._streams.values()):
                     await self._renew(stream)
+                for waiting in tuple(self._waiting.values()):
+                    await self.resume(waiting.row)
         return self.catalog.rows
 
     async def _renew(self, stream: Stream) -> None:
@@ -226,10 +180,14 @@ class Bond:
         async with self._changing:  # counting and adding is one step
             found = self._streams.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
+                before = found.row
                 found.asked_again(compiled.options, self.clock.now_ns())
+                if found.row != before:
+                    await self.registry.put(found.row)
                 return found, False
             if found is not None:
                 await self._delete(found)
+            self._waiting.pop(stream_id, None)  # it can be had again: it begins anew
             used = len(self.streams(project))
             if used >= self.max_streams:
                 raise LimitError(
@@ -238,20 +196,43 @@ class Bond:
                     limit=self.max_streams,
                     used=used,
                 )
-            stream = await self._start(stream_id, project, compiled)
-            return stream, True
+            row = new_row(stream_id, project, compiled, self.clock.now_ns())
+            await self.registry.put(row)
+            try:
+                return await self._start(row, compiled), True
+            except BaseException:
+                await self.registry.remove(stream_id)
+                raise
 
-    def find(self, stream_id: str) -> Stream | None:
+    async def resume(self, row: Row) -> AnyStream:
+        """Run a stream again that is kept; one that can't be had waits, and says why."""
+        try:
+            compiled = compiled_again(row, self.catalog, self.defaults)
+            stream = await self._start(row, compiled, takes_over=True)
+        except BondError as error:
+            self._logger.warning("stream %s can't run: %s", row.stream_id, error.detail)
+            tail = Tail(self.log, row.stream_id, self.retention)
+            tail.end()
+            report = {"state": "failed", "failure": error.detail}
+            waiting = self._waiting[row.stream_id] = KnownStream(row, tail, report)
+            return waiting
+        self._waiting.pop(row.stream_id, None)
+        return stream
+
+    def find(self, stream_id: str) -> AnyStream | None:
         """Return the stream, whosever it is."""
-        return self._streams.get(stream_id)
+        return self._streams.get(stream_id) or self._waiting.get(stream_id)
 
-    def streams(self, project: str) -> list[Stream]:
+    def streams(self, project: str) -> list[AnyStream]:
         """Return a project's streams, the oldest first."""
-        return [s for s in self._streams.values() if s.project == project]
+        return [s for s in self.all_streams() if s.project == project]
 
-    def all_streams(self) -> list[Stream]:
+    def all_streams(self) -> list[AnyStream]:
         """Return everybody's streams: for sums over them, which name none."""
-        return list(self._streams.values())
+        if not self._waiting:
+            return list(self._streams.values())
+        found: list[AnyStream] = [*self._streams.values(), *self._waiting.values()]
+        return sorted(found, key=lambda stream: stream.row.created_ns)
 
     def ledger(self) -> Ledger:
         """Return what all streams did since the start, those that are gone included."""
@@ -264,14 +245,17 @@ class Bond:
             stream = self._streams.get(stream_id)
             if stream is not None:
                 await self._delete(stream)
-            return stream is not None
+            waiting = self._waiting.pop(stream_id, None)
+            if waiting is not None:
+                await self.registry.remove(stream_id)
+            return stream is not None or waiting is not None
 
     async def complete(self, stream: Stream) -> None:
         """Bring a stream to its end: what is open is published, as partial, and no more."""
         async with self._changing:
             if stream.is_complete or self.find(stream.stream_id) is not stream:
                 return
-            stream.is_complete = True
+            stream.completed()
             await self._stop_task(stream)
             try:
                 await stream.pipeline.flush()
@@ -279,6 +263,7 @@ class Bond:
             except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
                 self._failed(stream, error)
             stream.tail.end()
+            await self.registry.put(stream.row)
 
     def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
         """Stand somewhere in a stream's log: after an offset, or (None) at its top.
@@ -288,31 +273,38 @@ class Bond:
         Raises:
             KeyError: There is no such stream.
         """
-        stream = self._streams[stream_id]
+        stream = self.find(stream_id)
+        if stream is None:
+            raise KeyError(stream_id)
         stream.readers += 1
         stream.idle_since_ns = None
         return Cursor(stream.tail, after, on_close=lambda: self._left(stream))
 
-    def _left(self, stream: Stream) -> None:
+    def _left(self, stream: AnyStream) -> None:
         stream.readers -= 1
         if stream.readers == 0:
             stream.idle_since_ns = self.clock.now_ns()
 
-    async def _start(self, stream_id: str, project: str, compiled: Compiled) -> Stream:
+    async def _start(self, row: Row, compiled: Compiled, *, takes_over: bool = False) -> Stream:
+        stream_id = row.stream_id
         await self.log.open_stream(stream_id, self.retention)
         pipeline = Pipeline(
             compiled.bound, stream_id=stream_id, feeds=self.feeds, log=self.log,
-            retention=self.retention, clock=self.clock,
+            retention=self.retention, clock=self.clock, takes_over=takes_over,
         )  # fmt: skip
         tail = Tail(self.log, stream_id, self.retention)
         await tail.load()
-        stream = Stream(stream_id, project, compiled, pipeline, tail)
-        await pipeline.start()
+        stream = Stream(row, compiled, pipeline, tail)
+        if row.is_complete:  # it only waits for those who have yet to hear of its end
+            tail.end()
+        else:
+            await pipeline.start()
         self._streams[stream_id] = stream
-        # It outlives the request that asked for it, whose ids must not stand in its logs.
-        stream.task = self._tasks.create_task(
-            self._run(stream), name=f"stream {stream_id}", context=Context()
-        )
+        if not row.is_complete:
+            # It outlives the request that asked for it, whose ids must not stand in its logs.
+            stream.task = self._tasks.create_task(
+                self._run(stream), name=f"stream {stream_id}", context=Context()
+            )
         return stream
 
     async def _run(self, stream: Stream) -> None:
@@ -332,6 +324,7 @@ class Bond:
         self._logger.error("stream %s stopped by a bug", stream.stream_id, exc_info=error)
 
     async def _delete(self, stream: Stream) -> None:
+        await self.registry.remove(stream.stream_id)
         del self._streams[stream.stream_id]
         self._leaving.add(stream)
         try:
@@ -361,13 +354,13 @@ class Bond:
                     self._logger.exception("stream %s can't be ended", stream.stream_id)
 
     async def _reap_if_over(self, stream: Stream) -> None:
-        if stream.ends_ns is not None and self.clock.now_ns() >= stream.ends_ns:
+        if stream.row.ends_ns is not None and self.clock.now_ns() >= stream.row.ends_ns:
             await self.complete(stream)
         async with self._changing:  # as long as we look, nobody asks for it again
             is_left = stream.idle_since_ns is not None and (
                 self.clock.now_ns() - stream.idle_since_ns >= EPHEMERAL_S * NS
             )
-            goes = stream.is_ephemeral or stream.is_complete
+            goes = stream.row.is_ephemeral or stream.is_complete
             if goes and is_left and self.find(stream.stream_id) is stream:
                 await self._delete(stream)
 

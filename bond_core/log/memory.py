@@ -25,8 +25,9 @@ class MemoryLog:
         return kept.ring.top
 
     async def append(
-        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
-    ) -> None:
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0,
+        lost_until: Offset = START,
+    ) -> None:  # fmt: skip
         """See EventLog."""
         kept = self._streams.get(stream_id)
         if kept is None:
@@ -35,11 +36,12 @@ class MemoryLog:
             detail = f"stream {stream_id} is written by owner {kept.fence} now, not {fence}"
             raise FencedError(detail)
         kept.fence = fence
-        prev, entries = kept.ring.top, []
+        prev, entries = max(kept.ring.top, lost_until), []
         for offset, data in items:
             if offset > prev:
                 entries.append(Entry(offset, prev, data))
                 prev = offset
+        kept.ring.top = max(kept.ring.top, lost_until)
         if entries:
             kept.ring.extend(entries)
             for watcher in kept.watchers:

@@ -64,7 +64,7 @@ class Ring:
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
         entries = self._entries
-        if position >= self.top or not limit:
+        if position >= self.top or not limit or not entries:
             return ()
         if entries[-1].prev == position:  # what a live reader finds
             return (entries[-1],)

@@ -125,7 +125,9 @@ class Tail:
             page = await self._log.read(self._stream_id, self.top)
             self.epoch = page.epoch
             self._take(page.entries)
-            if not page.entries or self.top >= page.top:
+            if not page.entries:  # what lies between our top and the log's was never there
+                self._ring.top = max(self._ring.top, page.top)
+            if self.top >= page.top:
                 return
 
     def _take(self, entries: Sequence[Entry]) -> None:

@@ -27,7 +27,7 @@ from bond_core.runtime.binding import BoundSource, BoundStream
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
-from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.publisher import Publisher, Takeover
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
@@ -44,14 +44,17 @@ class Pipeline:
 
     def __init__(
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
-        retention: Retention, clock: Clock, fence: int = 0,
+        retention: Retention, clock: Clock, fence: int = 0, takes_over: bool = False,
     ) -> None:  # fmt: skip
         self.bound = bound
         self.stream_id = stream_id
         self.clock = clock
         self.started_ns = clock.now_ns()
         self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
-        self.publisher = Publisher(log, stream_id, retention, fence=fence)
+        self.publisher = Publisher(
+            log, stream_id, retention, fence=fence,
+            takeover=Takeover(self.started_ns, bound.plan.pane_ns) if takes_over else None,
+        )  # fmt: skip
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
         self.windows_closed = 0
@@ -114,6 +117,18 @@ class Pipeline:
         windows = self.engine.take()
         self.windows_closed += len(windows)
         await self.publisher.publish(windows)
+
+    async def hand_over(self) -> None:
+        """Publish what has ended, so that the next owner begins with the window now open.
+
+        Call once, at the end. The open one isn't published: it will be, by the next owner.
+        """
+        now_ns = self.clock.now_ns()
+        self.take_in()
+        self.engine.finish(now_ns)
+        ended = [w for w in self.engine.take() if w.window_end_ns <= now_ns]
+        self._note_closed(ended)
+        await self.publisher.publish(ended)
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 from bond_core.log.event_log import EventLog, Retention
@@ -17,6 +17,7 @@ from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
 from bond_server.auth.access import Access
 from bond_server.cli import render_error
+from bond_server.data_dir import holding
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.listening import listening_socket
 from bond_server.delivery.transport import BondServer, loop_factory, uvicorn_config
@@ -25,6 +26,8 @@ from bond_server.local import Bond
 from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
 from bond_server.process import tune_for_serving
+from bond_server.registry.on_disk import StreamsOnDisk
+from bond_server.registry.registry import Registry
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 from bond_server.telemetry.loop_lag import watch_the_loop
 from bond_server.telemetry.tracing import NO_TRACING, Tracing, tracing_from
@@ -76,20 +79,20 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     tracing = tracing_from(os.environ)
     logs = LogStyle(level=args.log_level, format=args.log_format)
-    bound = listening_socket(settings.host, settings.port)
     tune_for_serving()
-    try:
+    with ExitStack() as held:
+        held.enter_context(holding(settings.data_dir))
+        held.callback(tracing.close)
+        bound = held.enter_context(closing(listening_socket(settings.host, settings.port)))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, bound, logs, tracing))
-    finally:
-        bound.close()
-        tracing.close()
     return 0
 
 
 def a_bond(
-    settings: ServerSettings, tracing: Tracing = NO_TRACING, log: EventLog | None = None
-) -> Bond:
+    settings: ServerSettings, tracing: Tracing = NO_TRACING, log: EventLog | None = None,
+    registry: Registry | None = None,
+) -> Bond:  # fmt: skip
     """Return the Bond that these settings describe, not yet entered; no log: one in memory."""
     return Bond(
         log=log,
@@ -99,6 +102,7 @@ def a_bond(
         egress=Egress(settings.egress),
         tracing=tracing,
         plugins=plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
+        registry=registry,
     )
 
 
@@ -139,7 +143,8 @@ async def serve_bond(
 async def _serve(
     settings: ServerSettings, bound: socket.socket, logs: LogStyle, tracing: Tracing
 ) -> None:
-    async with _log(settings) as log, a_bond(settings, tracing, log) as bond:
+    registry = StreamsOnDisk(settings.data_dir)
+    async with _log(settings) as log, a_bond(settings, tracing, log, registry) as bond:
         address = _address(settings.host, bound.getsockname()[1])
         kept = "in memory" if log is None else "in Redis"
         await serve_bond(

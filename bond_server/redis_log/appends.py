@@ -34,6 +34,7 @@ class Append:
     stream_id: str
     keys: StreamKeys
     fence: int
+    lost_until: Offset
     items: Sequence[tuple[Offset, bytes]]
     done: asyncio.Future[bool]
 
@@ -49,11 +50,12 @@ class Appends:
         self._some = asyncio.Event()
 
     async def append(
-        self, stream_id: str, keys: StreamKeys, items: Sequence[tuple[Offset, bytes]], fence: int
-    ) -> bool:
+        self, stream_id: str, keys: StreamKeys, items: Sequence[tuple[Offset, bytes]], fence: int,
+        lost_until: Offset,
+    ) -> bool:  # fmt: skip
         """Append in one step, see EventLog.append; return whether the stream is open at all."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Append(stream_id, keys, fence, items, done))
+        self._waiting.append(Append(stream_id, keys, fence, lost_until, items, done))
         self._some.set()
         return await done
 
@@ -109,6 +111,7 @@ class Appends:
         for each in group:
             yield each.keys.bus
             yield each.fence
+            yield str(each.lost_until)
             yield len(each.items)
             for offset, data in each.items:
                 yield f"{offset.ms}-{offset.n}"

@@ -53,16 +53,17 @@ class RedisLog:
         return offset_of(top)
 
     async def append(
-        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
-    ) -> None:
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0,
+        lost_until: Offset = START,
+    ) -> None:  # fmt: skip
         """See EventLog."""
         keys = keys_of(stream_id)
-        if await self.appends.append(stream_id, keys, items, fence):
+        if await self.appends.append(stream_id, keys, items, fence, lost_until):
             return
         retention = self._opened.get(stream_id)
         if retention is not None:  # not deleted here: the server has lost it
             await self.open_stream(stream_id, retention)
-            if await self.appends.append(stream_id, keys, items, fence):
+            if await self.appends.append(stream_id, keys, items, fence, lost_until):
                 return
         raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bond_server.local import Bond, Stream
+from bond_server.local import Bond
 from bond_server.problems import UnknownStreamError
+from bond_server.streams import AnyStream
 
 
-def own(bond: Bond, project: str, stream_id: str) -> Stream:
+def own(bond: Bond, project: str, stream_id: str) -> AnyStream:
     """Return a stream of this project.
 
     Raises:

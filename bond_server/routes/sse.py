@@ -40,10 +40,11 @@ from bond_server.delivery.hub import Hub
 from bond_server.delivery.line import BODIES, AsgiLine, DirectLine, direct_line
 from bond_server.delivery.speech import EVENTS
 from bond_server.delivery.start import Start, find_start
-from bond_server.local import Bond, Stream
+from bond_server.local import Bond
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.operations import Listens, problem_answers
+from bond_server.streams import AnyStream
 
 _END_WITHIN_S = 1.0
 
@@ -87,7 +88,7 @@ class Listening:
     """What a client of Server-Sent Events is served from."""
 
     bond: Bond
-    stream: Stream
+    stream: AnyStream
     start: Start
     admission: Admission
     counters: Counters

@@ -44,8 +44,9 @@ from bond_server.delivery.hub import Hub
 from bond_server.delivery.line import MESSAGES, AsgiLine, direct_line
 from bond_server.delivery.speech import ENVELOPED, ENVELOPES, PLAIN
 from bond_server.delivery.start import Start, find_start
-from bond_server.local import Bond, Stream
+from bond_server.local import Bond
 from bond_server.routes.given import Given, StreamId
+from bond_server.streams import AnyStream
 
 _MESSAGES_PER_S = 20
 _CLOSE_WITHIN_S = 1.0
@@ -81,7 +82,7 @@ async def stream_socket(
 class Asked:
     """What a client asked for and may have."""
 
-    stream: Stream
+    stream: AnyStream
     start: Start
     admission: Admission
     conflates: bool

@@ -24,7 +24,7 @@ from bond_core.runtime.feeds import OriginKind
 from bond_core.runtime.stages import BOUNDS_S, Latency
 from bond_server.delivery.counters import TRANSPORTS, Counters, Delivered, Transport
 from bond_server.local import Bond
-from bond_server.stream_state import status_of_sources
+from bond_server.streams import KnownStream
 from bond_server.telemetry.ledger import DROPPED, Ledger
 from bond_server.telemetry.requests import Requests
 
@@ -91,7 +91,9 @@ class BondCollector(Collector):
     def _of_sources(self) -> Iterator[Metric]:
         sources: Counter[tuple[OriginKind, str]] = Counter()
         for stream in self._bond.all_streams():
-            statuses = status_of_sources(stream.pipeline)
+            if isinstance(stream, KnownStream):
+                continue
+            statuses = stream.health()
             for name, ear in stream.pipeline.ears.items():
                 sources[ear.source.origin.kind, statuses[name]["status"]] += 1
         labels = (*_SOURCE, "status")

@@ -1,7 +1,8 @@
 -- Append to streams of one slot, each in one step, and tell who watches.
 --
 -- KEYS  per stream: log, meta, ends
--- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, n, and n times: id, data
+-- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, lost_until, n, and n times:
+--       id, data
 -- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open.
 --
 -- meta is a hash: epoch, top, fence, bytes, and the retention: keep_ms, windows, max_bytes.
@@ -53,7 +54,7 @@ local function trim(log, ends, newest_ms, bytes, keep_ms, windows, max_bytes)
   return bytes
 end
 
-local function append(log, meta, ends, channel, fence, n)
+local function append(log, meta, ends, channel, fence, lost_until, n)
   local is = redis.call('HMGET', meta, 'epoch', 'top', 'fence', 'bytes', 'keep_ms', 'windows', 'max_bytes')
   if not is[1] then
     return -2
@@ -65,6 +66,9 @@ local function append(log, meta, ends, channel, fence, n)
   local first = at
   while first < at + 2 * n and not is_newer(ARGV[first], top) do
     first = first + 2
+  end
+  if is_newer(lost_until, top) then
+    top = lost_until
   end
   local head, bodies, window_ms, window_size = { top }, {}, nil, 0
   for i = first, at + 2 * n - 2, 2 do
@@ -90,9 +94,10 @@ end
 
 local results = {}
 for s = 1, #KEYS / 3 do
-  local channel, fence, n = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  at = at + 3
-  results[s] = append(KEYS[3 * s - 2], KEYS[3 * s - 1], KEYS[3 * s], channel, fence, n)
+  local channel, fence, lost_until = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
+  local n = tonumber(ARGV[at + 3])
+  at = at + 4
+  results[s] = append(KEYS[3 * s - 2], KEYS[3 * s - 1], KEYS[3 * s], channel, fence, lost_until, n)
   at = at + 2 * n
 end
 return results
