@@ -7,41 +7,26 @@ The server, `bond listen`, `bond demo` and the SDK's local mode are all built on
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from contextvars import Context
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import attrs
 import msgspec
 
-from bond_core.clock import NS, Clock, SystemClock
+from bond_core.clock import NS
 from bond_core.errors import BondError, LimitError
 from bond_core.log.cursor import Cursor, StreamEnded
-from bond_core.log.event_log import EventLog, Retention
-from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
-from bond_core.plugin.catalog import Catalog
-from bond_core.plugin.discovery import PluginRow, Plugins
-from bond_core.plugin.egress import Egress
-from bond_core.runtime.binding import Defaults, bind
-from bond_core.runtime.contained import cause_of
-from bond_core.runtime.feeds import Feeds
-from bond_core.runtime.pipeline import Pipeline
-from bond_core.runtime.simulators import Simulators
+from bond_core.plugin.discovery import PluginRow
+from bond_core.runtime.binding import Defaults
 from bond_core.spec.canonical import stream_id as derive_stream_id
-from bond_server.compiling import Compiled, compile_request
-from bond_server.language.vocabulary import Vocabulary, vocabulary_of
+from bond_server.compiling import Compiled
+from bond_server.engine import Engine
 from bond_server.registry.registry import NoRegistry, Registry
 from bond_server.registry.row import Row, compiled_again, new_row
 from bond_server.streams import AnyStream, KnownStream, Stream
-from bond_server.telemetry.context import STREAM_ID
-from bond_server.telemetry.ledger import Ledger
-from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
 
 __all__ = ["Bond", "Compiled", "Stream", "stream"]
 
@@ -49,61 +34,22 @@ EPHEMERAL_S = 60.0
 """How long an ephemeral stream outlives its last client."""
 
 
-class Bond:
+class Bond(Engine):
     """Bond in this process. Use as `async with Bond() as bond:`; leaving stops everything.
 
     Args:
-        clock: The only clock.
-        catalog: What is installed; None loads it.
-        log: Where records go; None keeps them in memory.
-        defaults: What is assumed where a spec leaves it open.
-        retention: How much of each stream is kept.
-        seed: Seeds jitter and simulated markets; None draws one.
-        simulator_options: By a simulator's `package.module:Class`, what to hand it.
         max_streams: How many streams one project may have.
-        egress: Guards the URLs that specs bring; None lets them name any public host.
-        tracing: Where spans go; nowhere, unless said.
-        plugins: What loads the catalogue, and looks again at each `rescan`.
         registry: Which streams there were, and run again; nowhere, unless said.
+        made_with: What an `Engine` is made with.
     """
 
-    def __init__(  # noqa: PLR0913 -- all that the whole of Bond can be handed
-        self, *, clock: Clock | None = None, catalog: Catalog | None = None,
-        log: EventLog | None = None, defaults: Defaults | None = None,
-        retention: Retention | None = None, seed: int | None = None,
-        simulator_options: Mapping[str, Mapping[str, object]] | None = None,
-        max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        plugins: Plugins | None = None, registry: Registry | None = None,
-    ) -> None:  # fmt: skip
-        self.clock: Clock = clock or SystemClock()
-        self.plugins = plugins or (None if catalog else Plugins())
-        self.catalog = catalog or (Catalog.loaded(self.plugins) if self.plugins else Catalog(()))
-        self.tracing = tracing
-        self.log: EventLog = log or MemoryLog()
-        if tracing is not NO_TRACING:
-            self.log = TracedLog(self.log, tracing)
-        self.defaults = defaults or Defaults()
-        self.retention = retention or Retention()
+    def __init__(
+        self, *, max_streams: int = 5, registry: Registry | None = None, **made_with: Any
+    ) -> None:
+        super().__init__(**made_with)
         self.max_streams = max_streams
-        self.simulators = Simulators(
-            clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
-        )
-        self.feeds = Feeds(
-            clock=self.clock,
-            chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
-            simulators=self.simulators,
-            egress=egress,
-        )
-        self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self.registry: Registry = registry or NoRegistry()
-        self._streams: dict[str, Stream] = {}
         self._waiting: dict[str, KnownStream] = {}  # kept, and can't be had as things are
-        self._leaving: set[Stream] = set()
-        self._gone = Ledger()
-        self._changing = asyncio.Lock()  # one stream at a time begins or ends
-        self._tasks = asyncio.TaskGroup()
-        self._stack = AsyncExitStack()
-        self._logger = logging.getLogger("bond.local")
 
     async def __aenter__(self) -> Self:
         """Get ready, and run what ran before.
@@ -112,10 +58,8 @@ class Bond:
             SetupError: The registry can't be read.
         """
         rows = self.registry.rows()
-        await self._stack.enter_async_context(self.simulators)
-        await self._stack.enter_async_context(self.feeds)
-        await self._stack.enter_async_context(self._tasks)
-        self._reaper = self._tasks.create_task(self._reap(), name="reap ephemeral streams")
+        await self.open()
+        self._reaper = self.tasks.create_task(self._reap(), name="reap ephemeral streams")
         for row in rows:
             await self.resume(row)
         return self
@@ -123,46 +67,15 @@ class Bond:
     async def __aexit__(self, *exc: object) -> None:
         """Stop every stream, feed and simulator."""
         self._reaper.cancel()
-        for stream in tuple(self._streams.values()):
-            await self._stop(stream)
-        await self._stack.aclose()
+        await self.close()
 
     async def rescan(self) -> tuple[PluginRow, ...]:
-        """Look again for plugins: new ones can be asked for from now on, and return all rows.
-
-        Streams that run go on; of their sources those start anew whose settings are others
-        now, in the environment. Does nothing to a catalogue that was handed in.
-
-        Raises:
-            SetupError: The choice of plugins can't be read, or names one that isn't there.
-        """
-        if self.plugins is not None:
-            async with self._changing:  # plugins load one at a time
-                self.catalog = await asyncio.to_thread(Catalog.loaded, self.plugins)
-                self.vocabulary = vocabulary_of(self.catalog)
-                for stream in tuple(self._streams.values()):
-                    await self._renew(stream)
-                for waiting in tuple(self._waiting.values()):
-                    await self.resume(waiting.row)
-        return self.catalog.rows
-
-    async def _renew(self, stream: Stream) -> None:
-        """Have a stream's sources use the settings that they would get if it began now."""
-        if stream.state() in ("complete", "failed"):
-            return
-        try:
-            await stream.pipeline.renew(bind(stream.compiled.spec, self.catalog, self.defaults))
-        except BondError as error:
-            self._logger.warning("stream %s goes on as it is: %s", stream.stream_id, error.detail)
-
-    def compile(self, request: Mapping[str, Any]) -> Compiled:
-        """Turn `{"natural_language": ...}` or `{"spec": ...}` into what would run.
-
-        Raises:
-            RequestError: It makes no sense; SetupError: it can't be had here.
-        """
-        with self.tracing.span("compile"):
-            return compile_request(request, self.catalog, self.vocabulary, self.defaults)
+        """See Engine; streams that could not be had are tried again, too."""
+        rows = await super().rescan()
+        async with self._changing:
+            for waiting in tuple(self._waiting.values()):
+                await self.resume(waiting.row)
+        return rows
 
     async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[Stream, bool]:
         """Start it, or find it running; return it and whether it is new.
@@ -178,7 +91,7 @@ class Bond:
         self, stream_id: str, compiled: Compiled, project: str
     ) -> tuple[Stream, bool]:
         async with self._changing:  # counting and adding is one step
-            found = self._streams.get(stream_id)
+            found = self.running.get(stream_id)
             if found is not None and found.state() not in ("complete", "failed"):
                 before = found.row
                 found.asked_again(compiled.options, self.clock.now_ns())
@@ -199,7 +112,7 @@ class Bond:
             row = new_row(stream_id, project, compiled, self.clock.now_ns())
             await self.registry.put(row)
             try:
-                return await self._start(row, compiled), True
+                return await self.begin(row, compiled), True
             except BaseException:
                 await self.registry.remove(stream_id)
                 raise
@@ -208,7 +121,7 @@ class Bond:
         """Run a stream again that is kept; one that can't be had waits, and says why."""
         try:
             compiled = compiled_again(row, self.catalog, self.defaults)
-            stream = await self._start(row, compiled, takes_over=True)
+            stream = await self.begin(row, compiled, takes_over=True)
         except BondError as error:
             self._logger.warning("stream %s can't run: %s", row.stream_id, error.detail)
             tail = Tail(self.log, row.stream_id, self.retention)
@@ -221,28 +134,31 @@ class Bond:
 
     def find(self, stream_id: str) -> AnyStream | None:
         """Return the stream, whosever it is."""
-        return self._streams.get(stream_id) or self._waiting.get(stream_id)
+        return self.running.get(stream_id) or self._waiting.get(stream_id)
 
     def streams(self, project: str) -> list[AnyStream]:
         """Return a project's streams, the oldest first."""
         return [s for s in self.all_streams() if s.project == project]
 
+    async def look(self, stream_id: str) -> AnyStream | None:
+        """Return the stream, whosever it is. See Service."""
+        return self.find(stream_id)
+
+    async def listed(self, project: str) -> list[AnyStream]:
+        """Return a project's streams, the oldest first. See Service."""
+        return self.streams(project)
+
     def all_streams(self) -> list[AnyStream]:
         """Return everybody's streams: for sums over them, which name none."""
         if not self._waiting:
-            return list(self._streams.values())
-        found: list[AnyStream] = [*self._streams.values(), *self._waiting.values()]
+            return list(self.running.values())
+        found: list[AnyStream] = [*self.running.values(), *self._waiting.values()]
         return sorted(found, key=lambda stream: stream.row.created_ns)
-
-    def ledger(self) -> Ledger:
-        """Return what all streams did since the start, those that are gone included."""
-        still_here = (*self._streams.values(), *self._leaving)
-        return self._gone.with_those(stream.pipeline for stream in still_here)
 
     async def delete(self, stream_id: str) -> bool:
         """Stop it and forget its records; whether there was one."""
         async with self._changing:
-            stream = self._streams.get(stream_id)
+            stream = self.running.get(stream_id)
             if stream is not None:
                 await self._delete(stream)
             waiting = self._waiting.pop(stream_id, None)
@@ -255,15 +171,12 @@ class Bond:
         async with self._changing:
             if stream.is_complete or self.find(stream.stream_id) is not stream:
                 return
-            stream.completed()
-            await self._stop_task(stream)
-            try:
-                await stream.pipeline.flush()
-                await stream.tail.load()
-            except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
-                self._failed(stream, error)
-            stream.tail.end()
+            await self.finish(stream)
             await self.registry.put(stream.row)
+
+    async def listen(self, stream: AnyStream, after: Offset | None) -> Cursor:
+        """Return a place in a stream's log. See Service."""
+        return self.cursor(stream.stream_id, after)
 
     def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
         """Stand somewhere in a stream's log: after an offset, or (None) at its top.
@@ -285,69 +198,16 @@ class Bond:
         if stream.readers == 0:
             stream.idle_since_ns = self.clock.now_ns()
 
-    async def _start(self, row: Row, compiled: Compiled, *, takes_over: bool = False) -> Stream:
-        stream_id = row.stream_id
-        await self.log.open_stream(stream_id, self.retention)
-        pipeline = Pipeline(
-            compiled.bound, stream_id=stream_id, feeds=self.feeds, log=self.log,
-            retention=self.retention, clock=self.clock, takes_over=takes_over,
-        )  # fmt: skip
-        tail = Tail(self.log, stream_id, self.retention)
-        await tail.load()
-        stream = Stream(row, compiled, pipeline, tail)
-        if row.is_complete:  # it only waits for those who have yet to hear of its end
-            tail.end()
-        else:
-            await pipeline.start()
-        self._streams[stream_id] = stream
-        if not row.is_complete:
-            # It outlives the request that asked for it, whose ids must not stand in its logs.
-            stream.task = self._tasks.create_task(
-                self._run(stream), name=f"stream {stream_id}", context=Context()
-            )
-        return stream
-
-    async def _run(self, stream: Stream) -> None:
-        """Run a stream's parts; a bug in one fails this stream and no other."""
-        STREAM_ID.set(stream.stream_id)
-        try:
-            async with asyncio.TaskGroup() as parts:
-                parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
-                parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
-        except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- as in `complete`
-            self._failed(stream, error)
-            stream.tail.end()  # nothing more will come: no reader may wait for it
-
-    def _failed(self, stream: Stream, error: BaseException) -> None:
-        cause = cause_of(error)
-        stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
-        self._logger.error("stream %s stopped by a bug", stream.stream_id, exc_info=error)
-
     async def _delete(self, stream: Stream) -> None:
         await self.registry.remove(stream.stream_id)
-        del self._streams[stream.stream_id]
-        self._leaving.add(stream)
-        try:
-            await self._stop(stream)
-        finally:  # from one sum into the other in one step: it must not be missing from both
-            self._leaving.remove(stream)
-            self._gone.add(stream.pipeline)
+        await self.end(stream)
         await self.log.delete(stream.stream_id)
-
-    async def _stop(self, stream: Stream) -> None:
-        await self._stop_task(stream)
-        stream.tail.end()
-
-    async def _stop_task(self, stream: Stream) -> None:
-        if stream.task is not None:
-            stream.task.cancel()
-            await asyncio.gather(stream.task, return_exceptions=True)
 
     async def _reap(self) -> None:
         """End streams whose time is over, and those that nobody keeps and nobody reads."""
         while True:
             await self.clock.sleep(1.0)
-            for stream in tuple(self._streams.values()):
+            for stream in tuple(self.running.values()):
                 try:
                     await self._reap_if_over(stream)
                 except Exception:

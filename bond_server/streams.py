@@ -1,7 +1,7 @@
 """A stream as whoever asks for it or listens to it sees it, wherever it runs.
 
-`Stream` runs in this process; `KnownStream` is kept, and runs in another one, or just now
-nowhere.
+`Stream` runs in this process; `KnownStream` is kept in a registry, and runs anywhere, or just
+now nowhere.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Stream:
 
 
 class KnownStream:
-    """A stream that is kept and does not run here.
+    """A stream that is kept, and may run anywhere.
 
     Attributes:
         row: What is kept of it.
@@ -99,6 +99,7 @@ class KnownStream:
         report: What its owner said of it last: `state`, `failure`, `sources`, `metrics`.
         readers: Cursors that stand on it.
         idle_since_ns: Since when there are none, by the clock; None while there are.
+        here: What runs it, if that is in this process.
     """
 
     def __init__(self, row: Row, tail: Tail, report: dict[str, Any] | None = None) -> None:
@@ -107,6 +108,7 @@ class KnownStream:
         self.report: dict[str, Any] = report or {}
         self.readers = 0
         self.idle_since_ns: int | None = None
+        self.here: Stream | None = None
 
     @property
     def stream_id(self) -> str:
@@ -140,7 +142,9 @@ class KnownStream:
         return sources
 
     def wrote(self, entry: Entry) -> None:
-        """Count nothing: its stages are counted where it runs."""
+        """Note that a client took a record, if the stream runs here: there it is counted."""
+        if self.here is not None:
+            self.here.wrote(entry)
 
     def metrics(self) -> dict[str, Any]:
         """Return what its owner said last."""

@@ -17,12 +17,12 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from bond_core.errors import FencedError, LogUnavailableError
+from bond_core.errors import FencedError, LogError, LogUnavailableError
 from bond_core.log.offset import Offset
 from bond_server.redis_log.keys import StreamKeys
 from bond_server.redis_log.scripts import Scripts
 
-_FENCED, _NOT_OPEN = -1, -2
+_FENCED, _NOT_OPEN, _DELETED = -1, -2, -3
 _MAX_ITEMS = 1000
 """As many entries run in one script at most: Redis does nothing else meanwhile."""
 
@@ -98,7 +98,13 @@ class Appends:
 
     async def _trip(self, groups: Sequence[Sequence[Append]]) -> list[Any]:
         calls: list[tuple[Any, ...]] = [
-            ("EVALSHA", self._scripts.append, len(group) * 3, *_keys(group), *self._args(group))
+            (
+                "EVALSHA",
+                self._scripts.digest("append"),
+                len(group) * 3,
+                *_keys(group),
+                *self._args(group),
+            )
             for group in groups
         ]
         if isinstance(self._redis, RedisCluster):  # it takes no scripts in a pipeline
@@ -172,6 +178,8 @@ def _answer(append: Append, result: int) -> None:
     if result == _FENCED:
         detail = f"stream {append.stream_id} is written by another owner now"
         append.done.set_exception(FencedError(detail))
+    elif result == _DELETED:
+        append.done.set_exception(LogError(f"stream {append.stream_id} was deleted"))
     else:
         append.done.set_result(result != _NOT_OPEN)
 

@@ -3,7 +3,8 @@
 -- KEYS  per stream: log, meta, ends
 -- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, lost_until, n, and n times:
 --       id, data
--- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open.
+-- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open,
+--          -3 if it was deleted.
 --
 -- meta is a hash: epoch, top, fence, bytes, and the retention: keep_ms, windows, max_bytes.
 -- ends is a list with a `<ms> <bytes>` for each window kept, the oldest first.
@@ -57,7 +58,7 @@ end
 local function append(log, meta, ends, channel, fence, lost_until, n)
   local is = redis.call('HMGET', meta, 'epoch', 'top', 'fence', 'bytes', 'keep_ms', 'windows', 'max_bytes')
   if not is[1] then
-    return -2
+    return redis.call('HEXISTS', meta, 'deleted') == 1 and -3 or -2
   end
   if fence < tonumber(is[3]) then
     return -1
