@@ -30,7 +30,7 @@ from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
 from bond_server.process import tune_for_serving
 from bond_server.registry.on_disk import StreamsOnDisk
-from bond_server.roles import NAMES, roles_of
+from bond_server.roles import NAMES, PORTS, roles_of
 from bond_server.service import Service
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 from bond_server.telemetry.loop_lag import watch_the_loop
