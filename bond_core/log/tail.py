@@ -104,6 +104,8 @@ class Tail:
     async def _watch(self) -> None:
         async with aclosing(self._log.watch(self._stream_id)) as appended:
             async for entries in appended:
+                if self.has_ended:
+                    return
                 if not entries or entries[0].prev > self.top:
                     await self._repair_if_possible()
                 if entries and entries[0].prev <= self.top:

@@ -29,6 +29,7 @@ from bond_server.fleet.heard import Heard
 from bond_server.fleet.lease import Lease
 from bond_server.fleet.shared import Changes, Kept, Shared
 from bond_server.fleet.worker import POLL_S, Worker
+from bond_server.redis_log.stopping import stopped
 from bond_server.registry.row import new_row
 from bond_server.roles import Role
 from bond_server.streams import AnyStream, KnownStream
@@ -86,12 +87,10 @@ class Fleet(Engine):
 
     async def __aexit__(self, *exc: object) -> None:
         """Hand streams over, and stop."""
-        for task in self._own:
-            task.cancel()
-        await asyncio.gather(*self._own, return_exceptions=True)
+        await stopped(*self._own)
         if self.worker is not None:
             await self.worker.hand_over()
-        self._heard.end()
+        await self._heard.end()
         await self.close()
 
     async def create(self, compiled: Compiled, *, project: str = "local") -> tuple[AnyStream, bool]:
@@ -177,7 +176,9 @@ class Fleet(Engine):
     async def _turn(self, changes: Changes) -> None:
         # What a fleet lost with its Redis is put back by its workers: nobody deleted it.
         if not self._epoch or self._epoch == changes.epoch:
-            self._heard.changed(changes.rows, are_all=changes.is_whole)
+            for stream_id in self._heard.changed(changes.rows, are_all=changes.is_whole):
+                found = await self.shared.get(stream_id)
+                self._heard.looked_again(stream_id, None if found is None else found[0])
         if self.worker is not None:
             await self.worker.settle(changes)
         self._last, self._epoch = changes.last, changes.epoch

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -19,6 +19,7 @@ from bond_core.log.event_log import EventLog, Retention
 from bond_core.log.offset import Offset
 from bond_core.log.tail import Tail
 from bond_server.fleet.shared import Kept
+from bond_server.redis_log.stopping import stopped
 from bond_server.registry.row import Row
 from bond_server.streams import KnownStream
 
@@ -45,6 +46,7 @@ class Heard:
         self._retention = retention
         self._clock = clock
         self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
         self._known: WeakValueDictionary[str, KnownStream] = WeakValueDictionary()
         self._streams: dict[str, _Listening] = {}
 
@@ -66,25 +68,39 @@ class Heard:
         stream.readers += 1
         stream.idle_since_ns = None
         try:
-            await listening.begin(self._tasks)
+            await listening.begin(self._begin)
         except BaseException:
             self._left(stream)
             raise
         return Cursor(stream.tail, after, on_close=lambda: self._left(stream))
 
-    def changed(self, rows: Mapping[str, Kept | None], *, are_all: bool) -> None:
-        """Take in what changed of the streams that have listeners."""
-        for stream_id, listening in tuple(self._streams.items()):
+    def changed(self, rows: Mapping[str, Kept | None], *, are_all: bool) -> list[str]:
+        """Take in what changed of the streams that have listeners; return which seem gone.
+
+        They may have been made only after `rows` was true: whoever calls this looks again.
+        """
+        doubtful = []
+        for stream_id, listening in self._streams.items():
             if not are_all and stream_id not in rows:
                 continue
-            kept = rows.get(stream_id)
-            if kept is None or kept.row.created_ns != listening.stream.row.created_ns:
-                self._end(listening)
-                self._known.pop(stream_id, None)
-            else:
-                listening.stream.row = kept.row
-                if kept.row.is_complete:
-                    self._tasks.create_task(listening.complete())
+            if not self._take_in(listening, rows.get(stream_id)):
+                doubtful.append(stream_id)
+        return doubtful
+
+    def looked_again(self, stream_id: str, kept: Kept | None) -> None:
+        """Take in how a stream is that seemed gone."""
+        listening = self._streams.get(stream_id)
+        if listening is not None and not self._take_in(listening, kept):
+            self._end(listening)
+            self._known.pop(stream_id, None)
+
+    def _take_in(self, listening: _Listening, kept: Kept | None) -> bool:
+        if kept is None or kept.row.created_ns != listening.stream.row.created_ns:
+            return False
+        listening.stream.row = kept.row
+        if kept.row.is_complete:
+            self._begin(listening.complete())
+        return True
 
     def sweep(self) -> None:
         """Let go of tails that nobody has read for a while."""
@@ -108,10 +124,17 @@ class Heard:
         """Return the tails that are here."""
         return [listening.stream.tail for listening in self._streams.values()]
 
-    def end(self) -> None:
-        """End all tails."""
-        for listening in self._streams.values():
-            listening.end()
+    async def end(self) -> None:
+        """End all tails, and return when nothing runs any more."""
+        for listening in tuple(self._streams.values()):
+            self._end(listening)
+        await stopped(*self._running)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._tasks.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     def _end(self, listening: _Listening) -> None:
         listening.end()
@@ -135,7 +158,7 @@ class _Listening:
         self._beginning = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
-    async def begin(self, tasks: asyncio.TaskGroup) -> None:
+    async def begin(self, run: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Have the tail read what there is and follow what comes, if it doesn't yet."""
         async with self._beginning:
             if self._task is not None or self.stream.tail.has_ended:
@@ -144,8 +167,7 @@ class _Listening:
             if self.stream.is_complete:
                 self.stream.tail.end()
             else:
-                name = f"tail {self.stream.stream_id}"
-                self._task = tasks.create_task(self._follow(), name=name)
+                self._task = run(self._follow())
 
     async def complete(self) -> None:
         """Read to the end, and end."""

@@ -179,7 +179,7 @@ def _answer(append: Append, result: int) -> None:
         detail = f"stream {append.stream_id} is written by another owner now"
         append.done.set_exception(FencedError(detail))
     elif result == _DELETED:
-        append.done.set_exception(LogError(f"stream {append.stream_id} was deleted"))
+        append.done.set_exception(LogError(f"stream {append.stream_id} isn't open: it was deleted"))
     else:
         append.done.set_result(result != _NOT_OPEN)
 

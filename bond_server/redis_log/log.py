@@ -20,6 +20,7 @@ from bond_server.redis_log.connect import connected
 from bond_server.redis_log.keys import keys_of
 from bond_server.redis_log.message import offset_of, read_entries
 from bond_server.redis_log.scripts import Scripts
+from bond_server.redis_log.stopping import stopped
 
 _LOOK_AGAIN_S = 5.0
 """A watcher that hears nothing for so long is asked to look: a hint may have been lost."""
@@ -127,6 +128,4 @@ async def log_on(
     try:  # no task group: what is raised here is the user's, and stays as it is
         yield log
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await stopped(*running)
