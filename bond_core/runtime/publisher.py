@@ -120,7 +120,9 @@ class Publisher:
         items: list[tuple[Offset, bytes]] = []
         last = self._last
         end_ms = window.window_end_ns // _MS
-        lost_until, takeover = self._take_over(window.window_end_ns)
+        # A log that lost what it had taken (a failover, an empty restart) must look so to readers.
+        found_from, takeover = self._take_over(window.window_end_ns)
+        lost_until = max(found_from, self._last)
         for record in window.records:
             last = Offset(end_ms, 0) if end_ms > last.ms else Offset(last.ms, last.n + 1)
             data = encode_record(

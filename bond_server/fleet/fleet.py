@@ -145,9 +145,7 @@ class Fleet(Engine):
         """Return what is wrong with this process, None while nothing is."""
         if self._is_away:
             return "Redis does not answer"
-        if self.worker is not None and not self.worker.lease.is_good:
-            return "this worker's lease is not renewed: its records wait"
-        return None
+        return None if self.worker is None else self.worker.ails()
 
     def _known(self, kept: Kept, report: dict[str, Any]) -> KnownStream:
         at_ms = report.get("at_ms")

@@ -29,6 +29,9 @@ from bond_server.streams import Stream
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream, or one that is complete, outlives its last listener."""
 
+MAX_SKEW_S = 5.0
+"""How far a worker's clock may be from that of Redis."""
+
 _ALL_AGAIN_S = 2.0
 _HOLD_S = 60.0
 """A stream stays at least so long with a worker before it is moved to balance the load."""
@@ -69,6 +72,16 @@ class Worker:
         self._is_leaving = False
         self._all_due_ns = self._moved_ns = self._reaped_ns = 0
         self._turn = 0
+        self._skew_s = 0.0
+
+    def ails(self) -> str | None:
+        """Return what is wrong with this worker, None while nothing is."""
+        if abs(self._skew_s) > MAX_SKEW_S:
+            how = f"{abs(self._skew_s):.0f} s {'ahead of' if self._skew_s > 0 else 'behind'}"
+            return f"this machine's clock is {how} that of Redis: set it; others run its streams"
+        if not self.lease.is_good:
+            return "this worker's lease is not renewed: its records wait"
+        return None
 
     async def beat(self) -> None:
         """Renew the lease until cancelled."""
@@ -84,17 +97,36 @@ class Worker:
 
     async def renew(self) -> None:
         """Renew the lease once; where it was over meanwhile, see whose the streams are now."""
-        asked_ns = self._clock.monotonic_ns()
+        asked_ns, asked_at_ns = self._clock.monotonic_ns(), self._clock.now_ns()
         beat = await self._beat()
         if not beat.had_it and self._logs:
             _log.warning(
                 "the lease of %s was over; looking whose its streams are", self.lease.worker
             )
             await self._claim_again()
+        await self._compare_clocks(beat.now_ms, asked_at_ns // 1_000_000)
         self.lease.renewed(asked_ns)
         if beat.workers != self.workers:
             self.workers = beat.workers
             self._due.update(self._rows)
+
+    async def _compare_clocks(self, theirs_ms: int, asked_ms: int) -> None:
+        """Go, as long as this clock is far from the one that all share; ids are made of time.
+
+        What was answered with `theirs_ms` was asked at `asked_ms`, and is here now.
+        """
+        now_ms = self._clock.now_ns() // 1_000_000
+        self._skew_s = (max(0, asked_ms - theirs_ms) - max(0, theirs_ms - now_ms)) / 1000
+        is_off = abs(self._skew_s) > MAX_SKEW_S
+        if is_off and not self._is_leaving:
+            _log.error("%s", self.ails())
+            self._is_leaving = True
+            for stream in tuple(self._engine.running.values()):
+                await self._end(stream)
+                await self._shared.release(stream.stream_id, self.lease.worker)
+        elif self._is_leaving and not is_off:
+            _log.warning("this machine's clock is right again")
+            self._is_leaving = False
 
     async def settle(self, changes: Changes) -> None:
         """Take in what changed; run what is ours, and no more what isn't."""

@@ -22,7 +22,7 @@ from bond_core.log.offset import Offset
 from bond_server.redis_log.keys import StreamKeys
 from bond_server.redis_log.scripts import Scripts
 
-_FENCED, _NOT_OPEN, _DELETED = -1, -2, -3
+_FENCED, _NOT_OPEN, _DELETED, _AHEAD = -1, -2, -3, -4
 _MAX_ITEMS = 1000
 """As many entries run in one script at most: Redis does nothing else meanwhile."""
 
@@ -180,6 +180,9 @@ def _answer(append: Append, result: int) -> None:
         append.done.set_exception(FencedError(detail))
     elif result == _DELETED:
         append.done.set_exception(LogError(f"stream {append.stream_id} isn't open: it was deleted"))
+    elif result == _AHEAD:
+        detail = f"a window of stream {append.stream_id} is yet to end, by the clock of Redis"
+        append.done.set_exception(LogError(f"{detail}: this machine's is ahead"))
     else:
         append.done.set_result(result != _NOT_OPEN)
 

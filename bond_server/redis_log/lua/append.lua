@@ -4,7 +4,8 @@
 -- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, lost_until, n, and n times:
 --       id, data
 -- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open,
---          -3 if it was deleted.
+--          -3 if it was deleted, -4 if an owner's window ends more than 10 s from now: a clock that
+--          is ahead must not take the ids of what is to come.
 --
 -- meta is a hash: epoch, top, fence, bytes, and the retention: keep_ms, windows, max_bytes.
 -- ends is a list with a `<ms> <bytes>` for each window kept, the oldest first.
@@ -21,6 +22,11 @@ local function is_newer(id, top)
   local ms, n = split(id)
   local top_ms, top_n = split(top)
   return ms > top_ms or (ms == top_ms and n > top_n)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 end
 
 local function size_of(window)
@@ -70,6 +76,10 @@ local function append(log, meta, ends, channel, fence, lost_until, n)
   end
   if is_newer(lost_until, top) then
     top = lost_until
+  end
+  local ahead = first < at + 2 * n and fence > 0 and split(ARGV[first]) - now_ms()
+  if ahead and ahead > 10000 then
+    return -4
   end
   local head, bodies, window_ms, window_size = { top }, {}, nil, 0
   for i = first, at + 2 * n - 2, 2 do
