@@ -204,6 +204,7 @@ class Worker:
             if log.is_lost and stream is not None:
                 _log.warning("stream %s is not ours any more", stream_id)
                 await self._end(stream)
+                await self._shared.release(stream_id, self.lease.worker)  # if it still is
                 self._due.add(stream_id)
 
     async def _drop_gone(self, due: Iterable[str]) -> None:
