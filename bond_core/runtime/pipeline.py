@@ -31,6 +31,9 @@ from bond_core.runtime.publisher import Publisher, Takeover
 from bond_core.runtime.stages import Stages
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
+NOT_OWNER = "not_owner"
+"""Code of a LogUnavailableError that is no fault: another owner writes, and this one stands by."""
+
 
 class Pipeline:
     """One running stream.
@@ -245,7 +248,8 @@ class Pipeline:
             try:
                 return await self.publisher.publish(windows)
             except LogUnavailableError as error:
-                self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
+                level = logging.DEBUG if error.code == NOT_OWNER else logging.WARNING
+                self._log.log(level, "stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
                 self.take_in()  # windows go on meanwhile
                 windows = self.engine.take()  # the publisher has those before

@@ -82,6 +82,16 @@ class Publisher:
         if self._takeover is not None:
             self._found_ms = self._last.ms
 
+    def found(self, top: Offset) -> None:
+        """Take in where the log stands, which somebody else writes: what is there isn't wanted.
+
+        Only while an append can't be under way.
+        """
+        self._last = max(self._last, top)
+        self._found_ms = max(self._found_ms, top.ms)
+        self._pending = deque(w for w in self._pending if not self._is_there(w))
+        self._lost, self.lost = [], 0
+
     async def publish(self, windows: Iterable[ClosedWindow] = ()) -> None:
         """Append windows in order, each window's records in one step.
 
@@ -151,5 +161,7 @@ class Publisher:
                     to_ns=until_ms * _MS,
                 )
             ]  # fmt: skip
+        if end_ns - self._takeover.every_ns >= self._takeover.at_ns:
+            return START, ()  # it listened all the while
         detail = "the stream's owner is new: this window may lack what came before"
         return START, [Notice(code="takeover", detail=detail, to_ns=self._takeover.at_ns)]

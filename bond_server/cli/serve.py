@@ -133,6 +133,7 @@ async def a_service(
         log_on(redis) as log,
         Fleet(
             redis=redis, log=log, roles=roles_of(settings.role), lease_s=settings.lease_s,
+            is_standby=settings.is_standby,
             **common,
         ) as fleet,
     ):  # fmt: skip

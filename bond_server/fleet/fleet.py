@@ -28,11 +28,14 @@ from bond_server.engine import Engine
 from bond_server.fleet.heard import Heard
 from bond_server.fleet.lease import Lease
 from bond_server.fleet.shared import Changes, Kept, Shared
-from bond_server.fleet.worker import POLL_S, Worker
+from bond_server.fleet.worker import Worker
 from bond_server.redis_log.stopping import stopped
 from bond_server.registry.row import new_row
 from bond_server.roles import Role
 from bond_server.streams import AnyStream, KnownStream
+
+POLL_S = 0.2
+"""How often a process looks what changed."""
 
 _HEAR_EVERY_S = 10.0
 _OUT_OF_DATE_S = 15.0
@@ -49,6 +52,7 @@ class Fleet(Engine):
         roles: What this process does.
         max_streams: How many streams one project may have, in all processes together.
         lease_s: How long a worker's lease lasts without renewal.
+        is_standby: Whether its worker stands by where it is the next in line.
         made_with: What an `Engine` is made with.
 
     Attributes:
@@ -57,7 +61,7 @@ class Fleet(Engine):
 
     def __init__(
         self, *, redis: Redis | RedisCluster, log: EventLog, roles: frozenset[Role],
-        max_streams: int = 5, lease_s: float = 10.0, **made_with: Any,
+        max_streams: int = 5, lease_s: float = 10.0, is_standby: bool = False, **made_with: Any,
     ) -> None:  # fmt: skip
         super().__init__(log=log, **made_with)
         self.max_streams = max_streams
@@ -66,7 +70,8 @@ class Fleet(Engine):
         self._lease_s = lease_s
         self.worker: Worker | None = None
         if "worker" in roles:
-            self.worker = Worker(self, self.shared, Lease(self.clock, lease_s))
+            lease = Lease(self.clock, lease_s)
+            self.worker = Worker(self, self.shared, lease, is_standby=is_standby)
         self._own: list[asyncio.Task[None]] = []
         self._last = self._epoch = ""
         self._hear_due_ns = 0

@@ -16,6 +16,7 @@ from bond_core.clock import NS, Clock
 from bond_core.errors import FencedError, LogError, LogUnavailableError
 from bond_core.log.event_log import Entry, EventLog, Page, Retention
 from bond_core.log.offset import START, Offset
+from bond_core.runtime.pipeline import NOT_OWNER
 
 _TRUSTED = 0.7
 """Which part of a lease is used: clocks drift, and renewals take a while to get there."""
@@ -58,11 +59,11 @@ class LeasedLog:
     lease may be renewed before anybody else has taken the stream.
 
     Attributes:
-        fence: What the stream was claimed with last.
+        fence: What the stream was claimed with last; None while another owns it.
         is_lost: Whether the log said that the stream is another's by now, or deleted.
     """
 
-    def __init__(self, log: EventLog, lease: Lease, fence: int) -> None:
+    def __init__(self, log: EventLog, lease: Lease, fence: int | None) -> None:
         self._log = log
         self._lease = lease
         self.fence = fence
@@ -78,6 +79,8 @@ class LeasedLog:
     ) -> None:  # fmt: skip
         """See EventLog; the fence is the claim's, whatever is given."""
         del fence
+        if self.fence is None:
+            raise LogUnavailableError("another worker owns it", code=NOT_OWNER)
         if not self._lease.is_good:
             raise LogUnavailableError("this worker's lease was not renewed; the append waits")
         try:

@@ -18,6 +18,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
 from bond_core.errors import LimitError, LogUnavailableError
+from bond_core.log.offset import START, Offset
 from bond_server.fleet.keys import (
     CHANGES,
     EPOCH,
@@ -29,12 +30,13 @@ from bond_server.fleet.keys import (
     project_key,
 )
 from bond_server.redis_log.keys import keys_of
+from bond_server.redis_log.message import offset_of
 from bond_server.redis_log.scripts import Scripts
 from bond_server.registry.row import Row
 
 _SCRIPTS = (
     "add", "swap", "remove", "restore", "get", "list", "changes", "beat", "leave", "hear", "heard",
-    "claim", "release", "report",
+    "claim", "release", "report", "peek", "offer",
 )  # fmt: skip
 
 _log = logging.getLogger("bond.fleet")
@@ -77,11 +79,21 @@ class Beat:
 
 @attrs.frozen(kw_only=True)
 class Claim:
-    """Whether a stream is ours; else whose. `was_written`: whether there are records of it."""
+    """Whether a stream is ours, and where it stands then; else whose it is."""
 
     fence: int | None = None
-    was_written: bool = False
+    top: Offset = START
     owner: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Peek:
+    """Who owns a stream, to whom it is offered, whether that one is ready, where it stands."""
+
+    owner: str
+    offered_to: str
+    is_accepted: bool
+    top: Offset
 
 
 class Shared:
@@ -187,8 +199,23 @@ class Shared:
         """Make a worker a stream's owner, if nobody is, or one it may take it from."""
         found = await self._scripts.run("claim", [keys_of(stream_id).meta], worker, may_take_from)
         if found[0] == 1:
-            return Claim(fence=int(found[1]), was_written=found[2] != b"0-0")
+            return Claim(fence=int(found[1]), top=offset_of(found[2]))
         return Claim(owner=found[1].decode() if found[0] == 0 else None)
+
+    async def peek(self, stream_id: str, is_ready: str = "") -> Peek:
+        """Look who owns a stream; say beside that a worker is ready for what it was offered."""
+        meta = keys_of(stream_id).meta
+        owner, offered, top = await self._scripts.run("peek", [meta], is_ready)
+        to = offered.decode()
+        return Peek(
+            owner=owner.decode(), offered_to=to.removesuffix("+"), is_accepted=to.endswith("+"),
+            top=offset_of(top),
+        )  # fmt: skip
+
+    async def offer(self, stream_id: str, worker: str, to: str) -> None:
+        """Offer a stream to another worker, and have it look."""
+        await self._scripts.run("offer", [keys_of(stream_id).meta], worker, to)
+        await self.touch(stream_id)
 
     async def release(self, stream_id: str, worker: str) -> None:
         """Let go of a stream, and have everybody look at it."""

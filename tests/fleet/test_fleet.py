@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bond_core.errors import LimitError
-from bond_server.fleet import worker
+from bond_server.fleet import tending
 from bond_server.redis_log.stopping import stopped
 from tests.fleet.fleets import Listener, create, owner_of, ticking, truth_of, until
 from tests.server.journal import check
@@ -166,7 +166,7 @@ def test_a_stream_that_is_over_says_so_everywhere_and_goes(monkeypatch, redis_ur
     """
     Its duration ends it once, by its owner; whoever comes later hears that it is complete.
     """
-    monkeypatch.setattr(worker, "EPHEMERAL_S", 1.0)
+    monkeypatch.setattr(tending, "EPHEMERAL_S", 1.0)
 
     async def scenario(redis, api, work, broker):
         request = {
@@ -199,7 +199,7 @@ def test_an_ephemeral_stream_lives_while_another_process_has_listeners(monkeypat
     """
     It goes by itself after its last one has left, wherever that was.
     """
-    monkeypatch.setattr(worker, "EPHEMERAL_S", 1.0)
+    monkeypatch.setattr(tending, "EPHEMERAL_S", 1.0)
     monkeypatch.setattr("bond_server.fleet.fleet._HEAR_EVERY_S", 0.3)
 
     async def scenario(redis, api, work, broker):

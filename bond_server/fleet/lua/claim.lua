@@ -23,4 +23,5 @@ local time = redis.call('TIME')
 local fence = math.max(tonumber(is[3]) + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
 local text = string.format('%.0f', fence)
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fence', text)
+redis.call('HDEL', KEYS[1], 'next')
 return { 1, text, is[4] }
