@@ -208,9 +208,9 @@ class Worker:
         return self._can_run(stream_id) and self._is_ours(stream_id)
 
     def _is_next(self, stream_id: str) -> bool:
-        """Whether we stand by for it: whoever is first has it."""
+        """Whether we stand by for it: one of the first two has it, the other is beside."""
         first_two = ranked(stream_id, self.workers)[:2] if self._is_standby else []
-        return len(first_two) == 2 and first_two[1] == self.lease.worker
+        return len(first_two) == 2 and self.lease.worker in first_two
 
     async def _drop_lost(self) -> None:
         """Stop what is another's by now, or was deleted."""
