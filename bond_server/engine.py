@@ -25,8 +25,11 @@ from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.contained import cause_of
+from bond_core.runtime.deliveries import FLUSH_WITHIN_S, Deliveries
+from bond_core.runtime.delivery import SinkHost
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
+from bond_core.runtime.places import MemoryPlaces, Places
 from bond_core.runtime.simulators import Simulators
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, vocabulary_of
@@ -35,6 +38,9 @@ from bond_server.streams import AnyStream, Stream
 from bond_server.telemetry.context import STREAM_ID
 from bond_server.telemetry.ledger import Ledger
 from bond_server.telemetry.tracing import NO_TRACING, TracedLog, Tracing
+
+DELETE_WITHIN_S = 1.0
+"""How long deleting a stream waits for its sinks: who asks for another waits meanwhile."""
 
 
 class Engine:
@@ -51,6 +57,7 @@ class Engine:
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
         plugins: What loads the catalogue, and looks again at each `rescan`.
+        places: How far sinks have come; None remembers it as long as the process lasts.
 
     Attributes:
         running: The streams that run here, by id.
@@ -62,7 +69,7 @@ class Engine:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        plugins: Plugins | None = None,
+        plugins: Plugins | None = None, places: Places | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -82,6 +89,13 @@ class Engine:
             simulators=self.simulators,
             egress=egress,
         )
+        self.sinks = SinkHost(
+            clock=self.clock,
+            chance=random.Random(seed),  # noqa: S311 -- as above
+            egress=egress or Egress(),
+            policy=self.defaults.sinks,
+            places=places or MemoryPlaces(),
+        )
         self.vocabulary: Vocabulary = vocabulary_of(self.catalog)
         self.running: dict[str, Stream] = {}
         self.tasks = asyncio.TaskGroup()
@@ -99,8 +113,8 @@ class Engine:
 
     async def close(self) -> None:
         """Stop every stream, feed and simulator."""
-        for stream in tuple(self.running.values()):
-            await self._stop(stream)
+        # All at once: each may have sinks that take their time.
+        await asyncio.gather(*(self._stop(s, FLUSH_WITHIN_S) for s in self.running.values()))
         await self._stack.aclose()
 
     async def rescan(self) -> tuple[PluginRow, ...]:
@@ -166,7 +180,7 @@ class Engine:
             compiled: What it is.
             log: Where its records go, if not where all go.
             takes_over: Whether it ran before, here or elsewhere.
-            is_heard: Whether its tail has readers here.
+            is_heard: Whether its tail has readers here, and its sinks begin at once.
         """
         log, stream_id = log or self.log, row.stream_id
         await log.open_stream(stream_id, self.retention)
@@ -175,9 +189,12 @@ class Engine:
             retention=self.retention, clock=self.clock, takes_over=takes_over,
         )  # fmt: skip
         tail = Tail(log, stream_id, self.retention)
-        if is_heard:
+        sinks = compiled.bound.sinks
+        is_read = is_heard or bool(sinks)
+        if is_read:
             await tail.load()
-        stream = Stream(row, compiled, pipeline, tail)
+        deliveries = Deliveries(sinks, stream_id=stream_id, tail=tail, host=self.sinks)
+        stream = Stream(row, compiled, pipeline, tail, deliveries)
         if row.is_complete:  # it only waits for those who have yet to hear of its end
             tail.end()
         else:
@@ -186,20 +203,29 @@ class Engine:
         if not row.is_complete:
             # It outlives the request that asked for it, whose ids must not stand in its logs.
             stream.task = self.tasks.create_task(
-                self._run(stream, is_heard=is_heard), name=f"stream {stream_id}",
-                context=Context(),
-            )  # fmt: skip
+                self._run(stream, is_read=is_read), name=f"stream {stream_id}", context=Context()
+            )
+        if is_heard:
+            deliveries.start(self.tasks)
         return stream
 
-    async def end(self, stream: Stream) -> None:
-        """Stop a stream that runs here; its records stay where they are."""
+    async def end(self, stream: Stream, flush_s: float = DELETE_WITHIN_S) -> None:
+        """Stop a stream that runs here; its records stay where they are.
+
+        Its sinks have `flush_s` to take what is left.
+        """
         del self.running[stream.stream_id]
         self._leaving.add(stream)
         try:
-            await self._stop(stream)
+            await self._stop(stream, flush_s)
         finally:  # from one sum into the other in one step: it must not be missing from both
             self._leaving.remove(stream)
             self._gone.add(stream.pipeline)
+
+    async def forget(self, stream_id: str) -> None:
+        """Forget a stream's records, and how far its sinks came. After `end`."""
+        await self.log.delete(stream_id)
+        await self.sinks.places.forget(stream_id)
 
     async def finish(self, stream: Stream) -> None:
         """Bring a stream to its end: what is open is published, as partial, and no more."""
@@ -218,12 +244,12 @@ class Engine:
             stream.task.cancel()
             await asyncio.gather(stream.task, return_exceptions=True)
 
-    async def _run(self, stream: Stream, *, is_heard: bool) -> None:
+    async def _run(self, stream: Stream, *, is_read: bool) -> None:
         """Run a stream's parts; a bug in one fails this stream and no other."""
         STREAM_ID.set(stream.stream_id)
         try:
             async with asyncio.TaskGroup() as parts:
-                if is_heard:
+                if is_read:
                     parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
                 parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- as in `finish`
@@ -239,6 +265,7 @@ class Engine:
         stream.pipeline.failure = stream.pipeline.failure or f"{type(cause).__name__}: {cause}"
         self._logger.error("stream %s stopped by a bug", stream.stream_id, exc_info=error)
 
-    async def _stop(self, stream: Stream) -> None:
+    async def _stop(self, stream: Stream, flush_s: float) -> None:
         await self.stop_task(stream)
         stream.tail.end()
+        await stream.deliveries.end(flush_s)

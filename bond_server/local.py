@@ -97,6 +97,7 @@ class Bond(Engine):
                 found.asked_again(compiled.options, self.clock.now_ns())
                 if found.row != before:
                     await self.registry.put(found.row)
+                found.deliveries.revive(compiled.bound.sinks, self.tasks)
                 return found, False
             if found is not None:
                 await self._delete(found)
@@ -164,6 +165,7 @@ class Bond(Engine):
             waiting = self._waiting.pop(stream_id, None)
             if waiting is not None:
                 await self.registry.remove(stream_id)
+                await self.forget(stream_id)
             return stream is not None or waiting is not None
 
     async def complete(self, stream: Stream) -> None:
@@ -201,7 +203,7 @@ class Bond(Engine):
     async def _delete(self, stream: Stream) -> None:
         await self.registry.remove(stream.stream_id)
         await self.end(stream)
-        await self.log.delete(stream.stream_id)
+        await self.forget(stream.stream_id)
 
     async def _reap(self) -> None:
         """End streams whose time is over, and those that nobody keeps and nobody reads."""

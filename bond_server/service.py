@@ -12,6 +12,7 @@ from bond_core.log.offset import Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow
+from bond_core.runtime.delivery import SinkHost
 from bond_core.runtime.feeds import Feeds
 from bond_server.compiling import Compiled
 from bond_server.language.vocabulary import Vocabulary
@@ -28,6 +29,7 @@ class Service(Protocol):
     catalog: Catalog
     vocabulary: Vocabulary
     feeds: Feeds
+    sinks: SinkHost
     tracing: Tracing
 
     def compile(self, request: Mapping[str, Any]) -> Compiled:

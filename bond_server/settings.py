@@ -17,6 +17,7 @@ import attrs
 from bond_core.errors import Problem, SetupError
 from bond_core.plugin.egress import EgressPolicy
 from bond_core.runtime.binding import Defaults
+from bond_core.runtime.sink_policy import SinkPolicy
 from bond_core.settings import Secret, SettingsError
 from bond_core.wire.times import parse_iso
 from bond_server.auth.keys import ApiKey, key_file, parse_keys
@@ -26,6 +27,7 @@ from bond_server.auth.secret import is_weak, keep_secret
 from bond_server.egress_settings import egress_policy
 from bond_server.environment import default_data_dir
 from bond_server.roles import NAMES
+from bond_server.sink_settings import sink_policy
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 
@@ -66,6 +68,7 @@ class ServerSettings:
         allowed_hosts: Names under which the server may be reached.
         limits: How many requests and listeners a caller may have.
         egress: What a URL may reach that stands in somebody's spec.
+        sinks: What the settings of a sink in somebody's spec may name.
         warnings: What whoever starts the server should know, a sentence each.
     """
 
@@ -92,11 +95,12 @@ class ServerSettings:
     allowed_hosts: frozenset[str] = frozenset()
     limits: Limits = ON_LOOPBACK
     egress: EgressPolicy = attrs.field(factory=EgressPolicy)
+    sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
     warnings: tuple[str, ...] = ()
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
         """Return what is assumed where a request leaves it open."""
-        plain = Defaults(simulate=simulate or self.simulate)
+        plain = Defaults(simulate=simulate or self.simulate, sinks=self.sinks)
         if not self.default_exchanges:
             return plain
         behind = tuple(v for v in plain.fallback if v not in self.default_exchanges)
@@ -156,6 +160,8 @@ def read_settings(
         "limits": _limits(read, ON_LOOPBACK if is_loopback(host) else PUBLIC),
     }  # fmt: skip
     values["egress"], odd = egress_policy(environ, is_loopback=is_loopback(host))
+    read.add(odd)
+    values["sinks"], odd = sink_policy(environ, is_loopback=is_loopback(host))
     read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")

@@ -13,6 +13,7 @@ import attrs
 
 from bond_core.log.event_log import Entry
 from bond_core.log.tail import Tail
+from bond_core.runtime.deliveries import Deliveries
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled
@@ -28,16 +29,21 @@ class Stream:
         compiled: What it was made from.
         pipeline: What runs.
         tail: Where its readers read.
+        deliveries: Its sinks.
         readers: Cursors that stand on it.
         idle_since_ns: Since when there are none, by the clock; None while there are.
         task: What runs it; None before and after.
     """
 
-    def __init__(self, row: Row, compiled: Compiled, pipeline: Pipeline, tail: Tail) -> None:
+    def __init__(
+        self, row: Row, compiled: Compiled, pipeline: Pipeline, tail: Tail,
+        deliveries: Deliveries,
+    ) -> None:  # fmt: skip
         self.row = row
         self.compiled = compiled
         self.pipeline = pipeline
         self.tail = tail
+        self.deliveries = deliveries
         self.readers = 0
         self.idle_since_ns: int | None = pipeline.started_ns
         self.task: asyncio.Task[None] | None = None
@@ -81,13 +87,18 @@ class Stream:
         """Return per source name: status, reason, venue, whether simulated, symbols that differ."""
         return status_of_sources(self.pipeline)
 
+    def sinks(self) -> dict[str, Any]:
+        """Return by sink how it does."""
+        return self.deliveries.health()
+
     def wrote(self, entry: Entry) -> None:
         """Note that a client's connection has just taken a record, to tell how long that took."""
         self.pipeline.stages.wrote(entry.offset.ms, self.pipeline.clock.monotonic_ns())
 
     def metrics(self) -> dict[str, Any]:
         """Return how it does: uptime, messages in and out, what was dropped, latency."""
-        return stream_metrics(self.stream_id, self.pipeline, created_ns=self.row.created_ns)
+        body = stream_metrics(self.stream_id, self.pipeline, created_ns=self.row.created_ns)
+        return body | {"sinks": self.sinks()}
 
 
 class KnownStream:
@@ -140,6 +151,11 @@ class KnownStream:
         """Return what its owner said last of its sources; nothing while it has none."""
         sources: dict[str, Any] = self.report.get("sources", {})
         return sources
+
+    def sinks(self) -> dict[str, Any]:
+        """Return what its owner said last of its sinks."""
+        sinks: dict[str, Any] = self.report.get("metrics", {}).get("sinks", {})
+        return sinks
 
     def wrote(self, entry: Entry) -> None:
         """Note that a client took a record, if the stream runs here: there it is counted."""

@@ -66,12 +66,26 @@ class Notice:
     to_ns: int | None = None
 
 
+@attrs.frozen
+class BarName:
+    """Which bar a record is, where trades closed its window.
+
+    Attributes:
+        timeframe: Its size: `100ticks`.
+        number: How many there were before it, of its symbol, since the stream's start.
+    """
+
+    timeframe: str
+    number: int
+
+
 @attrs.define(kw_only=True)
 class Record:
     """One window of one symbol.
 
-    What it is about is `(symbol, timeframe_ns, window_start_ns, rev)`; its position in the
-    log, the `id` that clients see, is given when it is appended.
+    What it is about is `(symbol, timeframe, window_start_ns, rev)`, and `bar` where one trade
+    may have filled several; its position in the log, the `id` that clients see, is given when
+    it is appended.
 
     Attributes:
         values: The fields of the stream's feeds, always all of them; None is unknown.
@@ -81,6 +95,7 @@ class Record:
         served: Names of the venues that contributed, in the spec's order.
         size_unit: What sizes count where it isn't base units.
         skipped: Windows before this one that were held back: by a filter, or as silent.
+        bar: Which bar it is, where its window is not one of time.
         filled: Whether its prices are the last close, because nothing was traded.
     """
 
@@ -97,3 +112,4 @@ class Record:
     size_unit: str | None = None
     skipped: int = 0
     filled: bool = False
+    bar: BarName | None = None

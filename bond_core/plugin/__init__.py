@@ -36,9 +36,10 @@ if TYPE_CHECKING:
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
-    from bond_core.plugin.sink import Sink
+    from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
+        Batching,
         Capabilities,
         Channel,
         ConnectorSpec,
@@ -68,6 +69,7 @@ __all__ = [
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "Batching",
     "BlockingConnector",
     "BlockingContext",
     "ByVenue",
@@ -100,10 +102,12 @@ __all__ = [
     "Post",
     "Quote",
     "Reduce",
+    "Reply",
     "Retryable",
     "Rolling",
     "Secret",
     "Sink",
+    "SinkContext",
     "SinkSpec",
     "Subscription",
     "Subscriptions",
@@ -159,9 +163,14 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ApiInfo",
         "hookimpl",
     ),
-    "bond_core.plugin.sink": ("Sink",),
+    "bond_core.plugin.sink": (
+        "Reply",
+        "Sink",
+        "SinkContext",
+    ),
     "bond_core.plugin.specs": (
         "AggregatorSpec",
+        "Batching",
         "Capabilities",
         "Channel",
         "ConnectorSpec",

@@ -61,6 +61,10 @@ class Catalog:
         """Return the connector of a source type, or None if none is installed for it."""
         return self._connectors.get(type_or_alias)
 
+    def sink(self, name: str) -> SinkSpec | None:
+        """Return a sink by name, or None if it isn't installed."""
+        return self._sinks.get(name)
+
     def source_types(self) -> tuple[str, ...]:
         """Return every source type and alias that works here."""
         return tuple(sorted(self._connectors))

@@ -19,6 +19,7 @@ import attrs
 from bond_core.plugin.egress import is_host_pattern
 from bond_core.plugin.specs import (
     AggregatorSpec,
+    Batching,
     Capabilities,
     Channel,
     ConnectorSpec,
@@ -27,6 +28,7 @@ from bond_core.plugin.specs import (
     describe,
 )
 from bond_core.settings import json_schema
+from bond_core.spec.stream_spec import SINK_KEYS
 
 # What a record says of itself; a field of that name would hide it.
 _RESERVED = frozenset({
@@ -48,6 +50,7 @@ def fault_of(spec: Spec) -> str | None:
         or (_connector_fault(spec) if isinstance(spec, ConnectorSpec) else None)
         or _field_fault(spec)
         or (_aggregator_fault(spec) if isinstance(spec, AggregatorSpec) else None)
+        or (_sink_fault(spec) if isinstance(spec, SinkSpec) else None)
         or _indescribable(spec)
     )
 
@@ -96,6 +99,15 @@ def _aggregator_fault(spec: AggregatorSpec) -> str | None:
     return _odd_word(spec.words)
 
 
+def _sink_fault(spec: SinkSpec) -> str | None:
+    if taken := sorted({field.name for field in attrs.fields(spec.config)} & set(SINK_KEYS)):
+        return f"the setting {taken[0]!r} is the stream's own word for a sink; name it otherwise"
+    batch = spec.batch
+    if min(batch.records, batch.size_bytes) < 1 or batch.wait_s < 0 or spec.write_within_s <= 0:
+        return "batch and write_within_s must leave room for a record"
+    return None
+
+
 def _odd_word(words: Iterable[str]) -> str | None:
     if odd := [word for word in words if not word.strip() or word != word.lower()]:
         return f"words are written in small letters, was {odd[0]!r}"
@@ -130,7 +142,7 @@ def _mistyped(value: Any, where: str = "") -> str | None:
             for channel in given:
                 if fault := _mistyped(channel, f"channel {channel.name!r}: "):
                     return fault
-        elif isinstance(given, Capabilities) and (fault := _mistyped(given, f"{at}.")):
+        elif isinstance(given, (Capabilities, Batching)) and (fault := _mistyped(given, f"{at}.")):
             return fault
     return None
 

@@ -164,13 +164,33 @@ class AggregatorSpec:
 
 
 @attrs.frozen(kw_only=True)
+class Batching:
+    """When records make a batch: as soon as any of these is reached.
+
+    Attributes:
+        records: So many of them.
+        size_bytes: So many bytes of them, as JSON. One record may be larger by itself.
+        wait_s: So long the first of them has waited.
+    """
+
+    records: int = 500
+    size_bytes: int = 1024 * 1024
+    wait_s: float = 1.0
+
+
+@attrs.frozen(kw_only=True)
 class SinkSpec:
     """A sink: where a stream's records are carried to besides its clients.
 
     Attributes:
         name: What specs call it, such as `webhook`.
         factory: `package.module:Class`; called with `config=`.
-        delivery: `at_least_once` (a raising write is repeated) or `best_effort`.
+        config: Its settings class. `type`, `name` and `batch_…` are the stream's own words for
+            a sink, and can't be settings.
+        delivery: `at_least_once` (a raising write is repeated) or `best_effort` (it is not: its
+            records are counted as lost).
+        batch: When records make a batch, where a spec doesn't say.
+        write_within_s: How long one write, or opening, may take before it counts as failed.
     """
 
     name: str
@@ -178,6 +198,8 @@ class SinkSpec:
     summary: str
     config: type = NoConfig
     delivery: Literal["at_least_once", "best_effort"] = "at_least_once"
+    batch: Batching = Batching()
+    write_within_s: float = 60.0
     stability: Stability = "beta"
 
 
@@ -210,5 +232,5 @@ def describe(spec: Spec) -> dict[str, Any]:
     elif isinstance(spec, AggregatorSpec):
         body |= {"kind": spec.kind, "fields": list(spec.fields), "words": dict(spec.words)}
     else:
-        body |= {"delivery": spec.delivery}
+        body |= {"delivery": spec.delivery, "batch": attrs.asdict(spec.batch)}
     return body

@@ -21,11 +21,14 @@ from bond_core.runtime.feeds import Origin
 from bond_core.runtime.fields import channels_of, field_plans, fields_of
 from bond_core.runtime.refusals import refuse_what_is_missing
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
+from bond_core.runtime.sinks import BoundSink, bind_sinks
 from bond_core.settings import SettingsError, from_environment, structure
+from bond_core.spec.bar_size import parse_bar_size
 from bond_core.spec.duration import parse_duration_ms
+from bond_core.spec.read import MAX_PANES
 from bond_core.spec.stream_spec import SourceSpec, StreamSpec
 from bond_core.windows.fill import CLOSE
-from bond_core.windows.plan import SourcePlan, StreamPlan
+from bond_core.windows.plan import BarPlan, SourcePlan, StreamPlan
 
 __all__ = ["BoundSource", "BoundStream", "Defaults", "bind"]
 
@@ -66,6 +69,7 @@ class BoundStream:
         sources: What to listen to.
         fallbacks: By group, what stands in, in order.
         assumed: What was decided, one phrase each.
+        sinks: Where its records are carried to.
     """
 
     spec: StreamSpec
@@ -73,6 +77,7 @@ class BoundStream:
     sources: tuple[BoundSource, ...]
     fallbacks: Mapping[tuple[int, str], tuple[BoundSource, ...]]
     assumed: tuple[str, ...] = ()
+    sinks: tuple[BoundSink, ...] = ()
 
     def all_sources(self) -> tuple[BoundSource, ...]:
         """Return the sources, then what stands in for them."""
@@ -92,8 +97,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
 
     Raises:
         NotInstalledError: No installed plugin provides a source.
-        RequestError: A venue, field or key that its connector doesn't know, or something
-            that this version can't do.
+        RequestError: A venue, field or key that its connector doesn't know, a sink or its
+            settings, or something that this version can't do.
         SetupError: A key is missing from the environment.
     """
     refuse_what_is_missing(spec)
@@ -123,6 +128,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
                 _source(spec, source, connector, channel, venue, group, taken)
                 for venue in source.fallback
             )
+    entries, sinks = bind_sinks(spec.sinks, catalog, defaults.sinks)
+    spec = attrs.evolve(spec, sinks=entries)
     _require_a_listener(spec, sources)
     _refuse_what_counts_twice((*sources, *(s for group in fallbacks.values() for s in group)))
     if spec.fields is not None or spec.derived:
@@ -137,6 +144,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         plan=StreamPlan(
             symbols=spec.symbols,
             timeframes_ns=_timeframes_ns(spec),
+            bars=(bars := _bars(spec, sources)),
+            release_ns=_release_ns(spec) if bars else None,
             slide_ns=None if spec.window_ms is None else spec.interval_ms * _MS,
             late=spec.late,
             corrections_ns=(spec.corrections_ms or 0) * _MS,
@@ -149,6 +158,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         sources=tuple(sources),
         fallbacks=fallbacks,
         assumed=tuple(dict.fromkeys(assumed)),
+        sinks=sinks,
     )
 
 
@@ -307,10 +317,34 @@ def _require_a_listener(spec: StreamSpec, sources: Iterable[BoundSource]) -> Non
 def _timeframes_ns(spec: StreamSpec) -> tuple[int, ...]:
     if spec.window_ms is not None:
         return (spec.window_ms * _MS,)
-    return tuple(_duration_ns(text) for text in spec.timeframes)
+    return tuple(_duration_ns(text) for text in spec.timeframes if parse_bar_size(text) is None)
+
+
+def _bars(spec: StreamSpec, sources: Iterable[BoundSource]) -> tuple[BarPlan, ...]:
+    """Return the bars that trades close; refuse them where nothing brings trades."""
+    found = {text: bar for text in spec.timeframes if (bar := parse_bar_size(text)) is not None}
+    if found and not any(source.plan.kind == "trade" for source in sources):
+        text = next(iter(found))
+        detail = f"bars of {text} are made of trades, which no source of this stream brings"
+        problem = Problem(detail=detail, pointer="/spec/timeframes", text=text)
+        raise RequestError(detail, code="invalid_spec", problems=[problem])
+    return tuple(BarPlan(text, bar.measure, float(bar.size)) for text, bar in found.items())
 
 
 def _duration_ns(text: str) -> int:
     ms = parse_duration_ms(text)
     assert ms is not None, text  # noqa: S101 -- read_spec wrote it
     return ms * _MS
+
+
+def _release_ns(spec: StreamSpec) -> int:
+    """Return how often bars are filled: each second, or a bit more often, to divide the interval.
+
+    It is less often where windows stay open for corrections so long that it would be too many.
+    """
+    interval_ns = spec.interval_ms * _MS
+    most_ns = max(NS, (spec.corrections_ms or 0) * _MS // MAX_PANES)
+    parts = -(-interval_ns // most_ns)
+    while interval_ns % parts:
+        parts += 1
+    return interval_ns // parts

@@ -1,4 +1,4 @@
-"""Families of sources that Bond knows of, whether or not their plugin is installed."""
+"""Families of sources and sinks that Bond knows of, whether or not they are installed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ _FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "ibkr": ("Interactive Brokers data", ("bond-ibkr",)),
 }
 
+_SINKS = ("files", "kafka", "nats", "webhook")
+
 
 def needs_plugin(source_type: str) -> str | None:
     """Return what to say where a known family has no plugin installed; None for an unknown one."""
@@ -33,3 +35,10 @@ def needs_plugin(source_type: str) -> str | None:
     what, plugins = found
     verb = "does" if len(plugins) == 1 else "do"
     return f"no installed plugin provides {what}: {' or '.join(plugins)} {verb}"
+
+
+def needs_sink(sink: str) -> str | None:
+    """Return what to say where a known sink isn't installed; None for an unknown one."""
+    if sink not in _SINKS:
+        return None
+    return f"no installed plugin provides the sink {sink}: bond-{sink} does"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Protocol
 
 from bond_core.model.event import Event, Gap
@@ -95,7 +94,7 @@ class Feed:
                 listener.on_duplicates(self.symbol, repeats)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
-        return max(map(_ts, kept), default=None)
+        return max([event.ts for event in kept], default=None)
 
     def _sound_of(self, events: Sequence[Event], now_ns: int, faults: Counter[str]) -> list[Event]:
         """Return the events that make sense; count why the others don't, and tell of gaps."""
@@ -137,9 +136,6 @@ class Feed:
 
     def _other_kind(self, event: Event) -> str:
         return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"
-
-
-_ts = attrgetter("ts")
 
 
 def _notice(gap: Gap) -> Notice:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import re
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from bond_core.errors import Fatal, Retryable
 from bond_core.plugin.egress import Route
+from bond_core.plugin.sink import Reply
 
 if TYPE_CHECKING:
     import httpx
 
 MAX_BODY = 16 * 1024 * 1024
 """The largest body that is read, in bytes."""
+
+BEGINNING = 1024
+"""How much of an answer's body `post` reads, in bytes."""
 
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.6.2
@@ -64,7 +70,54 @@ async def fetch(
         Retryable: No connection, a time-out, or a status that may pass.
         Fatal: Any other status that isn't 2xx, or a body that is too large.
     """
-    import httpx  # noqa: PLC0415 -- an extra: only connectors that poll need it
+    async with _answered(
+        route, _with_query(route.target, params), headers=headers, timeout_s=timeout_s, tls=tls,
+        sent=sent,
+    ) as reply:  # fmt: skip
+        if not reply.is_success:
+            raise refusal(route.host, reply.status_code, reply.headers)
+        return await _body(reply, route)
+
+
+async def post(
+    route: Route, body: bytes, *, headers: Mapping[str, str] | None = None,
+    timeout_s: float = 15.0, tls: ssl.SSLContext | None = None,
+) -> Reply:  # fmt: skip
+    """Return the answer to a POST, whatever its status, with the beginning of its body.
+
+    Args:
+        route: Where to; redirects are not followed.
+        body: What is sent.
+        headers: Added to the request; not the Host header.
+        timeout_s: For all of it, in real seconds.
+        tls: What the certificate is checked with; None is httpx's default.
+
+    Raises:
+        Retryable: No connection, or no answer in time.
+        Fatal: A header that can't be sent.
+    """
+    async with _answered(
+        route, route.target, headers=headers, timeout_s=timeout_s, tls=tls, sent=body
+    ) as reply:
+        beginning = bytearray()
+        async for part in reply.aiter_raw():
+            beginning += part
+            if len(beginning) >= BEGINNING:
+                break
+        return Reply(
+            status=reply.status_code,
+            body=bytes(beginning[:BEGINNING]),
+            retry_after_s=_retry_after_s(reply.headers),
+        )
+
+
+@asynccontextmanager
+async def _answered(
+    route: Route, target: str, *, headers: Mapping[str, str] | None, timeout_s: float,
+    tls: ssl.SSLContext | None, sent: bytes | None,
+) -> AsyncIterator[httpx.Response]:  # fmt: skip
+    """Give the answer to a request, its body not yet read."""
+    import httpx  # noqa: PLC0415 -- an extra: only plugins that ask over HTTP need it
 
     for name in ("httpx", "httpcore"):  # they log whole URLs, and with them keys
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -74,21 +127,25 @@ async def fetch(
     client = httpx.AsyncClient(
         timeout=httpx.Timeout(timeout_s, connect=timeout_s / len(_hosts(route))),
         trust_env=not route.is_guarded,
-        verify=tls or True,
+        verify=tls or _usual_tls(trust_env=not route.is_guarded),
     )
     try:
         async with asyncio.timeout(timeout_s), client:
-            reply = await _first_answer(
-                client, route, _with_query(route.target, params), told, sent
-            )
+            reply = await _first_answer(client, route, target, told, sent)
             try:
-                if not reply.is_success:
-                    raise refusal(route.host, reply.status_code, reply.headers)
-                return await _body(reply, route)
+                yield reply
             finally:
                 await reply.aclose()
     except (httpx.HTTPError, TimeoutError) as error:
         raise unreachable(route, error) from None
+
+
+@functools.cache
+def _usual_tls(*, trust_env: bool) -> ssl.SSLContext:
+    """Return httpx's own default, made once: it takes milliseconds, and each message asks anew."""
+    import httpx  # noqa: PLC0415
+
+    return httpx.create_ssl_context(trust_env=trust_env)
 
 
 async def _first_answer(

@@ -12,8 +12,9 @@ from bond_core.errors import Fatal
 from bond_core.plugin.context import WebSocket
 from bond_core.plugin.egress import Egress, Route
 from bond_core.plugin.factories import load_name
+from bond_core.plugin.sink import Reply
 from bond_core.plugin.specs import ConnectorSpec
-from bond_core.runtime.http import fetch, fetch_json
+from bond_core.runtime.http import fetch, fetch_json, post
 from bond_core.runtime.websocket import open_websocket
 
 
@@ -126,6 +127,14 @@ class Outside:
             return json.loads(body) if body.strip() else None
         except ValueError:
             return body.decode("utf-8", errors="replace")
+
+    async def post(
+        self, url: str, body: bytes, *, headers: Mapping[str, str] | None = None,
+        timeout_s: float = 15.0,
+    ) -> Reply:  # fmt: skip
+        """See SinkContext."""
+        route = await self._request(url)
+        return await post(route, body, headers=headers, timeout_s=timeout_s, tls=self._egress.tls)
 
     @asynccontextmanager
     async def ws(

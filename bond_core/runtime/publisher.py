@@ -139,7 +139,7 @@ class Publisher:
                 self._told(record, takeover) if takeover or self._lost else record,
                 stream_id=self._stream_id,
                 offset=last,
-                timeframe=format_duration(record.timeframe_ns // _MS),
+                timeframe=_timeframe(record),
             )
             items.append((last, data))
         await self._log.append(self._stream_id, items, fence=self._fence, lost_until=lost_until)
@@ -165,3 +165,7 @@ class Publisher:
             return START, ()  # it listened all the while
         detail = "the stream's owner is new: this window may lack what came before"
         return START, [Notice(code="takeover", detail=detail, to_ns=self._takeover.at_ns)]
+
+
+def _timeframe(record: Record) -> str:
+    return record.bar.timeframe if record.bar else format_duration(record.timeframe_ns // _MS)

@@ -14,7 +14,6 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
         "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
         "late": spec.late == "side",
-        "sinks": bool(spec.sinks),
     }
     problems = [
         Problem(detail=f"this version can't do {key!r} yet", pointer=f"/spec/{key}", text=key)

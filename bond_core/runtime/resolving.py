@@ -15,6 +15,7 @@ from bond_core.errors import NotInstalledError, Problem, RequestError, SetupErro
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.families import needs_plugin
+from bond_core.runtime.sink_policy import SinkPolicy
 from bond_core.spec.stream_spec import SourceSpec
 
 
@@ -26,11 +27,13 @@ class Defaults:
         exchanges: Venues of a market source that names none.
         fallback: What stands in for those.
         simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
+        sinks: What a sink's settings may name.
     """
 
     exchanges: tuple[str, ...] = ("binance", "okx")
     fallback: tuple[str, ...] = ("bybit",)
     simulate: bool = False
+    sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
 
 
 def connector_of(source: SourceSpec, catalog: Catalog, pointer: str) -> ConnectorSpec:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from bond_core.spec.duration import format_duration, seconds
-from bond_core.spec.stream_spec import SourceSpec, StreamSpec
+from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamSpec
 
 STREAM_ID_LENGTH = 16
 
@@ -28,6 +28,7 @@ _DURATIONS = {
     "corrections_ms": "corrections_sec",
     "lateness_ms": "lateness_sec",
     "stale_ms": "stale_sec",
+    "batch_wait_ms": "batch_wait_sec",
 }
 
 
@@ -51,10 +52,20 @@ def stream_id(project: str, spec: StreamSpec) -> str:
 def _spec(spec: StreamSpec, duration: Callable[[int], object]) -> dict[str, Any]:
     body = _known(spec, duration)
     body["sources"] = [_known(source, duration) for source in spec.sources]
+    if spec.sinks:
+        body["sinks"] = [_sink(sink, duration) for sink in spec.sinks]
     return body
 
 
-def _known(data: StreamSpec | SourceSpec, duration: Callable[[int], object]) -> dict[str, Any]:
+def _sink(sink: SinkEntry, duration: Callable[[int], object]) -> dict[str, Any]:
+    body = _known(sink, duration)
+    own: dict[str, Any] = body.pop("config")
+    return body | own
+
+
+def _known(
+    data: StreamSpec | SourceSpec | SinkEntry, duration: Callable[[int], object]
+) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field in attrs.fields(type(data)):
         value = getattr(data, field.name)

@@ -16,27 +16,29 @@ from cattrs import Converter
 
 from bond_core.model.instrument import parse_symbol
 from bond_core.settings import setting
+from bond_core.spec.bar_size import BarSize, parse_bar_size
 from bond_core.spec.duration import parse_duration_ms
+from bond_core.spec.stream_spec import SINK_KEYS
 from bond_core.structuring import MisfitError, must_be, shown, strict_converter, text_of
 
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 100, 86_400_000
 MAX_LATENESS_MS = 3_600_000
 MAX_NAME = 100
+MAX_BATCH_RECORDS, MAX_BATCH_BYTES = 100_000, 64 * 1024 * 1024
 
 Milliseconds = NewType("Milliseconds", int)
 Span = NewType("Span", int)  # milliseconds, and not 0
 Patience = NewType("Patience", int)  # milliseconds to wait, and not for ever
 Interval = NewType("Interval", int)
-Timeframe = NewType("Timeframe", int)
+Timeframe = NewType("Timeframe", object)  # milliseconds (int), or a BarSize
 Symbol = NewType("Symbol", str)
 Name = NewType("Name", str)
+SinkName = NewType("SinkName", str)
 Json = NewType("Json", dict[str, Any])
 Texts = tuple[str, ...] | None
 
 _MAX_DEPTH = 16
-_COUNTED_BAR = re.compile(
-    r"\s*[\d.,_]+\s*(t|ticks?|trades?|v|vols?|volume|dollars?)\s*", re.IGNORECASE
-)
+_SINK_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +64,22 @@ class SourceInput:
 
 
 @attrs.frozen(kw_only=True)
+class SinkInput:
+    """One entry of `sinks`. Every key that isn't named here is one of the sink's own settings."""
+
+    type: str
+    name: SinkName | None = None
+    batch_records: int | None = setting(
+        default=None, ge=1, le=MAX_BATCH_RECORDS, doc="So many records make a batch"
+    )
+    batch_bytes: int | None = setting(
+        default=None, ge=1, le=MAX_BATCH_BYTES, doc="So many bytes of records make a batch"
+    )
+    batch_wait_sec: Patience | None = None
+    config: Json = attrs.field(factory=lambda: Json({}))
+
+
+@attrs.frozen(kw_only=True)
 class SpecInput:
     """A spec, and what a request says beside it."""
 
@@ -79,7 +97,7 @@ class SpecInput:
     late: Literal["drop", "update", "side"] | None = None
     corrections_sec: Patience | None = None
     fill: Literal["null", "previous", "skip"] | None = None
-    sinks: tuple[Json, ...] | None = None
+    sinks: tuple[SinkInput, ...] | None = None
     simulate: bool | None = None
 
     # Outside the hash: how long a stream lives, not what it is.
@@ -100,10 +118,29 @@ def spec_converter() -> Converter:
         (Timeframe, _timeframe_of),
         (Symbol, _symbol_of),
         (Name, _name_of),
+        (SinkName, _sink_name_of),
         (Json, _json_of),
     ):
         converter.register_structure_hook(kind, hook)
+    read_sink = converter.get_structure_hook(SinkInput)
+    converter.register_structure_hook(SinkInput, lambda v, t: read_sink(_sink_parts(v), t))
     return converter
+
+
+def _sink_parts(value: object) -> Mapping[str, Any]:
+    """Return a sink's entry with its own settings apart."""
+    entry = dict(_json_of(value, None))
+    own = {key: entry.pop(key) for key in tuple(entry) if key not in SINK_KEYS}
+    return entry | {"config": own}
+
+
+def _sink_name_of(value: object, _: object) -> str:
+    name = text_of(value)
+    if not _SINK_NAME.fullmatch(name):
+        raise MisfitError(
+            f"is written like `archive` or `my-hook.2`, was {shown(name)!r}", text=shown(name)
+        )
+    return name
 
 
 def _milliseconds_of(value: object, _: object) -> int:
@@ -144,14 +181,17 @@ def _interval_of(value: object, _: object) -> int:
     return _in_range(ms, value)
 
 
-def _timeframe_of(value: object, _: object) -> int:
+def _timeframe_of(value: object, _: object) -> int | BarSize:
     text = text_of(value)
+    try:
+        bar = parse_bar_size(text)
+    except ValueError as error:
+        raise MisfitError(f"{error}, was {shown(text)}", text=shown(text)) from None
+    if bar is not None:
+        return bar
     ms = parse_duration_ms(text)
-    if ms is None and _COUNTED_BAR.fullmatch(text):
-        detail = f"{shown(text)}: tick and volume bars can't be had yet; a timeframe is a time"
-        raise MisfitError(f"{detail}, such as 1m", text=shown(text), code="unsupported")
     if ms is None:
-        raise _no_duration("a duration such as 1m", value)
+        raise _no_duration("a duration such as 1m, or a bar such as 100ticks or 10vol", value)
     return _in_range(ms, value)
 
 

@@ -11,23 +11,26 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from cattrs import Converter
 
 from bond_core.errors import RequestError
+from bond_core.spec.bar_size import BarSize
 from bond_core.spec.duration import format_duration
 from bond_core.spec.given import (
     MAX_INTERVAL_MS,
     MIN_INTERVAL_MS,
+    SinkInput,
     SourceInput,
     SpecInput,
     Texts,
     spec_converter,
 )
 from bond_core.spec.mend import EXAMPLE, MAX_ITEMS, mended
-from bond_core.spec.stream_spec import SourceSpec, StreamOptions, StreamSpec
+from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamOptions, StreamSpec
 from bond_core.structuring import MisfitError, structured
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 DEFAULT_INTERVAL_MS = 5_000
+DEFAULT_BARS_INTERVAL_MS = 1_000
 DEFAULT_CORRECTIONS_MS = 60_000
 MAX_PANES = 1_500
 """As many small windows are kept for what overlaps, or may be sent again: it bounds memory."""
@@ -105,8 +109,29 @@ def _refuse(data: object, misfits: list[MisfitError], pointer: str) -> NoReturn:
         f"{problems[0].pointer}: {problems[0].detail}{more}",
         code=codes.pop() if len(codes) == 1 else "invalid_spec",
         problems=problems[:_MOST_PROBLEMS],
-        fix=json.dumps(fix),
+        fix=json.dumps(_without_secrets(fix)),
     )
+
+
+def _without_secrets(fix: Any) -> Any:
+    """Return the fix without those sinks that seem to hold a secret in clear: it isn't repeated."""
+    sinks = fix.get("sinks") if isinstance(fix, Mapping) else None
+    if not isinstance(sinks, (list, tuple)):
+        return fix
+    return {**fix, "sinks": [sink for sink in sinks if not _holds_a_secret(sink)]}
+
+
+def _holds_a_secret(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(
+            _holds_a_secret(item)
+            or (_SECRET_KEY.search(str(key)) is not None and isinstance(item, (str, list, tuple)))
+            for key, item in value.items()
+        )
+    return isinstance(value, str) and "whsec_" in value
+
+
+_SECRET_KEY = re.compile(r"secret|token|passw|credential|auth|api_?key", re.IGNORECASE)
 
 
 def _key(misfit: MisfitError) -> str:
@@ -128,7 +153,7 @@ _COMES_OF = {
 
 def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
     """Yield what is wrong between values that are right one by one."""
-    symbols, timeframes = _symbols(given), given.timeframes or ()
+    symbols = _symbols(given)
     if not given.sources:
         yield MisfitError('at least one source is required: {"type": "ccxt"}', pointer="/sources")
     if not symbols:
@@ -136,24 +161,23 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
     if given.fields == ():
         yield MisfitError("name at least one field, or leave it out", pointer="/fields")
     lists = {
-        "sources": given.sources, "symbols": symbols, "timeframes": timeframes,
-        "fields": given.fields or (), "derived": given.derived or (),
+        "sources": given.sources, "symbols": symbols, "timeframes": given.timeframes or (),
+        "fields": given.fields or (), "derived": given.derived or (), "sinks": given.sinks or (),
     }  # fmt: skip
     for key, items in lists.items():
         if len(items) > (most := MAX_ITEMS[key]):
             yield MisfitError(f"at most {most} {key}, were {len(items)}", pointer=f"/{key}")
     interval_ms = _interval_ms(given)
-    for i, ms in enumerate(timeframes):
-        if ms % interval_ms:
+    for i, ms in enumerate(given.timeframes or ()):
+        if isinstance(ms, int) and ms % interval_ms:
             length, interval = format_duration(ms), format_duration(interval_ms)
             yield MisfitError(
                 f"{length} is not a multiple of the interval, {interval}",
                 pointer=f"/timeframes/{i}", text=length,
             )  # fmt: skip
     if given.window_sec is not None:
-        yield from _wrong_window(
-            given.window_sec, interval_ms, has_others=any(ms != interval_ms for ms in timeframes)
-        )
+        others = [ms for ms in _timed(given) if ms != interval_ms] or _bars(given)
+        yield from _wrong_window(given.window_sec, interval_ms, has_others=bool(others))
     if given.corrections_sec is not None:
         yield from _wrong_corrections(given.corrections_sec, interval_ms, given.late)
 
@@ -191,12 +215,12 @@ def _wrong_corrections(
 
 def _spec(given: SpecInput) -> StreamSpec:
     interval_ms = _interval_ms(given)
-    lengths_ms = sorted({interval_ms, *(given.timeframes or ())})
+    lengths_ms = sorted({interval_ms, *_timed(given)})
     return StreamSpec(
         sources=tuple(_source(source) for source in given.sources),
         symbols=_symbols(given),
         interval_ms=interval_ms,
-        timeframes=tuple(format_duration(ms) for ms in lengths_ms),
+        timeframes=(*map(format_duration, lengths_ms), *map(str, _bars(given))),
         window_ms=None if given.window_sec == interval_ms else given.window_sec,
         fields=None if given.fields is None else _as_set(given.fields),
         filter=given.filter,
@@ -207,7 +231,7 @@ def _spec(given: SpecInput) -> StreamSpec:
         late=given.late or "drop",
         corrections_ms=_corrections_ms(given),
         fill=given.fill or "null",
-        sinks=given.sinks or (),
+        sinks=tuple(_sink(sink) for sink in given.sinks or ()),
         simulate=given.simulate or False,
     )
 
@@ -241,10 +265,33 @@ def _source(given: SourceInput) -> SourceSpec:
     )
 
 
+def _sink(given: SinkInput) -> SinkEntry:
+    return SinkEntry(
+        type=given.type.lower(),
+        name=given.name or "",
+        batch_records=given.batch_records,
+        batch_bytes=given.batch_bytes,
+        batch_wait_ms=given.batch_wait_sec,
+        config=given.config,
+    )
+
+
 def _interval_ms(given: SpecInput) -> int:
     if given.interval_sec is not None:
         return given.interval_sec
-    return min(given.timeframes or (), default=DEFAULT_INTERVAL_MS)
+    # Bars are looked for as often as panes close.
+    default_ms = DEFAULT_BARS_INTERVAL_MS if _bars(given) else DEFAULT_INTERVAL_MS
+    return min(_timed(given), default=default_ms)
+
+
+def _timed(given: SpecInput) -> list[int]:
+    """Return the timeframes that are times, ms."""
+    return [each for each in given.timeframes or () if isinstance(each, int)]
+
+
+def _bars(given: SpecInput) -> list[BarSize]:
+    """Return the timeframes that are no times, once each, in order."""
+    return sorted({each for each in given.timeframes or () if isinstance(each, BarSize)})
 
 
 def _symbols(given: SpecInput) -> tuple[str, ...]:

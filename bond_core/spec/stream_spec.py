@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 import attrs
 
+SINK_KEYS = ("type", "name", "batch_records", "batch_bytes", "batch_wait_sec")
+"""What a stream itself understands of a sink; a sink can't have settings of these names."""
+
 LatePolicy = Literal["drop", "update", "side"]
 
 
@@ -48,18 +51,41 @@ class SourceSpec:
 
 
 @attrs.frozen(kw_only=True)
+class SinkEntry:
+    """One place where a stream's records are carried to.
+
+    Attributes:
+        type: The sink's name, such as `webhook`.
+        name: Unique in the stream; empty leaves it to the type.
+        batch_records: So many records make a batch; None is the sink's own choice.
+        batch_bytes: And so many bytes of them.
+        batch_wait_ms: And so long waits the first of them for others.
+        config: The sink's own settings as they were given: secrets by where they are kept.
+    """
+
+    type: str
+    name: str = ""
+    batch_records: int | None = None
+    batch_bytes: int | None = None
+    batch_wait_ms: int | None = None
+    config: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
 class StreamSpec:
     """A stream: sources, symbols, window, fields.
 
     Attributes:
         symbols: One record each per window, in this order.
         interval_ms: The smallest window.
-        timeframes: All window lengths as durations; the interval alone if not asked for.
+        timeframes: All window lengths as durations, the interval among them; behind them the
+            sizes of bars that trades close (`100ticks`).
         window_ms: The length of windows that overlap: one ends with every interval.
         fields: Record fields to keep; None keeps those of all feeds.
         late: What happens to an event whose window has closed.
         fill: What a record of a window without a trade says.
         corrections_ms: With `late` `update`, for how long after their end windows may change.
+        sinks: Where its records are carried to besides its clients, in the order of their names.
     """
 
     sources: tuple[SourceSpec, ...]
@@ -76,7 +102,7 @@ class StreamSpec:
     late: LatePolicy = "drop"
     corrections_ms: int | None = None
     fill: Literal["null", "previous", "skip"] = "null"
-    sinks: tuple[Mapping[str, Any], ...] = ()
+    sinks: tuple[SinkEntry, ...] = ()
     simulate: bool = False
 
 

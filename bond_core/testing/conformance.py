@@ -290,7 +290,13 @@ class AggregatorConformance(Conformance):
 
 
 class SinkConformance(Conformance):
-    """What holds for a sink. Write `make_config` and `read_back`."""
+    """What holds for a sink. Write `make_config` and `read_back`.
+
+    Attributes:
+        outlet: The context that it is handed, where it needs one.
+    """
+
+    outlet: Any = None
 
     def make_config(self, tmp_path: Path) -> Mapping[str, Any]:
         """Return settings with which it writes below a folder of the test's own."""
@@ -321,7 +327,7 @@ class SinkConformance(Conformance):
         async def go() -> None:
             sink = self._made(tmp_path)
             await sink.close()
-            await sink.open(None)
+            await sink.open(self.outlet)
             await sink.close()
             await sink.close()
 
@@ -330,9 +336,9 @@ class SinkConformance(Conformance):
     def _run(self, tmp_path: Path, *batches: Sequence[Mapping[str, Any]]) -> None:
         async def go() -> None:
             sink = self._made(tmp_path)
-            await sink.open(None)
+            await sink.open(self.outlet)
             for batch in batches:
-                await sink.write(batch, None)
+                await sink.write(batch, self.outlet)
             await sink.close()
 
         asyncio.run(go())

@@ -114,6 +114,7 @@ class Closer:
         if (last_ns := self.stream.last_open()) is not None:
             target_ns = max(target_ns, last_ns + self.grid.pane_ns)
         self.close_until(target_ns)
+        self._send_bars(self.stream.last_bars(now_ns))
         has_begun = self.grid.done_ns > self.grid.floor(self.start_ns)
         self._send_larger(
             (timeframe, end_ns)
@@ -147,6 +148,7 @@ class Closer:
         start_ns = self.grid.done_ns
         end_ns = self.grid.done_ns = start_ns + self.grid.pane_ns
         plan = self.stream.plan
+        self._send_bars(self.stream.fill_bars(start_ns) if plan.bars else ())
         panes = self.stream.close_pane(start_ns)
         records: list[Record] = []
         for timeframe, length_ns in enumerate(plan.timeframes_ns):
@@ -181,6 +183,12 @@ class Closer:
             for timeframe in ends[end_ns]:
                 records += self._close_larger(timeframe, end_ns)
             self._send(end_ns, records)
+
+    def _send_bars(self, bars: Iterable[Record]) -> None:
+        """Send the bars of each end together."""
+        by_end = itertools.groupby(bars, key=operator.attrgetter("window_end_ns"))
+        for end_ns, of_one_end in by_end:
+            self._send(end_ns, list(of_one_end))
 
     def _send(self, end_ns: int, records: Sequence[Record]) -> None:
         if records:  # all of them may have been skipped

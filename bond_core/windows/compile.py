@@ -109,6 +109,7 @@ class KindPlan:
         has_units: Whether these events may say what their sizes count.
         texts: The fields whose values are texts.
         own: What is kept of each source's events apart; None where no field needs it.
+        keeps: Whether each part keeps its events.
     """
 
     kind: str
@@ -120,6 +121,7 @@ class KindPlan:
     has_units: bool
     texts: frozenset[str] = frozenset()
     own: KindPlan | None = None
+    keeps: bool = False
 
     @property
     def partials(self) -> tuple[ReduceField, ...]:
@@ -127,8 +129,13 @@ class KindPlan:
         return tuple({reduce.slot: reduce for reduce in self.reduces[::-1]}.values())[::-1]
 
 
-def plan_kind(kind: str, fields: Mapping[str, FieldPlan]) -> KindPlan:
+def plan_kind(kind: str, fields: Mapping[str, FieldPlan], *, keeps: bool = False) -> KindPlan:
     """Check the fields that are computed from one kind of event and plan their state.
+
+    Args:
+        kind: Which.
+        fields: By name.
+        keeps: Whether each part of a pane keeps its events.
 
     Raises:
         PluginError: An expression names what the event doesn't have, or is not of the
@@ -145,7 +152,8 @@ def plan_kind(kind: str, fields: Mapping[str, FieldPlan]) -> KindPlan:
             both.add(name, field.of)
         else:
             both.add(name, field)
-    return attrs.evolve(both.plan(), own=own.plan() if own.metrics or own.reduces else None)
+    its_own = own.plan() if own.metrics or own.reduces else None
+    return attrs.evolve(both.plan(), own=its_own, keeps=keeps)
 
 
 @attrs.define

@@ -70,10 +70,12 @@ class WindowEngine:
         self._now_ns = start_ns
         self._is_finished = False
         self._stream = StreamState(
-            plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns]
-        )
+            plan=plan, failed=self._failed, notices=[Notices() for _ in plan.timeframes_ns],
+            start_ns=start_ns,
+        )  # fmt: skip
         self._grid = Grid(pane_ns=plan.pane_ns, done_ns=NEVER, max_open=1)
-        self._closer = Closer(self._grid, self._stream, start_ns=start_ns, max_fill=max_fill)
+        fill = max_fill if plan.slide_ns else max_fill * (plan.timeframes_ns[0] // plan.pane_ns)
+        self._closer = Closer(self._grid, self._stream, start_ns=start_ns, max_fill=fill)
         self._sources: dict[str, SourceState] = {}
         for source in plan.sources:
             self._add(source, start_ns)
@@ -253,11 +255,12 @@ class WindowEngine:
             detail = f"{plan.name}: no room for {len(refused)} more symbols, which are not counted"
             self.notify(Notice(code="too_many_keys", source=plan.name, detail=detail))
         for symbol in keys[:room]:
-            tallies = [Tally() for _ in self._plan.timeframes_ns]
+            tallies = [Tally() for _ in range(self._plan.frames)]
             windows = self._stream.windows(symbol, plan.kind)
             source.states[symbol] = SymbolState(
-                source=source, symbol=symbol, windows=windows, tallies=tallies
-            )
+                source=source, symbol=symbol, windows=windows, tallies=tallies,
+                timeframes=len(self._plan.timeframes_ns),
+            )  # fmt: skip
         source.open()
         return source
 
@@ -313,6 +316,10 @@ def _check(plan: StreamPlan) -> None:
         raise ValueError(f"timeframes are lengths in ns, the smallest first, not {frames}")
     if odd := [frame for frame in frames if frame % frames[0]]:
         raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
+    if plan.release_ns is not None and (frames[0] % plan.release_ns or plan.slide_ns is not None):
+        raise ValueError(
+            f"{frames[0]} ns must be a multiple of {plan.release_ns} ns, and not slide"
+        )
     targets = {t for s in plan.sources for each in s.routes.values() for t in each}
     if plan.slide_ns is not None and (len(frames) > 1 or frames[0] % plan.slide_ns):
         raise ValueError(f"one length that is a multiple of {plan.slide_ns} ns can slide")

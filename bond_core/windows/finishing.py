@@ -25,8 +25,25 @@ from bond_core.windows.plan import (
 from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.value import Failed, checked
 
-Key = tuple[str, int, str, str]
-"""Symbol, length of the windows in ns, field, and the source of a field by venue, else empty."""
+Key = tuple[str, int | str, str, str]
+"""Symbol, timeframe, field, and the source of a field by venue, else empty."""
+
+
+@attrs.frozen
+class Place:
+    """Where a window stands among those of its timeframe.
+
+    Attributes:
+        timeframe: Its length in ns, or the name of a bar.
+        at: Its start in ns, or a bar's number.
+        step: How far windows are apart.
+        keep: How far back windows may be revised, beyond those that a field asks for.
+    """
+
+    timeframe: int | str
+    at: int
+    step: int
+    keep: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -37,21 +54,15 @@ class Window:
         values: What its panes gave, by field; those to be finished are replaced.
         states: The symbol's sources, in the spec's order.
         kind_of: Returns the kind of event that a field of this symbol is computed from.
-        step_ns: How far windows of its timeframe are apart: its length, unless they overlap.
     """
 
     symbol: str
+    place: Place
     start_ns: int
     end_ns: int
     values: dict[str, Any]
     states: Sequence[SymbolState]
     kind_of: Callable[[str], str]
-    step_ns: int = attrs.field(default=attrs.Factory(lambda w: w.length_ns, takes_self=True))
-
-    @property
-    def length_ns(self) -> int:
-        """How long the window is."""
-        return self.end_ns - self.start_ns
 
 
 @attrs.define(eq=False)
@@ -62,14 +73,12 @@ class Finishing:
         fields: Those that need it, with their plan by kind of event.
         rolled: By rolling field, under which field's name its windows are remembered, and how
             many: those of one value are remembered once, however many means there are of it.
-        keep_ns: How far back windows may be revised.
         past: What was in earlier windows. With it, and the open panes, a stream can go on.
     """
 
     fields: dict[str, dict[str, FieldPlan]]
     rolled: dict[str, tuple[str, int]]
     failed: Failed
-    keep_ns: int = 0
     past: dict[Key, History] = attrs.field(factory=dict)
 
     @classmethod
@@ -97,7 +106,7 @@ class Finishing:
     def _change(self, window: Window, name: str, plan: Change) -> Value:
         value = window.values[name]
         history = self._told(window, name, "", value, windows=1)
-        before = history.before(window.start_ns)
+        before = history.before(window.place.at)
         if value is None or before is None:
             return None
         return self._call(name, plan.finish, value, before)
@@ -105,10 +114,10 @@ class Finishing:
     def _rolling(self, window: Window, name: str, plan: Rolling) -> Value:
         kept_as, windows = self.rolled[name]
         history = self._told(window, kept_as, "", window.values[name], windows=windows)
-        first_ns = window.start_ns - (plan.windows - 1) * window.step_ns
-        if first_ns < history.first_ns:
+        first = window.place.at - (plan.windows - 1) * window.place.step
+        if first < history.first:
             return None
-        known = history.between(first_ns, window.start_ns)
+        known = history.between(first, window.place.at)
         return self._call(name, plan.finish, known) if known else None
 
     def _by_venue(self, window: Window, name: str, kind: str, plan: ByVenue) -> Value:
@@ -123,14 +132,15 @@ class Finishing:
         return self._call(name, plan.finish, venues, gives=plan.gives)
 
     def _venue(self, window: Window, name: str, state: SymbolState, value: Any) -> VenueWindow:
-        start_ns, end_ns = window.start_ns, window.end_ns
+        end_ns = window.end_ns
+        start_ns = min(window.start_ns, end_ns - 1)
         is_live = state.coverage.live_ns(end_ns - 1, end_ns) > 0
         live_ns = state.coverage.live_ns(start_ns, end_ns)
         keeps = value if is_live else GONE
         if value is None and live_ns < end_ns - start_ns:
             keeps = GONE
         history = self._told(window, name, state.source.plan.name, keeps, windows=1)
-        before = history.before(start_ns)
+        before = history.before(window.place.at)
         is_unbroken = before is not GONE and live_ns == end_ns - start_ns
         return VenueWindow(
             venue=state.source.plan.venue,
@@ -144,12 +154,13 @@ class Finishing:
 
     def _told(self, window: Window, name: str, source: str, value: Any, *, windows: int) -> History:
         """Note a window's value, and return what is known of the others."""
-        key = (window.symbol, window.length_ns, name, source)
+        place = window.place
+        key = (window.symbol, place.timeframe, name, source)
         history = self.past.get(key)
         if history is None:
-            history = self.past[key] = History(window.start_ns)
-        history.put(window.start_ns, value)
-        history.forget(window.start_ns - windows * window.length_ns - self.keep_ns)
+            history = self.past[key] = History(place.at)
+        history.put(place.at, value)
+        history.forget(place.at - windows * place.step - place.keep)
         return history
 
     def _call(

@@ -14,43 +14,43 @@ GONE = False
 
 @attrs.define
 class History:
-    """The values of one field, of one symbol and timeframe, by the start of their windows.
+    """The values of one field, of one symbol and timeframe, by where their windows stand.
 
     Attributes:
-        first_ns: The first window that was told, ns.
-        starts: Of the windows with a value, ns, rising.
+        first: Where the first window stood that was told.
+        places: Of the windows with a value, rising.
         values: Theirs.
     """
 
-    first_ns: int
-    starts: list[int] = attrs.field(factory=list)
+    first: int
+    places: list[int] = attrs.field(factory=list)
     values: list[Any] = attrs.field(factory=list)
 
-    def put(self, start_ns: int, value: Any) -> None:
+    def put(self, place: int, value: Any) -> None:
         """Take in a window's value, None where it is unknown; a revision replaces it."""
-        at = bisect_left(self.starts, start_ns)
-        is_there = at < len(self.starts) and self.starts[at] == start_ns
+        at = bisect_left(self.places, place)
+        is_there = at < len(self.places) and self.places[at] == place
         if value is None:
             if is_there:
-                del self.starts[at], self.values[at]
+                del self.places[at], self.values[at]
         elif is_there:
             self.values[at] = value
         else:
-            self.starts.insert(at, start_ns)
+            self.places.insert(at, place)
             self.values.insert(at, value)
-        self.first_ns = min(self.first_ns, start_ns)
+        self.first = min(self.first, place)
 
-    def before(self, start_ns: int) -> Any:
+    def before(self, place: int) -> Any:
         """Return the newest value of an earlier window; None if there is none."""
-        at = bisect_left(self.starts, start_ns)
+        at = bisect_left(self.places, place)
         return self.values[at - 1] if at else None
 
-    def between(self, from_ns: int, to_ns: int) -> Sequence[Any]:
-        """Return the values of windows that start in `[from_ns, to_ns]`, the oldest first."""
-        return self.values[bisect_left(self.starts, from_ns) : bisect_right(self.starts, to_ns)]
+    def between(self, first: int, last: int) -> Sequence[Any]:
+        """Return the values of windows that stand in `[first, last]`, the oldest first."""
+        return self.values[bisect_left(self.places, first) : bisect_right(self.places, last)]
 
-    def forget(self, before_ns: int) -> None:
-        """Let go windows that start before a time, but for the newest of them."""
-        at = bisect_left(self.starts, before_ns) - 1
+    def forget(self, before: int) -> None:
+        """Let go windows that stand before a place, but for the newest of them."""
+        at = bisect_left(self.places, before) - 1
         if at > 0:
-            del self.starts[:at], self.values[:at]
+            del self.places[:at], self.values[:at]

@@ -1,13 +1,13 @@
 """Keep enough of a window's delays to tell their median, in bounded memory.
 
-Of n delays every `step`-th is kept, at most 64: all of the first 64, then every second,
+Of n delays every `step`-th is kept, at most 16: all of the first 16, then every second,
 then every fourth, and so on. Which ones depends on nothing but their order, so a replay
 keeps the same.
 """
 
 from __future__ import annotations
 
-MAX_SAMPLES = 64
+MAX_SAMPLES = 16
 
 
 def join(step: int, samples: list[int], other_step: int, other: list[int]) -> tuple[int, list[int]]:

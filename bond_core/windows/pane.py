@@ -9,6 +9,7 @@ A stream's state is made of three things:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -39,6 +40,7 @@ class PanePart:
         full: The number of events from which on `lags` is to be thinned.
         told: Events that a record has told of.
         own: The part of `pane` that is this source's alone; None where no field needs it.
+        heard: Its events, where bars are made of them.
     """
 
     start: int
@@ -51,6 +53,7 @@ class PanePart:
     full: int = MAX_SAMPLES
     told: int = 0
     own: Any = None
+    heard: list[Any] | None = None
 
     def thin(self) -> None:
         """Keep every second delay, and sample half as often from here on."""
@@ -65,8 +68,9 @@ class OpenWindows:
 
     Attributes:
         open: Open panes by start, ns; only those that had an event.
-        larger: For each timeframe but the panes' own the window that is filling; None while it
-            is empty.
+        larger: For each timeframe the window that is filling, None while it is empty, or where
+            panes are the windows.
+        merged: The places of those that panes are merged into.
         kept: Closed panes, where windows are sent again or overlap; then `larger` stays empty.
         unit: What sizes count, once a trade has said it; None for base units.
         seen_ns: The start of the newest pane that closed with an event.
@@ -74,6 +78,7 @@ class OpenWindows:
 
     program: Program
     larger: list[Any]
+    merged: Sequence[int]
     open: dict[int, Any] = attrs.field(factory=dict)
     kept: KeptPanes | None = None
     unit: str | None = UNSET
@@ -119,7 +124,8 @@ class OpenWindows:
         if self.kept is not None:
             self.kept.add(start_ns, pane)
             return pane
-        for place, window in enumerate(self.larger[1:], start=1):
+        for place in self.merged:
+            window = self.larger[place]
             into = self.program.new_pane() if window is None else window
             self.program.absorb(into, pane)
             self.larger[place] = into

@@ -215,6 +215,21 @@ Fill = Literal["null", "previous", "skip"]
 FieldPlan = Metric | Reduce | Fold | Change | Rolling | ByVenue
 
 
+@attrs.frozen
+class BarPlan:
+    """Windows that are closed by trades, not by time.
+
+    Attributes:
+        name: What records call it: `100ticks`.
+        measure: What fills a bar: trades, their sizes, or price times size.
+        size: How much of it a bar holds.
+    """
+
+    name: str
+    measure: Literal["ticks", "volume", "value"]
+    size: float
+
+
 @attrs.frozen(kw_only=True)
 class SourcePlan:
     """One source of a stream as the engine sees it.
@@ -256,6 +271,9 @@ class StreamPlan:
             to the engine's `aside` (`side`), or its windows are sent again (`update`).
         corrections_ns: For how long after their end windows are sent again.
         fill: What a record of a window without a trade says.
+        bars: Windows that trades close, beside those of time.
+        release_ns: With bars: how often what was heard is handed to them; the smallest timeframe
+            is a multiple of it. None for as often as that one closes.
         key_ttl_ns: How long what is known of a silent symbol is kept; None for ever.
         fields: For each record field the kind of event it is computed from, and how.
         sources: Those known at the start; more may be added (a fallback steps in).
@@ -272,17 +290,24 @@ class StreamPlan:
     late: LatePolicy = "drop"
     corrections_ns: int = 0
     fill: Fill = "null"
+    bars: tuple[BarPlan, ...] = ()
+    release_ns: int | None = None
     key_ttl_ns: int | None = None
 
     @property
     def pane_ns(self) -> int:
         """The length of what events go into: windows are merged of panes."""
-        return self.slide_ns or self.timeframes_ns[0]
+        return self.slide_ns or self.release_ns or self.timeframes_ns[0]
 
     @property
     def revised_ns(self) -> int:
         """For how long after its end a pane may change, in whole panes."""
         return -(-self.corrections_ns // self.pane_ns) * self.pane_ns
+
+    @property
+    def frames(self) -> int:
+        """How many windows an event goes into: one of each timeframe, then one of each bar."""
+        return len(self.timeframes_ns) + len(self.bars)
 
     def step_ns(self, timeframe: int) -> int:
         """How far the windows of a timeframe are apart."""

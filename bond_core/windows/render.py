@@ -15,7 +15,7 @@ rarely (a new pane, a late event, a closing window) is a call to the source it r
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bond_core.windows import expression
 from bond_core.windows.compile import KindPlan, Slot
@@ -75,7 +75,10 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield "    fire_at = source.fire_at"
     yield "    for e in events:"
     yield "        ts = e.ts"
-    yield "        c = parts[e.symbol]"
+    yield "        try:"
+    yield "            c = parts[e.symbol]"
+    yield "        except KeyError:"
+    yield "            c = source.otherwise"
     yield "        if not c.start <= ts < c.end:"
     yield "            c = source.find(c, e)"
     yield "            if c is None:"
@@ -85,6 +88,8 @@ def _run(plan: KindPlan) -> Iterator[str]:
         yield "        if e.size_unit is not a.unit and not source.admits_unit(c, e):"
         yield "            continue"
     yield "        c.n = n = c.n + 1"
+    if plan.keeps:
+        yield "        c.heard.append(e)"
     yield "        if not n & c.mask:"
     yield "            c.lags.append(e.recv_ts - ts)"
     yield "            if n > c.full:"
@@ -128,16 +133,10 @@ def _steps(plan: KindPlan) -> Iterator[str]:
         groups.setdefault(frozenset(map(ast.unparse, slot.conditions)), []).append(slot)
     for group in groups.values():
         conditions = [expression.write(each, bound) for each in group[0].conditions]
-        indent = "    " if conditions else ""
         if conditions:
             yield f"if {' and '.join(conditions)}:"
-        inner = dict(bound)
-        inner_uses = _uses(group)
-        for slot in group:
-            for node in expression.subexpressions(slot.value) if slot.value else ():
-                if inner_uses[text := ast.unparse(node)] > 1 and text not in inner:
-                    yield indent + _bind(text, node, inner)
-            yield from (indent + line for line in _step(slot, inner))
+        indent = "    " if conditions else ""
+        yield from (indent + line for line in _group(group, dict(bound)))
     for fold in plan.folds:
         yield f"if a.{fold.slot} is not BROKEN:"
         yield "    try:"
@@ -147,6 +146,18 @@ def _steps(plan: KindPlan) -> Iterator[str]:
         yield f"        failed({fold.name!r}, error)"
     if plan.reduces:
         yield "a.events.append(e)"
+
+
+def _group(group: Sequence[Slot], bound: dict[str, str]) -> Iterator[str]:
+    """Write what an event does to the slots of one condition, which it fulfils."""
+    uses = _uses(group)
+    for slot in group:
+        for node in expression.subexpressions(slot.value) if slot.value else ():
+            if uses[text := ast.unparse(node)] > 1 and text not in bound:
+                yield _bind(text, node, bound)
+        if slot.step not in ("first", "last"):
+            yield from _step(slot, bound)
+    yield from _ends(group)
 
 
 def _uses(slots: Iterable[Slot]) -> Mapping[str, int]:
@@ -182,14 +193,28 @@ def _step(slot: Slot, bound: Mapping[str, str]) -> Iterator[str]:
         case "min" | "max":
             yield f"if {value} {'<' if slot.step == 'min' else '>'} {name}:"
             yield f"    {name} = {value}"
-        case "first":
-            yield f"if ts < {name}_ts or (ts == {name}_ts and e.seq < {name}.seq):"
-            yield f"    {name} = e"
-            yield f"    {name}_ts = ts"
-        case "last":
-            yield f"if ts > {name}_ts or (ts == {name}_ts and e.seq >= {name}.seq):"
-            yield f"    {name} = e"
-            yield f"    {name}_ts = ts"
+
+
+def _ends(group: Iterable[Slot]) -> Iterator[str]:
+    """Write what keeps the first and the last event that fulfil the same conditions."""
+    ends = {slot.step: f"a.{slot.name}" for slot in group if slot.step in ("first", "last")}
+    first, last = ends.get("first"), ends.get("last")
+    if last is not None:
+        yield f"if ts > {last}_ts:"
+        yield f"    {last} = e"
+        yield f"    {last}_ts = ts"
+        if first is not None:  # most events are the newest yet, and so not the first
+            yield f"    if {first} is None:"
+            yield f"        {first} = e"
+            yield f"        {first}_ts = ts"
+        yield "else:"
+        yield f"    if ts == {last}_ts and e.seq >= {last}.seq:"
+        yield f"        {last} = e"
+    if first is not None:
+        indent = "" if last is None else "    "
+        yield f"{indent}if ts <= {first}_ts and (ts < {first}_ts or e.seq < {first}.seq):"
+        yield f"{indent}    {first} = e"
+        yield f"{indent}    {first}_ts = ts"
 
 
 def _absorb(plan: KindPlan) -> Iterator[str]:
@@ -238,8 +263,11 @@ def _values(plan: KindPlan) -> Iterator[str]:
             yield "    except Exception as error:"
             yield "        v = None"
             yield f"        failed({metric.name!r}, error)"
+        if metric.finish is None and plan.reads[only].slot.step == "count":
+            yield f"    values[{metric.name!r}] = v"
+            continue
         # Finite floats, nearly all there is, are let through here.
-        fine = "v.__class__ is float and v - v == 0.0"
+        fine = "type(v) is float and v - v == 0.0"
         yield f"    values[{metric.name!r}] = v if {fine} else checked({metric.name!r}, v)"
     yield "    return values"
 

@@ -13,7 +13,7 @@ from bond_core.windows.lateness import drop
 from bond_core.windows.pane import PanePart
 from bond_core.windows.plan import SourcePlan
 from bond_core.windows.program import Program
-from bond_core.windows.symbol_state import CurrentParts, SymbolState
+from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark
 
 Aside = Callable[[str, Event], None]
@@ -96,6 +96,7 @@ class SourceState:
         left_ns: When the source left the stream; what it brought before is still told.
         states: By symbol of the stream; a source that belongs to no symbol has one, under None.
         parts: By event symbol, the part of the newest pane: what the loop finds first.
+        otherwise: The part for any other symbol.
         fan: Where an event symbol counts for several symbols (a post of an asset), the parts
             of each, by event symbol; empty where none does.
     """
@@ -112,12 +113,13 @@ class SourceState:
     fire_at: int = NEVER
     left_ns: int = NEVER
     states: dict[str | None, SymbolState] = attrs.field(factory=dict)
-    parts: CurrentParts = attrs.field(factory=CurrentParts, init=False)
-    fan: dict[str, tuple[CurrentParts, ...]] = attrs.field(factory=dict, init=False)
+    parts: dict[str, PanePart] = attrs.field(factory=dict, init=False)
+    otherwise: PanePart = attrs.field(init=False)
+    fan: dict[str, tuple[dict[str, PanePart], ...]] = attrs.field(factory=dict, init=False)
     _told_units: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.parts.otherwise = PanePart(start=0, end=0, pane=None, state=None)
+        self.otherwise = PanePart(start=0, end=0, pane=None, state=None)
 
     @property
     def is_blank(self) -> bool:
@@ -135,7 +137,7 @@ class SourceState:
         """Lay the ways from event symbols to their parts, once all states are there."""
         if self.plan.scope == "stream":
             if None in self.states:
-                self.parts.otherwise = self.states[None].current
+                self.otherwise = self.states[None].current
             return
         routes = {
             symbol: [self.states[t] for t in dict.fromkeys(targets) if t in self.states]
@@ -143,17 +145,12 @@ class SourceState:
         }
         has_fan = any(len(states) > 1 for states in routes.values())
         for symbol, states in routes.items():
-            homes = [self._home() if has_fan else self.parts for _ in states]
+            homes: list[dict[str, PanePart]] = [{} if has_fan else self.parts for _ in states]
             for parts, state in zip(homes, states, strict=True):
                 parts[symbol] = state.current
                 state.homes.append((parts, symbol))
             if has_fan:
                 self.fan[symbol] = tuple(homes)
-
-    def _home(self) -> CurrentParts:
-        parts = CurrentParts()
-        parts.otherwise = self.parts.otherwise
-        return parts
 
     def take(self, events: Sequence[Event]) -> None:
         """Add events to their panes, closing windows on the way."""
@@ -206,13 +203,16 @@ class SourceState:
         if found is None:
             found = state.kept[start] = self._part(state, kept.pane(start), start)
         self.grid.revised.add(start)
+        for tally in state.tallies[state.timeframes :]:
+            tally.late.add(event)  # a bar is not sent again
         self.totals.corrected += 1
         return found
 
     def _part(self, state: SymbolState, pane: Any, start: int) -> PanePart:
         own = self.program.own_pane(pane, self.plan.name)
         end = start + self.grid.pane_ns
-        return PanePart(start=start, end=end, pane=pane, state=state, own=own)
+        heard: list[Any] | None = [] if self.program.plan.keeps else None
+        return PanePart(start=start, end=end, pane=pane, state=state, own=own, heard=heard)
 
     def admits_unit(self, part: PanePart, event: Event) -> bool:
         """Let an event through if its size counts what its pane's sizes count; else reject it."""

@@ -8,10 +8,11 @@ from typing import Any
 
 import attrs
 
-from bond_core.model.record import Notice, Record, SourceReport, Value
+from bond_core.model.record import BarName, Notice, Record, SourceReport, Value
+from bond_core.windows.bars import Bars, Filling
 from bond_core.windows.compile import plan_kind
 from bond_core.windows.fill import CLOSE, Filler, fill_with
-from bond_core.windows.finishing import Finishing, Window
+from bond_core.windows.finishing import Finishing, Place, Window
 from bond_core.windows.kept import KeptPanes
 from bond_core.windows.lateness import revised_reports, revision_notice
 from bond_core.windows.notices import Notices
@@ -40,25 +41,34 @@ class StreamState:
         open_windows: By symbol and kind; those of sources without symbols under None.
         sent: The records that may be sent again, by timeframe, window's end and symbol.
         notices: One for each timeframe.
+        start_ns: The stream's start.
+        bars: One for each size.
         filler: What silent windows are filled with.
     """
 
     plan: StreamPlan
     failed: Failed
     notices: Sequence[Notices]
+    start_ns: int
     sources: list[SourceState] = attrs.field(factory=list)
     programs: dict[str, Program] = attrs.field(factory=dict)
     open_windows: dict[tuple[str | None, str], OpenWindows] = attrs.field(factory=dict)
     sent: dict[tuple[int, int], dict[str, Record]] = attrs.field(factory=dict)
     finishing: Finishing = attrs.field(init=False)
+    bars: Sequence[Bars] = attrs.field(init=False)
     filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
+    _venues: list[tuple[str, str]] = attrs.field(factory=list)  # by source, where it has one
     _kinds: dict[str, str] = attrs.field(factory=dict)  # by source, also of those that left
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
-        self.finishing.keep_ns = self.plan.revised_ns
         self.filler = Filler(self.plan.fill)
+        first = len(self.plan.timeframes_ns)
+        self.bars = [
+            Bars(plan=bar, frame=place, start_ns=self.start_ns, stream=self)
+            for place, bar in enumerate(self.plan.bars, start=first)
+        ]
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
 
@@ -69,7 +79,10 @@ class StreamState:
             for name, by_kind in self.plan.instead.items():
                 if kind in by_kind:
                     fields[name] = by_kind[kind]
-            self.programs[kind] = load(plan_kind(kind, fields), self.failed)
+            keeps = bool(self.bars)
+            self.programs[kind] = load(plan_kind(kind, fields, keeps=keeps), self.failed)
+            for bars in self.bars:
+                bars.programs[kind] = load(plan_kind(kind, fields), self.failed)
         return self.programs[kind]
 
     def windows(self, symbol: str | None, kind: str) -> OpenWindows:
@@ -81,7 +94,9 @@ class StreamState:
                 slides = plan.slide_ns is not None
                 kept = KeptPanes(program, slides, () if slides else [ns for _, ns in plan.larger])
             larger = [None] * len(plan.timeframes_ns)
-            self.open_windows[symbol, kind] = OpenWindows(program, larger, kept=kept)
+            merged = [place for place, _ in plan.larger]
+            windows = OpenWindows(program, larger, merged, kept=kept)
+            self.open_windows[symbol, kind] = windows
         return self.open_windows[symbol, kind]
 
     def add(self, source: SourceState) -> None:
@@ -89,6 +104,8 @@ class StreamState:
         self.sources.append(source)
         self._kinds[source.plan.name] = source.plan.kind
         self._states.clear()
+        if source.plan.venue and source.plan.kind not in _NO_VENUE:
+            self._venues.append((source.plan.name, source.plan.venue))
 
     def states(self, symbol: str) -> Sequence[SymbolState]:
         """Return the states, one a source, that a symbol's records report on."""
@@ -114,21 +131,31 @@ class StreamState:
             oldest_ns = min(revised_ns - revised_ns % length for length in plan.timeframes_ns)
         else:  # the next window begins so far back
             merged_ns = oldest_ns = revised_ns - (plan.timeframes_ns[0] - plan.slide_ns)
+        for bars in self.bars:
+            oldest_ns = min(oldest_ns, bars.oldest_ns(oldest_ns))
         for source in self.sources:
             for state in source.states.values():
                 state.coverage.forget(oldest_ns)
-                state.forget(revised_ns)
-        for windows in self.open_windows.values():
-            if windows.kept is not None:
-                windows.kept.forget(merged_ns)
-        for key in [key for key in self.sent if key[1] <= revised_ns]:
-            del self.sent[key]
+        if plan.late == "update" or plan.slide_ns is not None:
+            self._forget_kept(revised_ns, merged_ns)
         if plan.key_ttl_ns is not None:
             self._evict(done_ns - plan.key_ttl_ns)
         gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
         for source in gone:
             self.sources.remove(source)
             self._states.clear()
+            self._venues = [each for each in self._venues if each[0] != source.plan.name]
+
+    def _forget_kept(self, revised_ns: int, merged_ns: int) -> None:
+        """Let go closed panes: of those older than `revised_ns`, what may still be sent again."""
+        for source in self.sources:
+            for state in source.states.values():
+                state.forget(revised_ns)
+        for windows in self.open_windows.values():
+            if windows.kept is not None:
+                windows.kept.forget(merged_ns)
+        for key in [key for key in self.sent if key[1] <= revised_ns]:
+            del self.sent[key]
 
     def _evict(self, before_ns: int) -> None:
         """Let go what is known of symbols of which nothing came since a time."""
@@ -142,6 +169,8 @@ class StreamState:
         """Show a notice in the next records of a symbol, or of all."""
         for notices in self.notices:
             notices.add(symbol, notice)
+        for bars in self.bars:
+            bars.tell(symbol, notice)
 
     def next_open(self, before_ns: int) -> int:
         """Return the start of the oldest open pane, or `before_ns` if that is earlier."""
@@ -150,6 +179,30 @@ class StreamState:
     def last_open(self) -> int | None:
         """Return the start of the newest open pane, None if no pane is open."""
         return max((max(m.open) for m in self.open_windows.values() if m.open), default=None)
+
+    def fill_bars(self, start_ns: int) -> list[Record]:
+        """Let bars take what a pane heard that is about to close; return those it fills.
+
+        They are in the order of their ends, those of one end by size and then by symbol.
+        """
+        filled: list[Record] = []
+        heard = {
+            symbol: [
+                (state, event)
+                for state in self.states(symbol)
+                if (part := state.parts.get(start_ns)) is not None
+                for event in part.heard or ()
+            ]
+            for symbol in self.plan.symbols
+        }
+        for bars in self.bars:
+            for symbol in self.plan.symbols:
+                filled += bars.take(symbol, heard[symbol]) if heard[symbol] else ()
+        return sorted(filled, key=lambda record: record.window_end_ns)
+
+    def last_bars(self, end_ns: int) -> list[Record]:
+        """Return the bars that are filling: the stream ends."""
+        return [r for bars in self.bars for s in self.plan.symbols for r in bars.finish(s, end_ns)]
 
     def close_pane(self, start_ns: int) -> Closed:
         """Close one pane of every symbol and kind."""
@@ -200,38 +253,14 @@ class StreamState:
         self, timeframe: int, end_ns: int, closed: Closed, *, is_partial: bool
     ) -> list[Record]:
         """Say what was in a closed window of a timeframe: one record for each symbol."""
-        length_ns = self.plan.timeframes_ns[timeframe]
         told = self.notices[timeframe].take()
-        window = _OneWindow(self, timeframe, end_ns - length_ns, end_ns, closed)
+        window = self._window(timeframe, end_ns, closed)
         records = []
         for symbol in self.plan.symbols:
-            sources: dict[str, SourceReport] = {}
-            heard: set[str] = set()
             notices = [*told.get(None, ()), *told.get(symbol, ())]
-            for state in self.states(symbol):
-                report, late = window.report(state)
-                if late is not None:
-                    notices.append(late)
-                if report is None:
-                    continue
-                plan = state.source.plan
-                sources[plan.name] = report
-                if report.coverage:
-                    heard.add(plan.kind)
-            records.append(
-                Record(
-                    symbol=symbol,
-                    timeframe_ns=length_ns,
-                    window_start_ns=end_ns - length_ns,
-                    window_end_ns=end_ns,
-                    values=window.values(symbol, heard),
-                    sources=sources,
-                    partial=is_partial,
-                    notices=tuple(notices),
-                    served=self._served(symbol, sources),
-                    size_unit=self._unit(symbol),
-                )
-            )
+            record, heard = self._record(window, symbol, notices)
+            record.partial = is_partial
+            records.append(record)
             is_heard = CLOSE in self.plan.fields and self.kind_of(symbol, CLOSE) in heard
             self.filler.previous(timeframe, records[-1], is_heard=is_heard)
         sent = self.filler.sent(timeframe, records)
@@ -242,6 +271,52 @@ class StreamState:
                 r.symbol: r if id(r) in were_sent else attrs.evolve(r, rev=-1) for r in records
             }
         return sent
+
+    def bar(
+        self, bars: Bars, symbol: str, bar: Filling, end_ns: int, told: Sequence[Notice]
+    ) -> Record:
+        """Say what was in a bar of a symbol."""
+        closed: Closed = {(symbol, kind): pane for kind, pane in bar.panes.items()}
+        place = Place(bars.plan.name, bar.number, step=1)
+        window = _OneWindow(self, bars.frame, place, bar.start_ns, end_ns, closed)
+        record, _ = self._record(window, symbol, list(told))
+        record.bar = BarName(bars.plan.name, bar.number)
+        return record
+
+    def _window(self, timeframe: int, end_ns: int, closed: Closed) -> _OneWindow:
+        length_ns, step_ns = self.plan.timeframes_ns[timeframe], self.plan.step_ns(timeframe)
+        start_ns = end_ns - length_ns
+        place = Place(length_ns, start_ns, step=step_ns, keep=self.plan.revised_ns)
+        return _OneWindow(self, timeframe, place, start_ns, end_ns, closed)
+
+    def _record(
+        self, window: _OneWindow, symbol: str, notices: list[Notice]
+    ) -> tuple[Record, set[str]]:
+        """Return a symbol's record of a window, and the kinds of event that were heard."""
+        sources: dict[str, SourceReport] = {}
+        heard: set[str] = set()
+        for state in self.states(symbol):
+            report, late = window.report(state)
+            if late is not None:
+                notices.append(late)
+            if report is None:
+                continue
+            plan = state.source.plan
+            sources[plan.name] = report
+            if report.coverage:
+                heard.add(plan.kind)
+        record = Record(
+            symbol=symbol,
+            timeframe_ns=window.end_ns - window.start_ns,
+            window_start_ns=window.start_ns,
+            window_end_ns=window.end_ns,
+            values=window.values(symbol, heard),
+            sources=sources,
+            notices=tuple(notices),
+            served=self._served(sources),
+            size_unit=self._unit(symbol),
+        )
+        return record, heard
 
     def revisions(
         self, timeframe: int, end_ns: int, late: Mapping[SymbolState, int]
@@ -255,13 +330,13 @@ class StreamState:
         """
         sent = self.sent.get((timeframe, end_ns), {})
         start_ns = end_ns - self.plan.timeframes_ns[timeframe]
-        closed = {
+        closed: Closed = {
             key: pane
             for key, windows in self.open_windows.items()
             if windows.kept is not None
             if (pane := windows.kept.window(start_ns, end_ns)) is not None
         }
-        window = _OneWindow(self, timeframe, start_ns, end_ns, closed)
+        window = self._window(timeframe, end_ns, closed)
         records: list[Record] = []
         for symbol in self.plan.symbols:
             its = {state: late[state] for state in self.states(symbol) if state in late}
@@ -275,7 +350,7 @@ class StreamState:
                     sources=sources,
                     rev=sent[symbol].rev + 1,
                     notices=(revision_notice(its),),
-                    served=self._served(symbol, sources),
+                    served=self._served(sources),
                     size_unit=self._unit(symbol),
                 )
                 self._fill_again(timeframe, end_ns, sent[symbol], was=was)
@@ -295,17 +370,11 @@ class StreamState:
         if close is not None and all(r.filled or r.values.get(CLOSE) is None for r in later):
             self.filler.closes[timeframe, record.symbol] = close
 
-    def _served(self, symbol: str, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
+    def _served(self, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
         """Return the venues that events of a window came from, in the sources' order."""
-        plans = (state.source.plan for state in self.states(symbol))
-        return tuple(
-            dict.fromkeys(
-                plan.venue
-                for plan in plans
-                if plan.name in sources and sources[plan.name].count
-                if plan.venue and plan.kind not in _NO_VENUE
-            )
-        )
+        venues = self._venues
+        found = [venue for name, venue in venues if name in sources and sources[name].count]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def _unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
@@ -320,7 +389,8 @@ class _OneWindow:
     """Works on one window of one timeframe; what all symbols share is computed once."""
 
     stream: StreamState
-    timeframe: int
+    frame: int
+    place: Place
     start_ns: int
     end_ns: int
     closed: Closed
@@ -332,15 +402,15 @@ class _OneWindow:
     def report(self, state: SymbolState) -> _Report:
         """Report on a source and its late events; None if it left before the window."""
         if state.symbol is not None:
-            return state.report(self.timeframe, self.start_ns, self.end_ns)
+            return state.report(self.frame, self.start_ns, self.end_ns)
         if state not in self._reports:
-            self._reports[state] = state.report(self.timeframe, self.start_ns, self.end_ns)
+            self._reports[state] = state.report(self.frame, self.start_ns, self.end_ns)
         return self._reports[state]
 
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
         values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
-        for kind in heard:
+        for kind in heard:  # nearly always one
             found = self._of_kind(symbol, kind)
             if self.stream.plan.instead:
                 found = {f: v for f, v in found.items() if self.stream.kind_of(symbol, f) == kind}
@@ -352,9 +422,9 @@ class _OneWindow:
     def _finish(self, symbol: str, values: dict[str, Value]) -> None:
         window = Window(
             symbol=symbol,
+            place=self.place,
             start_ns=self.start_ns,
             end_ns=self.end_ns,
-            step_ns=self.stream.plan.step_ns(self.timeframe),
             values=values,
             states=self.stream.states(symbol),
             kind_of=functools.partial(self.stream.kind_of, symbol),

@@ -34,8 +34,11 @@ class Tally:
 
     def add(self, part: PanePart) -> None:
         """Take in what a closed pane counted."""
+        if self.count:
+            self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
+        else:
+            self.lag_step, self.lags = part.mask + 1, part.lags
         self.count += part.n
-        self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
 
     @property
     def is_blank(self) -> bool:
@@ -50,7 +53,8 @@ class SymbolState:
     Attributes:
         symbol: None where the source belongs to no symbol.
         windows: Where its events add up, with those of other sources of the kind.
-        tallies: One for each timeframe.
+        tallies: One for each timeframe, then one for each size of bars.
+        timeframes: How many timeframes there are.
         parts: Its open panes by start, ns.
         kept: Its parts in closed panes that may still change, by start, ns.
         current: The newest of them, which the loop finds first.
@@ -61,7 +65,8 @@ class SymbolState:
     symbol: str | None
     windows: OpenWindows
     tallies: list[Tally]
-    homes: list[tuple[CurrentParts, str]] = attrs.field(factory=list)
+    timeframes: int
+    homes: list[tuple[dict[str, PanePart], str]] = attrs.field(factory=list)
     status: Status = "starting"
     reason: str | None = None
     coverage: Coverage = attrs.field(factory=Coverage)
@@ -84,7 +89,7 @@ class SymbolState:
         for parts, symbol in self.homes:
             parts[symbol] = part
         if self.symbol is None:
-            self.source.parts.otherwise = part
+            self.source.otherwise = part
 
     def close(self, start_ns: int, *, keeps: bool = False) -> int:
         """Take a pane's part out and add it to the tallies; returns its number of events.
@@ -98,7 +103,7 @@ class SymbolState:
             return 0
         if part is self.current:
             self.use(self.parts[max(self.parts)] if self.parts else self._none)
-        for tally in self.tallies:
+        for tally in self.tallies[: self.timeframes]:
             tally.add(part)
         if keeps:
             part.told = part.n
@@ -124,6 +129,7 @@ class SymbolState:
         """
         tally = self.tallies[timeframe]
         source = self.source
+        start_ns = min(start_ns, end_ns - 1)  # bars that one trade fills have no length
         live_ns = self.coverage.live_ns(start_ns, end_ns)
         coverage = share(live_ns, end_ns - start_ns, count=tally.count)
         if source.left_ns < end_ns and not coverage and tally.is_blank:
@@ -145,12 +151,3 @@ class SymbolState:
         if not tally.is_blank:
             self.tallies[timeframe] = Tally()
         return report, late.notice(source.plan.name) if late.count else None
-
-
-class CurrentParts(dict[str, PanePart]):
-    """The parts in use by event symbol; any other symbol has `otherwise`."""
-
-    otherwise: PanePart
-
-    def __missing__(self, symbol: str) -> PanePart:
-        return self.otherwise

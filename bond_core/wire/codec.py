@@ -33,6 +33,8 @@ def record_as_json(
         "window_end": iso(record.window_end_ns),
         **record.values,
     }
+    if record.bar is not None:
+        body["bar"] = record.bar.number
     if record.size_unit is not None:
         body["size_unit"] = record.size_unit
     if record.filled:

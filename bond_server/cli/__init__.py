@@ -27,6 +27,10 @@ COMMANDS = {
     "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
     "explain": ("bond_server.cli.explain", "say what a sentence would become"),
     "plugins": ("bond_server.cli.plugins", "what is installed, how it fares, and how to write one"),
+    "webhook": (
+        "bond_server.cli.webhook",
+        "send a test message to a webhook, and make secrets for one",
+    ),
     "keys": ("bond_server.cli.keys", "make, list and revoke API keys"),
     "secret": ("bond_server.cli.secret", "make the secret that tokens are signed with"),
 }

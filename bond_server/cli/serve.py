@@ -16,6 +16,7 @@ import attrs
 
 from bond_core.log.event_log import Retention
 from bond_core.plugin.egress import Egress
+from bond_core.runtime.places import FilePlaces
 from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
 from bond_server.auth.access import Access
@@ -24,7 +25,7 @@ from bond_server.data_dir import holding
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.listening import listening_socket
 from bond_server.delivery.transport import BondServer, loop_factory, uvicorn_config
-from bond_server.environment import Dotenv
+from bond_server.environment import Dotenv, with_files
 from bond_server.local import Bond
 from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
@@ -79,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
     """Serve until told to end."""
     try:
         given = {"REDIS_URL": args.redis, "BOND_ROLE": args.role}
-        environ = {**os.environ, **{name: text for name, text in given.items() if text}}
+        chosen = {name: text for name, text in given.items() if text}
+        environ = {**with_files(os.environ), **chosen}
         settings = read_settings(environ, host=args.host, port=args.port or 0)
         if args.port is None:
             settings = attrs.evolve(settings, port=PORTS[settings.role])
@@ -120,11 +122,13 @@ async def a_service(
     """Give the Bond that these settings describe: alone, or one of those that share a Redis."""
     common = made_with(settings, tracing)
     if settings.redis_url is None:
-        async with Bond(registry=StreamsOnDisk(settings.data_dir), **common) as bond:
+        registry, places = StreamsOnDisk(settings.data_dir), FilePlaces(settings.data_dir / "sinks")
+        async with Bond(registry=registry, places=places, **common) as bond:
             yield bond
         return
     # Only those who use it pay for it.
     from bond_server.fleet.fleet import Fleet  # noqa: PLC0415
+    from bond_server.fleet.places import RedisPlaces  # noqa: PLC0415
     from bond_server.redis_log.connect import connected  # noqa: PLC0415
     from bond_server.redis_log.log import log_on  # noqa: PLC0415
 
@@ -133,8 +137,7 @@ async def a_service(
         log_on(redis) as log,
         Fleet(
             redis=redis, log=log, roles=roles_of(settings.role), lease_s=settings.lease_s,
-            is_standby=settings.is_standby,
-            **common,
+            is_standby=settings.is_standby, places=RedisPlaces(redis), **common,
         ) as fleet,
     ):  # fmt: skip
         yield fleet

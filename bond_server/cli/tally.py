@@ -38,8 +38,9 @@ class Tally:
             if source["status"] == "failed"
         }
         self.failed[record["symbol"]] = reasons if len(reasons) == len(sources) else {}
-        # Larger timeframes tell the same events again; the smallest comes first.
-        self._smallest = self._smallest or record["timeframe"]
+        # Larger timeframes, and bars, tell the same events again; the smallest comes first.
+        if "bar" not in record:
+            self._smallest = self._smallest or record["timeframe"]
         if record["timeframe"] == self._smallest:
             for name, source in sources.items():
                 if not self._is_told(record["window_end"], name, source):

@@ -115,7 +115,7 @@ class Fleet(Engine):
                 is_over = kept.row.is_complete or report.get("state") == "failed"
                 wanted = row if is_over else kept.row.asked_again(compiled.options)
                 if is_over:
-                    await self.log.delete(stream_id)
+                    await self.forget(stream_id)
                 if wanted == kept.row or await self.shared.swap(kept, wanted):
                     await self.shared.hear([stream_id])  # who asked has yet to come
                     return self._heard.known(wanted, {} if is_over else report), is_over
@@ -134,7 +134,7 @@ class Fleet(Engine):
         found = await self.shared.get(stream_id)
         was_there = found is not None and await self.shared.remove(found[0].row)
         if was_there:
-            await self.log.delete(stream_id)
+            await self.forget(stream_id)
         return was_there
 
     async def listen(self, stream: AnyStream, after: Offset | None) -> Cursor:

@@ -84,6 +84,7 @@ class Runs:
             if claim is not None and not run.is_own:
                 run.stream.pipeline.publisher.found(claim.top)
                 run.log.fence = claim.fence
+                run.stream.deliveries.start(self._engine.tasks)
             return True
         log = LeasedLog(self._engine.log, self._lease, None if claim is None else claim.fence)
         is_old = self._engine.clock.now_ns() - row.created_ns > _NEW_S * NS
@@ -101,6 +102,8 @@ class Runs:
             return False
         self.broken.pop(stream_id, None)
         self.by_id[stream_id] = Run(stream, log, self._engine.clock.monotonic_ns())
+        if claim is not None:
+            stream.deliveries.start(self._engine.tasks)
         return True
 
     async def hand_over(self, run: Run) -> None:

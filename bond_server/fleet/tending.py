@@ -86,4 +86,4 @@ class Tending:
             ended_ns = (row.ends_ns or 0) if row.is_complete else 0
             since_ms = max(heard_ms, row.created_ns // 1_000_000, ended_ns // 1_000_000)
             if now_ms - since_ms >= EPHEMERAL_S * 1000 and await self._shared.remove(row, kept):
-                await self._engine.log.delete(row.stream_id)
+                await self._engine.forget(row.stream_id)

@@ -234,7 +234,7 @@ class Worker:
                     continue
             await self.runs.end(run)
             if kept is None:
-                await self._engine.log.delete(stream_id)
+                await self._engine.forget(stream_id)
 
     async def _see_offers(self, changed: Iterable[str]) -> None:
         """Get ready for what we are offered, and say so."""
@@ -258,7 +258,7 @@ class Worker:
         for stream_id, claimed in claims:
             kept = self._rows.get(stream_id)
             if kept is None:  # deleted while it was claimed
-                await self._engine.log.delete(stream_id)
+                await self._engine.forget(stream_id)
             elif claimed.fence is not None:
                 self._offered_until_ns.pop(stream_id, None)
                 await self.runs.begin(kept, claimed)

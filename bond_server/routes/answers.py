@@ -65,6 +65,7 @@ def details(stream: AnyStream) -> dict[str, Any]:
         | failure
         | {
             "sources": stream.health(),
+            "sinks": stream.sinks(),
             "assumed": list(stream.row.assumed),
             "warnings": list(stream.row.warnings),
         }

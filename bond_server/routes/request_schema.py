@@ -29,11 +29,17 @@ _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     bool: (Schema(type=OpenAPIType.BOOLEAN),),
     int: (Schema(type=OpenAPIType.INTEGER, minimum=1),),
     given.Symbol: (Schema(type=OpenAPIType.STRING, description="Such as BTC/USDT"),),
-    given.Timeframe: (Schema(type=OpenAPIType.STRING, description="A duration such as 1m"),),
+    given.Timeframe: (
+        Schema(
+            type=OpenAPIType.STRING,
+            description="A duration such as 1m, or a bar such as 100ticks or 10vol",
+        ),
+    ),
     given.Milliseconds: _DURATION,
     given.Span: _DURATION,
     given.Interval: _DURATION,
     given.Json: (_OBJECT,),
+    given.SinkName: (_TEXT,),
     NoneType: (_NOTHING,),
 }
 
@@ -83,4 +89,14 @@ def _kinds(hint: Any) -> tuple[Schema, ...]:
         return (Schema(type=OpenAPIType.STRING, enum=list(arguments)),)
     if origin is tuple:
         return (Schema(type=OpenAPIType.ARRAY, items=_of(arguments[0])),)
+    if hint is given.SinkInput:
+        return (_of_sink(),)
     return (_of_class(hint),)
+
+
+def _of_sink() -> Schema:
+    """Return the schema of a sink's entry: its own settings stand beside the stream's words."""
+    schema = _of_class(given.SinkInput)
+    schema.properties = {k: v for k, v in (schema.properties or {}).items() if k != "config"}
+    schema.additional_properties = True
+    return schema

@@ -65,6 +65,7 @@ class BondCollector(Collector):
         yield from _of_clients(self._delivered.clients, self._delivered.total())
         yield from self._of_streams()
         yield from self._of_sources()
+        yield from self._of_sinks()
         yield from _of_ledger(self._bond.ledger())
         lag = HistogramMetricFamily(
             "bond_event_loop_lag_seconds", "How late the event loop was, looked at 4 times a second"
@@ -87,6 +88,32 @@ class BondCollector(Collector):
             "bond_log_bytes", "Bytes of records kept for replay",
             value=sum(tail.size_bytes for tail in self._bond.tails()),
         )  # fmt: skip
+
+    def _of_sinks(self) -> Iterator[Metric]:
+        states = Counter(
+            (sink["type"], sink["status"])
+            for stream in self._bond.all_streams()
+            for sink in stream.sinks().values()
+        )
+        family = GaugeMetricFamily(
+            "bond_sinks", "Sinks of streams, by status", labels=("sink", "status")
+        )
+        for labels, count in states.items():
+            family.add_metric(labels, count)
+        yield family
+        totals = self._bond.sinks.totals
+        for name, said, what in (
+            ("bond_sink_records", "Records that sinks acknowledged", "delivered"),
+            ("bond_sink_batches", "Batches that sinks acknowledged", "batches"),
+            ("bond_sink_retries", "Batches handed to a sink once more", "retried"),
+            ("bond_sink_records_lost", "Records a best-effort sink did not take", "lost"),
+            ("bond_sink_gaps", "Holes that sinks were told of", "gaps"),
+        ):
+            counter = CounterMetricFamily(name, said, labels=("sink",))
+            for (sink, counted), count in totals.items():
+                if counted == what:
+                    counter.add_metric((sink,), count)
+            yield counter
 
     def _of_sources(self) -> Iterator[Metric]:
         sources: Counter[tuple[OriginKind, str]] = Counter()

@@ -23,6 +23,7 @@ from bond_core.runtime.publisher import Publisher, Takeover
 from bond_core.windows.engine import ClosedWindow
 from bond_server import engine
 from bond_server.fleet.fleet import Fleet
+from bond_server.fleet.places import RedisPlaces
 from bond_server.redis_log.connect import connected
 from bond_server.redis_log.keys import keys_of
 from bond_server.redis_log.log import log_on
@@ -94,7 +95,12 @@ async def a_fleet(url, *roles, lease_s=1.0, **made_with):
         connected(url) as redis,
         log_on(redis) as log,
         Fleet(
-            redis=redis, log=log, roles=frozenset(roles) or ALL, lease_s=lease_s, **options
+            redis=redis,
+            log=log,
+            roles=frozenset(roles) or ALL,
+            lease_s=lease_s,
+            places=RedisPlaces(redis),
+            **options,
         ) as fleet,
     ):
         yield fleet

@@ -41,6 +41,19 @@ _source = st.fixed_dictionaries(
 )  # fmt: skip
 
 
+_sink = st.builds(
+    lambda own, said: {**own, **said},
+    _json,
+    st.fixed_dictionaries(
+        {"type": _words},
+        optional={
+            "name": _words, "batch_records": st.integers(1, 1000),
+            "batch_bytes": st.integers(1, 1000), "batch_wait_sec": _lateness,
+        },
+    ),
+).filter(lambda sink: isinstance(sink.get("name", ""), str))  # fmt: skip
+
+
 def _sliding(spec, intervals):
     """Return a spec whose windows hold so many intervals, if it says no other lengths."""
     if intervals and not spec.get("timeframes"):
@@ -58,7 +71,7 @@ _spec = st.fixed_dictionaries(
         "fields": st.lists(_words, min_size=1), "filter": _json,
         "alerts": st.lists(_json, max_size=2), "derived": _lists, "depth": st.integers(1, 100),
         "mode": st.sampled_from(["windows", "raw"]), "late": st.sampled_from(["drop", "update"]),
-        "sinks": st.lists(_json, max_size=2), "simulate": st.booleans(),
+        "sinks": st.lists(_sink, max_size=2), "simulate": st.booleans(),
         "window": st.integers(1, 1500),
     },
 ).map(lambda spec: _sliding(spec, spec.pop("window", None)))  # fmt: skip

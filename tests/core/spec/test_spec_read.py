@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bond_core.errors import RequestError
 from bond_core.spec.read import DEFAULT_INTERVAL_MS, read_spec
-from bond_core.spec.stream_spec import SourceSpec, StreamOptions, StreamSpec
+from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamOptions, StreamSpec
 
 SEED = {
     "sources": [{"type": "ccxt", "symbols": ["BTC/USDT"]}, {"type": "twitter", "symbols": ["BTC"]}],
@@ -92,7 +92,7 @@ def test_every_key_is_read():
         symbols=("BTC/USDT", "ETH/USDT"), interval_ms=500, timeframes=("500ms", "1s", "1m"),
         fields=("trades", "vwap"), filter={"price_avg": {"gt": 1}},
         alerts=({"when": "x"},), derived=("a", "b"), depth=10, mode="raw", late="update",
-        corrections_ms=10_000, sinks=({"type": "webhook"},), simulate=True,
+        corrections_ms=10_000, sinks=(SinkEntry(type="webhook"),), simulate=True,
     )  # fmt: skip
     assert options == StreamOptions(
         ephemeral=True, duration_ms=3_600_000, replay_ms=0, label="L"
@@ -128,6 +128,8 @@ def test_symbols_come_from_the_sources_where_the_spec_names_none():
         ({"timeframes": ["5m", "1m"]}, 60_000, ("1m", "5m")),
         ({"interval_sec": 1, "timeframes": ["1m"]}, 1_000, ("1s", "1m")),
         ({"timeframes": []}, DEFAULT_INTERVAL_MS, ("5s",)),
+        ({"timeframes": ["100ticks"]}, 1_000, ("1s", "100ticks")),
+        ({"timeframes": ["10vol", "1m", "5ticks"]}, 60_000, ("1m", "5ticks", "10vol")),
     ],
 )
 def test_the_interval_is_the_smallest_window(keys, interval_ms, timeframes):
@@ -241,16 +243,26 @@ def test_an_interval_out_of_range_has_a_code_of_its_own(value):
 
 
 @pytest.mark.parametrize(
-    "bar",
-    ["100ticks", "100 ticks", "1tick", "500t", "10vol", "10v", "1000 Volume", "50_000dollars"],
-)
-def test_bars_that_are_no_times_are_told_plainly(bar):
-    """Tick and volume bars are understood and can't be had yet."""
+    ("bar", "canonical"),
+    [
+        ("100ticks", "100ticks"), ("100 ticks", "100ticks"), ("1tick", "1ticks"),
+        ("500t", "500ticks"), ("10vol", "10vol"), ("10v", "10vol"), ("1000 Volume", "1000vol"),
+        ("0.50vol", "0.5vol"), ("50_000dollars", "50000value"), ("1,000,000value", "1000000value"),
+    ],
+)  # fmt: skip
+def test_bars_that_are_no_times_have_one_form(bar, canonical):
+    """However they are written, the same stream comes of it."""
+    assert spec(timeframes=[bar, "1m"]).timeframes == ("1m", canonical)
+    assert spec(timeframes=[bar, canonical, "1m"]) == spec(timeframes=["1m", canonical])
+
+
+@pytest.mark.parametrize("bar", ["0ticks", "1.5ticks", "0vol", "10000000000000000value", "0.5t"])
+def test_bars_that_nothing_can_fill_are_refused(bar):
+    """With what is wrong with the number."""
     error = refusal({**SEED, "timeframes": [bar, "1m"]})
 
-    assert error.code == "unsupported"
-    assert "tick and volume bars can't be had yet" in error.problems[0].detail
-    assert json.loads(error.fix)["timeframes"] == ["1m"]
+    assert error.code == "invalid_spec"
+    assert [p.pointer for p in error.problems] == ["/spec/timeframes/0"]
 
 
 def test_what_comes_of_a_mistake_is_no_mistake():

@@ -9,7 +9,7 @@ import pytest
 
 from bond_core.windows.compile import plan_kind
 from bond_core.windows.engine import WindowEngine
-from bond_core.windows.finishing import Finishing, Window
+from bond_core.windows.finishing import Finishing, Place, Window
 from bond_core.windows.history import History
 from bond_core.windows.plan import (
     ByVenue,
@@ -75,7 +75,7 @@ def test_a_change_remembers_over_any_silence():
 
     assert xs(stream)[-1] == 5
     (history,) = stream.engine._stream.finishing.past.values()
-    assert len(history.starts) == 2
+    assert len(history.places) == 2
 
 
 def test_each_symbol_has_its_own_past():
@@ -117,7 +117,7 @@ def test_windows_of_one_value_are_remembered_once():
 
     assert last.values == {"last_2": 2, "last_5": 5, "last_3": 3}
     (history,) = stream.engine._stream.finishing.past.values()
-    assert len(history.starts) <= 5 + 2
+    assert len(history.places) <= 5 + 2
 
 
 def test_a_revised_window_is_computed_from_the_same_past_and_replaces_its_own():
@@ -132,7 +132,8 @@ def test_a_revised_window_is_computed_from_the_same_past_and_replaces_its_own():
     def finished(finishing, second, close):
         values = {"x": close, "sum": close}
         finishing.finish(
-            Window(symbol=BTC, start_ns=ns(second), end_ns=ns(second + 1), values=values,
+            Window(symbol=BTC, place=Place(SECOND, ns(second), step=SECOND, keep=10 * SECOND),
+                   start_ns=ns(second), end_ns=ns(second + 1), values=values,
                    states=(), kind_of=lambda _: "trade")
         )  # fmt: skip
         return values["x"], values["sum"]
@@ -141,7 +142,6 @@ def test_a_revised_window_is_computed_from_the_same_past_and_replaces_its_own():
     right = [finished(at_once, n, close) for n, close in enumerate([1, 2, None, 8, 16, 32])]
 
     revised = Finishing.of(plan, print)
-    revised.keep_ns = 10 * SECOND
     first = [finished(revised, n, close) for n, close in enumerate([1, 2, None, None, 16])]
     assert first[4] == (14, 16)
     assert finished(revised, 3, 8) == right[3] == (6, 10)
@@ -156,7 +156,7 @@ def test_what_is_remembered_is_plain_data():
     stream.finish(7)
 
     for history in stream.engine._stream.finishing.past.values():
-        text = json.dumps([history.first_ns, history.starts, history.values])
+        text = json.dumps([history.first, history.places, history.values])
         assert History(*json.loads(text)) == history
 
 

@@ -1,0 +1,1 @@
+"""Bond's records in files: JSON lines or Parquet, rotated, atomic, crash-safe."""

@@ -1,0 +1,1 @@
+"""Bond's records to NATS JetStream."""

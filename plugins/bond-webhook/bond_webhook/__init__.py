@@ -1,0 +1,1 @@
+"""Bond's records to an HTTP endpoint, signed by Standard Webhooks 1.0.0."""
