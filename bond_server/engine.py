@@ -228,7 +228,7 @@ class Engine:
         await self.sinks.places.forget(stream_id)
 
     async def finish(self, stream: Stream) -> None:
-        """Bring a stream to its end: what is open is published, as partial, and no more."""
+        """Publish what is open, as partial, and no more; its readers are yet to be told."""
         stream.completed()
         await self.stop_task(stream)
         try:
@@ -236,7 +236,6 @@ class Engine:
             await stream.tail.load()
         except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
             self._failed(stream, error)
-        stream.tail.end()
 
     async def stop_task(self, stream: Stream) -> None:
         """Have a stream listen and publish no more."""

@@ -174,7 +174,10 @@ class Bond(Engine):
             if stream.is_complete or self.find(stream.stream_id) is not stream:
                 return
             await self.finish(stream)
-            await self.registry.put(stream.row)
+            try:  # whoever hears that it is complete must find it so
+                await self.registry.put(stream.row)
+            finally:
+                stream.tail.end()
 
     async def listen(self, stream: AnyStream, after: Offset | None) -> Cursor:
         """Return a place in a stream's log. See Service."""

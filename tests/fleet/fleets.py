@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import attrs
@@ -155,6 +156,7 @@ class Listener:
                     self.got.gaps.append((str(batch.hole.after), str(batch.hole.until)))
                 for entry in batch.entries:
                     self.got.take(entry.data)
+                    self.got.lags_s.append(time.time() - entry.offset.ms / 1000)
                     self.notices += json.loads(entry.data)["notices"]
                 self.arrived.set()
         self.is_over = True

@@ -26,12 +26,12 @@ from tests.server.journal import check
 LEASE_S = 1.0
 
 
-def over(monkeypatch, url, scenario, *parts, **options):
+def over(monkeypatch, url, scenario, *parts, within_s=90, **options):
     """Run `scenario(redis, *fleets)` over these parts; the check is the scenario's."""
 
     async def run():
         async with (
-            asyncio.timeout(90),
+            asyncio.timeout(within_s),
             Redis.from_url(url) as redis,
             ticking(monkeypatch, url, *parts, **({"lease_s": LEASE_S} | options)) as fleets,
         ):
