@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bond_core.aggregators.derivatives_plugin import derivatives
 from bond_core.plugin import AggregatorSpec, hookimpl
 
 _PERCENTILES = {f"p{n}": f"price_p{n}" for n in range(1, 100)}
@@ -194,10 +195,4 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         factory="bond_core.aggregators.counts:Custom",
         summary="Number of events from sources of one's own",
     )
-    yield AggregatorSpec(
-        name="builtin.liquidations",
-        kind="liquidation",
-        fields=("liquidations",),
-        factory="bond_core.aggregators.counts:Liquidations",
-        summary="Number of liquidations",
-    )
+    yield from derivatives()

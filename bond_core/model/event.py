@@ -22,6 +22,8 @@ else:
     from attrs import define as event_class
 
 Side = Literal["buy", "sell"]
+Levels = tuple[tuple[float, float], ...]
+"""Levels of one side of an order book, best first: `(price, size)`."""
 Kind = Literal[
     "trade", "quote", "book", "candle", "liquidation", "funding",
     "open_interest", "post", "chain", "trend", "custom", "gap",
@@ -75,29 +77,48 @@ class Quote:
 
 @event_class
 class OrderBook:
-    """Levels of an order book, best first: `(price, size)`.
+    """The top of an order book as it stands after one of the venue's messages, best first.
+
+    Each is whole in itself: the next one replaces it. Which messages of the venue were missed,
+    and whether its checksums hold, is the connector's business; it sends no book that it
+    doesn't believe.
 
     Attributes:
-        is_snapshot: True replaces the book; False gives absolute sizes per level, 0 removes.
+        bids: The highest prices first; sizes in base units and above 0, unless `size_unit`
+            says otherwise.
+        asks: The lowest prices first.
+        is_snapshot: Whether the venue sent all of it anew (at first, after a break), or what
+            had changed.
         sequence: The venue's counter; None if it has none.
+        size_unit: As of a Trade.
     """
 
     kind: ClassVar[Kind] = "book"
     symbol: str
     ts: int
-    bids: tuple[tuple[float, float], ...]
-    asks: tuple[tuple[float, float], ...]
+    bids: Levels
+    asks: Levels
     is_snapshot: bool = True
     sequence: int | None = None
     id: str | None = None
     seq: int = 0
     recv_ts: int = 0
     venue: str = ""
+    size_unit: str | None = None
 
 
 @event_class
 class Candle:
-    """OHLCV as the venue sent it; `ts` is its start, `length_ns` its length."""
+    """OHLCV as the venue sent it, also while it is still open.
+
+    Attributes:
+        ts: When it was so: of a closed candle its end or later.
+        length_ns: How long it is.
+        volume: In base units, unless `size_unit` says otherwise.
+        is_closed: Whether it will not change any more; False also where the venue doesn't say.
+        start_ts: When it began, ns; None where `ts` says it.
+        size_unit: As of a Trade.
+    """
 
     kind: ClassVar[Kind] = "candle"
     symbol: str
@@ -113,6 +134,8 @@ class Candle:
     seq: int = 0
     recv_ts: int = 0
     venue: str = ""
+    start_ts: int | None = None
+    size_unit: str | None = None
 
 
 @event_class
@@ -134,12 +157,19 @@ class Liquidation:
 
 @event_class
 class Funding:
-    """A swap's funding rate: a fraction per interval (0.0001 is 1 basis point)."""
+    """What a swap's venue says of it: its funding rate, its mark price, or both.
+
+    Attributes:
+        rate: A fraction per interval (0.0001 is 1 basis point); None where only the mark
+            price is told.
+        next_ts: When it is paid next, ns.
+        mark_price: What the venue values positions at, in the quote currency.
+    """
 
     kind: ClassVar[Kind] = "funding"
     symbol: str
     ts: int
-    rate: float
+    rate: float | None = None
     next_ts: int | None = None
     mark_price: float | None = None
     id: str | None = None

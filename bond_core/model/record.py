@@ -12,8 +12,8 @@ from typing import Literal
 import attrs
 
 Status = Literal["starting", "live", "stale", "reconnecting", "failed"]
-Value = float | int | str | Mapping[str, float | None] | None
-"""A field's value. Few fields are mappings: numbers by venue."""
+Value = float | int | str | Mapping[str, float | None] | Sequence[tuple[float, float]] | None
+"""A field's value. Few fields are more than one: numbers by venue, levels of an order book."""
 
 
 @attrs.define(kw_only=True)

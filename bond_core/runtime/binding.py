@@ -18,7 +18,7 @@ from bond_core.model.instrument import base_asset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.runtime.feeds import Origin
-from bond_core.runtime.fields import channels_of, field_plans, fields_of
+from bond_core.runtime.fields import channels_of, field_plans, fields_of, refuse_idle_depth
 from bond_core.runtime.refusals import refuse_what_is_missing
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
 from bond_core.runtime.sinks import BoundSink, bind_sinks
@@ -138,7 +138,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         detail = f'"fill": "previous" needs the field {CLOSE}, which this stream has not'
         problem = Problem(detail=detail, pointer="/spec/fill", text="previous")
         raise RequestError(detail, code="invalid_spec", problems=[problem])
-    plans, instead = field_plans(fields, [source.plan for source in sources], catalog)
+    refuse_idle_depth(spec.depth, fields, catalog)
+    plans, instead = field_plans(fields, [s.plan for s in sources], catalog, spec.depth)
     return BoundStream(
         spec=spec,
         plan=StreamPlan(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from bond_core.errors import Problem, RequestError
 from bond_core.plugin.catalog import Catalog
-from bond_core.plugin.field_names import template_of
+from bond_core.plugin.field_names import family_of, template_of
 from bond_core.plugin.plans import Plans, plan_of, plans_of
 from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_core.spec.stream_spec import StreamSpec
@@ -37,6 +37,9 @@ def fields_of(
             ):
                 raise _unknown(field, key, brought, computed)
     if spec.fields is None:
+        if spec.depth is not None:
+            channels = (channel for c in connectors for channel in c.channels)
+            asked += [field for c in channels if c.kind == "book" for field in c.fields]
         # A connector whose channels are none of them default is asked for by name: all of it.
         asked += [f for c in connectors for channel in _default_channels(c) for f in channel.fields]
     known = [*brought, *computed]
@@ -102,10 +105,34 @@ def _carriers(connector: ConnectorSpec, field: str, catalog: Catalog) -> Iterabl
     return [c for c in connector.channels if ranks and ranks.get(c.kind) == min(ranks.values())]
 
 
+def refuse_idle_depth(depth: int | None, fields: Iterable[str], catalog: Catalog) -> None:
+    """Refuse a number of levels that no field of the stream has, or none can have.
+
+    Raises:
+        RequestError: `invalid_spec`.
+    """
+    if depth is None:
+        return
+    templates = [f for f in catalog.fields_of("book") if template_of(f)]
+    if any(family_of(f"{field}_{depth}", templates) for field in fields):
+        return
+    if any(family_of(f"{field}_1", templates) for field in fields):
+        detail = f"depth is a number of levels from 1 to 100, not {depth}"
+    else:
+        detail = "depth is about order books, and no source or field of this stream is"
+    problem = Problem(detail=detail, pointer="/spec/depth", text=str(depth))
+    raise RequestError(detail, code="invalid_spec", problems=[problem])
+
+
 def field_plans(
-    fields: Iterable[str], sources: Collection[SourcePlan], catalog: Catalog
+    fields: Iterable[str],
+    sources: Collection[SourcePlan],
+    catalog: Catalog,
+    depth: int | None = None,
 ) -> tuple[dict[str, tuple[str, FieldPlan]], dict[str, dict[str, FieldPlan]]]:
     """Choose for each field the kind of event it is computed from: the smallest rank wins.
+
+    A field that also goes with a number, such as `bids` and `bids_5`, is of `depth` levels.
 
     Returns:
         The fields' plans, and by field and kind those of symbols that have no source of the
@@ -125,7 +152,8 @@ def field_plans(
     def planned(spec: AggregatorSpec, field: str) -> FieldPlan:
         if spec.name not in built:
             built[spec.name] = plans_of(spec)
-        return plan_of(spec, built[spec.name], field)
+        sized = None if depth is None else family_of(f"{field}_{depth}", spec.fields)
+        return plan_of(spec, built[spec.name], f"{field}_{depth}" if sized else field)
 
     for field in fields:
         found = [(kind, spec) for kind in symbols if (spec := catalog.aggregator(field, kind))]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, cast
 
-from bond_core.model.event import Event, OrderBook, Trade
+from bond_core.model.event import Candle, Event, Funding, OpenInterest, OrderBook, Trade
 
 MAX_FUTURE_NS = 5_000_000_000
 """How far an event's time may lie after its receipt: a venue's clock may be ahead, not wrong."""
@@ -96,10 +96,58 @@ def _quote_fault(event: Any) -> str | None:
 
 
 def _book_fault(event: OrderBook) -> str | None:
-    for price, size in (*event.bids, *event.asks):
-        if not (_is_price(price) and _is_size(size)):
-            return "a level of it is no price and size"
+    # Two hundred levels ten times a second of each market: one pass, and no call in it.
+    try:
+        last = inf
+        for price, size in event.bids:
+            if not (0 < price < last and 0 <= size < inf):
+                return _level_fault(price, size)
+            last = price
+        last = 0.0
+        for price, size in event.asks:
+            if not (last < price < inf and 0 <= size < inf):
+                return _level_fault(price, size)
+            last = price
+    except (TypeError, ValueError):  # compared with what is no number, or not two of a level
+        return _NO_LEVEL
+    if event.bids and event.asks and event.bids[0][0] >= event.asks[0][0]:
+        return "its best bid is not below its best ask"
     return None
+
+
+_NO_LEVEL = "a level of it is no price and size"
+
+
+def _level_fault(price: Any, size: Any) -> str:
+    if _is_price(price) and _is_size(size):
+        return "its levels are not in order of price, best first"
+    return _NO_LEVEL
+
+
+def _candle_fault(event: Candle) -> str | None:
+    fault = _candle_numbers(event)
+    if fault is not None:
+        return fault
+    if None in (event.open, event.high, event.low, event.close, event.volume):
+        return "it lacks a price or its volume"
+    low, high = event.low, event.high
+    if not (low <= event.open <= high and low <= event.close <= high):
+        return "its prices lie outside of its low and high"
+    if event.length_ns.__class__ is not int or event.length_ns <= 0:
+        return "its length is not a whole number of nanoseconds above 0"
+    return None
+
+
+def _funding_fault(event: Funding) -> str | None:
+    if event.rate is None and event.mark_price is None:
+        return "it has neither rate nor mark price"
+    return _funding_numbers(event)
+
+
+def _open_interest_fault(event: OpenInterest) -> str | None:
+    if event.amount is None and event.value is None:
+        return "it has neither amount nor value"
+    return _open_interest_numbers(event)
 
 
 def _numbers(**checks: Callable[[Any], bool]) -> Callable[[Any], str | None]:
@@ -118,16 +166,19 @@ def _numbers(**checks: Callable[[Any], bool]) -> Callable[[Any], str | None]:
 _quote_numbers = _numbers(
     bid=_is_price, ask=_is_price, last=_is_price, bid_size=_is_size, ask_size=_is_size
 )
+_candle_numbers = _numbers(
+    open=_is_price, high=_is_price, low=_is_price, close=_is_price, volume=_is_size
+)
+_funding_numbers = _numbers(rate=_is_finite, mark_price=_is_price)
+_open_interest_numbers = _numbers(amount=_is_size, value=_is_size)
 _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "trade": _sized_fault,
     "liquidation": _sized_fault,
     "quote": _quote_fault,
     "book": _book_fault,
-    "candle": _numbers(
-        open=_is_price, high=_is_price, low=_is_price, close=_is_price, volume=_is_size
-    ),
-    "funding": _numbers(rate=_is_finite, mark_price=_is_price),
-    "open_interest": _numbers(amount=_is_size, value=_is_size),
+    "candle": _candle_fault,
+    "funding": _funding_fault,
+    "open_interest": _open_interest_fault,
     "chain": _numbers(amount=_is_finite),
     "trend": _numbers(value=_is_finite),
 }

@@ -11,7 +11,6 @@ def refuse_what_is_missing(spec: StreamSpec) -> None:
     asked = {
         "filter": spec.filter is not None,
         "alerts": bool(spec.alerts),
-        "depth": spec.depth is not None,
         "mode": spec.mode != "windows",
         "late": spec.late == "side",
     }

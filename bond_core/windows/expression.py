@@ -23,9 +23,9 @@ from typing import Literal
 import attrs
 
 from bond_core.errors import PluginError, Problem
-from bond_core.model.event import EVENT_CLASSES
+from bond_core.model.event import EVENT_CLASSES, Levels
 
-Type = Literal["int", "float", "text", "flag"]
+Type = Literal["int", "float", "text", "flag", "levels"]
 
 _ARITHMETIC: Mapping[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/",
@@ -34,7 +34,9 @@ _COMPARISONS: Mapping[type[ast.cmpop], str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.Is: "is", ast.IsNot: "is not",
 }  # fmt: skip
-_TYPES: Mapping[object, Type] = {int: "int", float: "float", str: "text", bool: "flag"}
+_TYPES: Mapping[object, Type] = {
+    int: "int", float: "float", str: "text", bool: "flag", Levels: "levels",
+}  # fmt: skip
 
 
 @attrs.frozen
@@ -233,7 +235,10 @@ class _Reader:
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(
                 op
             ) in _COMPARISONS and not isinstance(op, ast.Is | ast.IsNot):
-                numbers = [self.value(side) in ("int", "float") for side in (left, right)]
+                types_ = [self.value(side) for side in (left, right)]
+                numbers = [type_ in ("int", "float") for type_ in types_]
+                if "levels" in types_:
+                    raise self.wrong(node, "compares levels of an order book")
                 if numbers[0] != numbers[1]:
                     raise self.wrong(node, "compares a number with something else")
             case _:

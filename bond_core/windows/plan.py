@@ -198,12 +198,13 @@ class ByVenue:
     Attributes:
         of: What is kept of each source's events: plain data (numbers, texts, lists).
         finish: Called with the sources in the spec's order, silent ones too.
-        gives: What the value is; `shares` are numbers (or None) by venue.
+        gives: What the value is; `shares` are numbers (or None) by venue, `levels` are those
+            of an order book.
     """
 
     of: Metric | Reduce
     finish: Callable[[Sequence[VenueWindow]], Value]
-    gives: Literal["number", "text", "shares"] = "number"
+    gives: Literal["number", "text", "shares", "levels"] = "number"
 
 
 Pane = Metric | Reduce | Fold

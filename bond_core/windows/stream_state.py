@@ -378,7 +378,7 @@ class StreamState:
 
     def _unit(self, symbol: str) -> str | None:
         """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
-        for kind in ("trade", "liquidation"):
+        for kind in ("trade", "liquidation", "book", "candle"):
             if (windows := self.open_windows.get((symbol, kind))) is not None:
                 return None if windows.unit is UNSET else windows.unit
         return None

@@ -16,13 +16,16 @@ from typing import Any
 
 import attrs
 
+from bond_ccxt.books import open_books
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.errors import translate
 from bond_ccxt.exchange import Session, open_session
 from bond_ccxt.listing import Listing
-from bond_ccxt.symbols import why_not
+from bond_ccxt.parse import read_book
+from bond_ccxt.polling import poll_open_interest
+from bond_ccxt.symbols import why_no_swap, why_not
 from bond_ccxt.tap import Tap
-from bond_core.plugin import Context, Fatal, Retryable, Subscription
+from bond_core.plugin import Context, Retryable, Subscription
 
 _Group = tuple[str, tuple[str, ...]]
 """A channel, and the symbols of it that one call of ccxt watches."""
@@ -49,7 +52,9 @@ class CcxtConnector:
             tap = Tap(ctx, session.exchange, session.venue)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_broken(tap))
-                await Watches(ctx, session, self.listing, tap, tasks).follow()
+                watches = Watches(ctx, session, self.listing, tap, tasks)
+                tap.books = open_books(ctx, tap, watches.again, tasks)
+                await watches.follow()
         except BaseExceptionGroup as errors:
             raise translate(_first(errors), self.config.venue) from errors
         except Exception as error:
@@ -70,7 +75,7 @@ class Watches:
     listing: Listing
     tap: Tap
     tasks: asyncio.TaskGroup
-    _running: dict[_Group, asyncio.Task[None]] = attrs.field(factory=dict)
+    _running: dict[_Group, list[asyncio.Task[None]]] = attrs.field(factory=dict)
     _requests: int = 1_000_000  # far from the numbers ccxt gives its own
 
     async def follow(self) -> None:
@@ -91,9 +96,12 @@ class Watches:
         by_kind: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         for subscription in sorted(new):
             channel, symbol = subscription.channel, subscription.symbol
-            if channel not in self.session.venue.feeds:
-                raise Fatal(f"{self.session.venue.id} has no {channel} over its WebSocket")
+            feed = self.session.venue.feeds.get(channel)
             reason = why_not(symbol, self.session.venue.id, markets)
+            if feed is None:
+                reason = f"{self.session.venue.id} has no {channel} here"
+            elif reason is None and feed.swaps:
+                reason = why_no_swap(symbol, markets)
             if reason is not None:
                 self.ctx.failed(channel, symbol, reason)
                 continue
@@ -110,26 +118,38 @@ class Watches:
         feed = self.session.venue.feeds[subscription.channel]
         market = self.session.exchange.markets[subscription.symbol]
         self.tap.wanted.add(subscription)
+        if subscription.channel == "book" and self.tap.books is not None:
+            self.tap.books.want(subscription.symbol)
         if feed.hash is not None:
-            self.tap.asked[feed.hash.format(subscription.symbol)] = subscription
+            self.tap.asked.setdefault(feed.hash_of(market), set()).add(subscription)
         if feed.name is not None:
             unified = self.session.venue.writes_unified
             name = subscription.symbol if unified else market["id"]
-            self.tap.asked[feed.name, name] = subscription
+            if feed.by_type:
+                name = market["type"].upper()
+            self.tap.asked.setdefault((feed.name, name), set()).add(subscription)
 
     def _watch(self, group: _Group) -> None:
-        self._running[group] = self.tasks.create_task(self._keep(group))
+        channel, symbols = group
+        feed = self.session.venue.feeds[channel]
+        if feed.watch is None:
+            keeping = [poll_open_interest(self.ctx, self.session, self.tap, symbols)]
+        else:
+            keeping = [self._keep(group, method) for method in (feed.watch, *feed.also)]
+        self._running[group] = [self.tasks.create_task(each) for each in keeping]
 
-    async def _keep(self, group: _Group) -> None:
+    async def _keep(self, group: _Group, method: str) -> None:
         """Subscribe, and wait for the subscription to fail."""
         import ccxt  # noqa: PLC0415 -- loaded by now; at the top it would load with this module
 
         channel, symbols = group
         feed = self.session.venue.feeds[channel]
-        watch = getattr(self.session.exchange, feed.watch)
+        watch = getattr(self.session.exchange, method)
         while True:
             try:
-                await watch(symbols[0] if feed.batch == 1 else list(symbols))
+                found = await watch(*feed.arguments(symbols))
+                if channel == "book":  # of a venue that we have no reading of
+                    self.tap.take(channel, read_book(found, self.session.venue))
             except ccxt.UnsubscribeError:
                 continue  # the late answer to an unsubscription met a new subscription
             except asyncio.CancelledError as error:
@@ -153,10 +173,17 @@ class Watches:
     def _regroup(self, channel: str, gone: set[str]) -> None:
         """Give each group with such a symbol a new task, that watches what is left of it."""
         for group in [g for g in self._running if g[0] == channel and gone & set(g[1])]:
-            self._running.pop(group).cancel()
+            for task in self._running.pop(group):
+                task.cancel()
             left = tuple(symbol for symbol in group[1] if symbol not in gone)
             if left:
                 self._watch((channel, left))
+
+    def again(self, channel: str, symbol: str) -> None:
+        """Unsubscribe from one symbol, and subscribe again."""
+        self._leave(channel, [symbol])
+        self._regroup(channel, {symbol})
+        self._watch((channel, (symbol,)))
 
     def _leave(self, channel: str, symbols: Sequence[str]) -> None:
         """Unsubscribe at the venue, and have ccxt forget that it was subscribed.
@@ -168,7 +195,7 @@ class Watches:
         feed = venue.feeds[channel]
         if venue.leave is None or feed.name is None or feed.hash is None:
             return  # ccxt knows no way, nor do we: it goes on arriving, and the tap leaves it out
-        names = {feed.hash.format(symbol): symbol for symbol in symbols}
+        names = {feed.hash_of(exchange.markets[symbol]): symbol for symbol in symbols}
         for client in list(exchange.clients.values()):
             mine = [names[name] for name in names if client.subscriptions.pop(name, None)]
             if mine and not client.closed():

@@ -11,6 +11,7 @@ import attrs
 
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.errors import blocked
+from bond_ccxt.pace import share_pace
 from bond_ccxt.venues import SIMULATED, VENUES, Venue, unproven
 from bond_core.plugin import Context, Fatal
 
@@ -127,6 +128,7 @@ async def open_session(config: CcxtConfig, ctx: Context) -> Session:
     if simulated_at is not None:
         _simulate(exchange, simulated_at.rstrip("/"))
     _refuse_blocks(exchange)
+    share_pace(exchange, ctx.clock)
     return Session(exchange, venue)
 
 
@@ -139,13 +141,23 @@ def _simulate(exchange: Any, base: str) -> None:
     api = exchange.urls["api"]
     match exchange.id:
         case "binance":
-            exchange.options["fetchMarkets"] = {"types": ["spot"]}
-            api["public"] = f"{here}/api/v3"
+            exchange.options["fetchMarkets"] = {"types": ["spot", "linear"]}
+            api.update(public=f"{here}/api/v3", fapiPublic=f"{here}futures/fapi/v1")
             # ccxt tells spot from futures by "/stream" in the address.
-            api["ws"] = {**api["ws"], "spot": f"{socket}/stream/ws"}
+            sockets = {"spot": f"{socket}/stream/ws", "linear": f"{socket}futures/ws"}
+            api["ws"] = {**api["ws"], **sockets}
         case "okx":
             exchange.options["fetchMarkets"] = {"types": ["spot", "swap", "future"]}
             api.update(rest=here, ws=f"{socket}/ws/v5")
+        case "bybit":
+            exchange.options["fetchMarkets"] = {"types": ["spot", "linear"]}
+            public = {"spot": f"{socket}/v5/public/spot",
+                      "linear": f"{socket}linear/v5/public/linear"}  # fmt: skip
+            api.update(public=here, ws={"public": public})
+        case "kraken":
+            api.update(public=here, ws={"publicV2": f"{socket}/v2"})
+        case "coinbase":
+            api.update(rest=here, ws=f"{socket}/ws")
         case "coinbaseexchange":
             api.update(public=here, ws=f"{socket}/ws")
 

@@ -9,7 +9,10 @@ from functools import lru_cache
 from typing import Any, Literal, cast
 
 from bond_ccxt.venues import Venue
-from bond_core.plugin import Quote, Trade
+from bond_core.plugin import OrderBook, Quote, Trade
+
+LEVELS = 100
+"""How many levels of each side of a book an event has."""
 
 _NS = 1_000_000_000
 Side = Literal["buy", "sell"]
@@ -24,7 +27,7 @@ def to_ns(value: object) -> int | None:
     """
     if isinstance(value, str):
         if not value.isdecimal():
-            return _iso_ns(value)
+            return iso_ns(value)
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return None
@@ -34,8 +37,12 @@ def to_ns(value: object) -> int | None:
     return value
 
 
-def _iso_ns(text: str) -> int | None:
-    """Read `2026-08-12T19:27:47.532655Z`."""
+def iso_ns(text: str) -> int | None:
+    """Return a time such as `2026-08-12T19:27:47.532655Z` as ns; None if it is none."""
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":  # as most venues write it
+        micros = text[20:26]
+        if micros.isdecimal() and (seconds := _seconds(text[:19])) is not None:
+            return seconds * _NS + int(micros) * 1000
     whole, _, decimals = text.removesuffix("Z").partition(".")
     seconds = _seconds(whole)
     if seconds is None or not (decimals or "0").isdecimal():
@@ -103,6 +110,17 @@ def read_quote(
         last=ticker["last"],
         venue=venue.id,
     )
+
+
+def read_book(book: Mapping[str, Any], venue: Venue) -> OrderBook:
+    """Return the event for a ccxt order book, of a venue whose messages we don't read."""
+    bids, asks = (
+        tuple((level[0], level[1]) for level in book[side][:LEVELS]) for side in ("bids", "asks")
+    )
+    return OrderBook(
+        symbol=book["symbol"], ts=to_ns(book["timestamp"]) or 0, bids=bids, asks=asks,
+        is_snapshot=False, sequence=book["nonce"], venue=venue.id,
+    )  # fmt: skip
 
 
 def base_units(amount: float | None, market: Mapping[str, Any]) -> tuple[float | None, str | None]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bond_ccxt.config import CcxtConfig, TickerConfig
-from bond_ccxt.venues import ALIASES, PROVEN
+from bond_ccxt.venues import ALIASES, PROVEN, SIMULATED
 from bond_core.plugin import Capabilities, Channel, ConnectorSpec, hookimpl
 
 PRICES = ("price_avg", "price_open", "price_high", "price_low", "price_close")
 SIMULATOR = "bond_sim.simulator:Simulator"
-SIMULATED = ("binance", "okx", "coinbaseexchange")
+LIQUIDATING = ("binance", "okx", "bybit")
+"""The venues whose liquidations are heard."""
 
 TRADES = Channel(
     name="trades",
@@ -43,6 +44,54 @@ QUOTES = Channel(
     },
 )
 
+# English's words for these are Bond's own (bond_server.language.families).
+BOOK = Channel(
+    name="book",
+    kind="book",
+    fields=("bids", "asks", "bid_depth", "ask_depth", "book_imbalance"),
+    stale_s=60.0,  # small markets stand still for long
+    default=False,
+)
+
+CANDLES = Channel(
+    name="candles",
+    kind="candle",
+    fields=("candle_open", "candle_high", "candle_low", "candle_close", "candle_volume"),
+    stale_s=180.0,  # a minute without a trade sends none
+    time="receive",  # what was last told is what counts, however old a candle's start is
+    gates=False,
+    default=False,
+)
+
+FUNDING = Channel(
+    name="funding",
+    kind="funding",
+    fields=("funding_rate", "mark_price"),
+    stale_s=180.0,  # okx tells the rate every minute or so
+    time="receive",
+    gates=False,
+    default=False,
+)
+
+OPEN_INTEREST = Channel(
+    name="open_interest",
+    kind="open_interest",
+    fields=("open_interest",),
+    stale_s=60.0,  # four rounds of requests missed
+    time="receive",
+    gates=False,
+    default=False,
+)
+
+LIQUIDATIONS = Channel(
+    name="liquidations",
+    kind="liquidation",
+    fields=("liquidations",),
+    lateness_s=1.0,  # binance gathers them for up to a second
+    stale_s=None,
+    by_base=True,
+)
+
 # A sample has a price and no size, so vwap isn't among its fields, and the last two stay null.
 TICKER = Channel(
     name="ticker",
@@ -58,17 +107,28 @@ TICKER = Channel(
 
 @hookimpl
 def bond_connectors() -> Iterator[ConnectorSpec]:
-    """Describe `ccxt` (WebSocket) and `ccxt.ticker` (REST polling)."""
+    """Describe `ccxt` and `liquidations` (WebSocket) and `ccxt.ticker` (REST polling)."""
     yield ConnectorSpec(
         name="ccxt",
         factory="bond_ccxt.connector:CcxtConnector",
         config=CcxtConfig,
-        channels=(TRADES, QUOTES),
-        summary="Trades and best bid/ask of crypto exchanges, as they happen",
+        channels=(TRADES, QUOTES, BOOK, FUNDING, OPEN_INTEREST, CANDLES),
+        summary="Trades, best bid/ask and order books of crypto exchanges, as they happen",
         venues=PROVEN,
         venue_aliases=ALIASES,
         simulator=SIMULATOR,
         simulated_venues=SIMULATED,
+    )
+    yield ConnectorSpec(
+        name="liquidations",
+        factory="bond_ccxt.liquidations:LiquidationsConnector",
+        config=CcxtConfig,
+        channels=(LIQUIDATIONS,),
+        summary="Liquidations of an asset's linear swaps, as crypto exchanges report them",
+        venues=LIQUIDATING,
+        venue_aliases={name: id for name, id in ALIASES.items() if id in LIQUIDATING},
+        simulator=SIMULATOR,
+        simulated_venues=tuple(id for id in SIMULATED if id in LIQUIDATING),
     )
     yield ConnectorSpec(
         name="ccxt.ticker",

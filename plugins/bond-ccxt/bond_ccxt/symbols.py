@@ -21,6 +21,16 @@ def why_not(symbol: str, venue: str, markets: Mapping[str, Any]) -> str | None:
     return None
 
 
+def why_no_swap(symbol: str, markets: Mapping[str, Any]) -> str | None:
+    """Return why a listed market has no funding and the like; None if it has."""
+    if markets[symbol].get("swap"):
+        return None
+    base = symbol.partition("/")[0]
+    swaps = [s for s, m in markets.items() if m.get("swap") and s.partition("/")[0] == base]
+    near = difflib.get_close_matches(symbol, swaps, n=3, cutoff=0.0)
+    return f"{symbol} is no perpetual contract" + (f"; such are {', '.join(near)}" if near else "")
+
+
 def nearest(symbol: str, markets: Iterable[str], limit: int = 3) -> list[str]:
     """Return symbols like this one: of the same base asset first, spot before contracts."""
     base = symbol.partition("/")[0]

@@ -26,7 +26,11 @@ from typing import Any
 
 import attrs
 
+from bond_ccxt.books import Books
+from bond_ccxt.markets import Markets
+from bond_ccxt.native import READERS, Reading
 from bond_ccxt.parse import read_quote, read_trade
+from bond_ccxt.statements import STATEMENTS
 from bond_ccxt.venues import Key, Venue
 from bond_core.plugin import Context, Event, Retryable, Subscription
 
@@ -71,6 +75,7 @@ class Tap:
     Attributes:
         wanted: What to emit; the rest of what a venue sends is left out.
         asked: What was subscribed, by ccxt's name for it and by the venue's.
+        books: Reads messages about order books; None where the venue has none for us.
         broken: Gets the exception that ends the run: the venue's own error, or too many frames
             in a row that can't be read.
     """
@@ -79,10 +84,15 @@ class Tap:
     exchange: Any
     venue: Venue
     wanted: set[Subscription] = attrs.field(factory=set)
-    asked: dict[str | Key, Subscription] = attrs.field(factory=dict)
+    asked: dict[str | Key, set[Subscription]] = attrs.field(factory=dict)
+    books: Books | None = None
     broken: asyncio.Future[None] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
+    markets: Markets = attrs.field(
+        init=False, default=attrs.Factory(lambda self: Markets(self.exchange), takes_self=True)
+    )
+    _is_reading: bool = False
     _unreadable: int = 0
     _message: Any = None
     _handle: Callable[[Any, Any], None] = attrs.field(init=False)
@@ -99,6 +109,8 @@ class Tap:
         self.exchange.handle_message = self._on_message
         self.exchange.client = partial(self._client, self.exchange.client)
         for channel, feed in self.venue.feeds.items():
+            if feed.kept_in is None:
+                continue
             take = self._trade if channel == "trades" else self._quote
             store = _Caches(take) if channel == "trades" else _Tickers(take)
             setattr(self.exchange, feed.kept_in, store)
@@ -108,12 +120,45 @@ class Tap:
         client = open_client(url)
         if "handle_text_or_binary_message" not in vars(client):
             decode = client.handle_text_or_binary_message
-            client.handle_text_or_binary_message = partial(self._on_frame, decode)
+            hear = partial(self._on_frame, client, decode)
+            if self.venue.id in READERS:
+                reading = Reading(
+                    self.markets, self.venue.id, client, self.ctx.clock.now_ns, self._number
+                )
+                hear = partial(self._on_native, reading.read, hear)
+            client.handle_text_or_binary_message = hear
         return client
 
-    def _on_frame(self, decode: Callable[[Any], None], data: Any) -> None:
+    def _on_native(
+        self, read: Callable[[str], tuple[str, list[Event]] | None],
+        otherwise: Callable[[Any], None], data: Any,
+    ) -> None:  # fmt: skip
+        """Take a frame of trades or quotes by itself; hand any other on."""
+        found = read(data) if data.__class__ is str else None
+        if found is None:
+            otherwise(data)
+            return
+        channel, events = found
+        heard = self._heard[channel]
+        for event in events:
+            if event.symbol not in heard and not self._expected(channel, event.symbol):
+                events = [e for e in events if e.symbol in heard]
+                break
+        if events:
+            self._unreadable = 0
+            self.ctx.emit(channel, events)
+
+    def _number(self, client: Any, number: int) -> None:
+        if self.books is not None:
+            self.books.is_next(client, number)
+
+    def _on_frame(self, client: Any, decode: Callable[[Any], None], data: Any) -> None:
+        begins = None if self.books is None else self.books.wire.begins
         try:
-            decode(data)
+            if begins is not None and isinstance(data, str) and data.startswith(begins):
+                self._on_message(client, self.books.wire.decode(data))  # type: ignore[union-attr] # it has `begins`
+            else:
+                decode(data)
         except ValueError as error:  # no JSON, or no text; what follows raises nothing
             self._leave_out(error)
 
@@ -121,8 +166,10 @@ class Tap:
         import ccxt  # noqa: PLC0415 -- loaded by now; at the top it would load with this module
 
         self._message = message if isinstance(message, dict) else {}
+        self._is_reading = True
         try:
-            self._handle(client, message)
+            if not self._read(client):
+                self._handle(client, message)
             if not any(self._events.values()):
                 self._answers(client)
         except ccxt.BaseError as error:  # what the venue says of itself must reach the owner
@@ -130,11 +177,35 @@ class Tap:
         except Exception as error:  # noqa: BLE001 -- ccxt's parsers raise whatever they meet
             self._leave_out(error)
         finally:
-            for channel, events in self._events.items():
-                if events:
-                    self._events[channel] = []
-                    self._unreadable = 0
-                    self.ctx.emit(channel, events)
+            self._is_reading = False
+            self._hand_on()
+
+    def _read(self, client: Any) -> bool:
+        """Read a message that ccxt needn't see; whether it was one."""
+        if self.books is not None and self.books.take(client, self._message):
+            return True
+        read = STATEMENTS.get(self.venue.id)
+        if read is None:
+            return False
+        now_ns = self.ctx.clock.now_ns()
+        found = read(self._message, lambda id: self.markets.find(client, id), now_ns)
+        for channel, event in found or ():
+            self.take(channel, event)
+        return found is not None
+
+    def take(self, channel: str, event: Event) -> None:
+        """Take an event that somebody may want; what one message carried stays together."""
+        if self._expected(channel, event.symbol):
+            self._events[channel].append(event)
+            if not self._is_reading:
+                self._hand_on()
+
+    def _hand_on(self) -> None:
+        for channel, events in self._events.items():
+            if events:
+                self._events[channel] = []
+                self._unreadable = 0
+                self.ctx.emit(channel, events)
 
     def _leave_out(self, error: Exception) -> None:
         """Tell that a frame can't be read: what it held is missing, in whichever channel."""
@@ -148,6 +219,8 @@ class Tap:
         now_ns = self.ctx.clock.now_ns()
         for channel in sorted({subscription.channel for subscription in self.wanted}):
             self.ctx.gap(channel, None, from_ns=now_ns, to_ns=now_ns, detail=why)
+        if self.books is not None and self.books.wire.is_unchecked:
+            self.books.lose_all("a message can't be read")
 
     def _break(self, error: Exception) -> None:
         if not self.broken.done():
@@ -176,6 +249,8 @@ class Tap:
         """Leave out from now on what may still arrive of it."""
         self.wanted.discard(subscription)
         self._heard[subscription.channel].discard(subscription.symbol)
+        if subscription.channel == "book" and self.books is not None:
+            self.books.forget(subscription.symbol)
 
     def _answers(self, client: Any) -> None:
         """Look for what the venue confirms, refuses, or says to show that it is alive."""
@@ -190,8 +265,7 @@ class Tap:
         for key in self.venue.confirmed(message):
             names = _of_request(client, key) if isinstance(key, int) else (key,)
             for name in names:
-                subscription = self.asked.get(name)
-                if subscription is not None:
+                for subscription in self.asked.get(name, ()):
                     self.confirm(subscription)
 
     def confirm(self, subscription: Subscription) -> None:

@@ -25,19 +25,41 @@ class Feed:
     """How one of our channels is had from a venue.
 
     Attributes:
-        watch: The ccxt.pro method that subscribes and waits.
+        watch: The ccxt.pro method that subscribes and waits; None where a REST method is
+            polled instead.
+        also: Further such methods, where one doesn't bring all of it.
         name: What the venue calls the channel; None where ccxt knows and we needn't.
-        hash: How ccxt names the subscription, of a unified symbol as `{}`.
+        hash: How ccxt names the subscription, of a unified symbol as `{}`, the venue's name
+            for the market as `{id}` or, in small letters, `{lower}`.
         batch: How many symbols one call may subscribe; 1 also means that it takes a symbol
             and not a list.
-        kept_in: The exchange's attribute where ccxt puts what it has parsed.
+        kept_in: The exchange's attribute where ccxt puts what it has parsed; None where we
+            read the venue's messages ourselves.
+        ask: Makes the arguments of `watch` from the symbols.
+        swaps: Whether only perpetual contracts have it.
+        by_type: Whether the venue confirms it by kind of market (`SWAP`), not by market.
     """
 
-    watch: str
-    kept_in: str
+    watch: str | None = None
+    kept_in: str | None = None
+    also: tuple[str, ...] = ()
     name: str | None = None
     hash: str | None = None
     batch: int = 100
+    ask: Callable[[Sequence[str]], tuple[Any, ...]] | None = None
+    swaps: bool = False
+    by_type: bool = False
+
+    def hash_of(self, market: Mapping[str, Any]) -> str:
+        """Return ccxt's name for the subscription of a market."""
+        names = {"id": market["id"], "lower": market.get("lowercaseId")}
+        return "" if self.hash is None else self.hash.format(market["symbol"], **names)
+
+    def arguments(self, symbols: Sequence[str]) -> tuple[Any, ...]:
+        """Return what `watch` is called with."""
+        if self.ask is not None:
+            return self.ask(symbols)
+        return (symbols[0] if self.batch == 1 else list(symbols),)
 
 
 @attrs.frozen(kw_only=True)
@@ -82,7 +104,8 @@ def _binance_leave(channel: str, symbols: Sequence[str], number: int) -> Mapping
 
 def _okx_confirmed(message: Mapping[str, Any]) -> Iterable[Key | int]:
     if message.get("event") == "subscribe":
-        yield message["arg"]["channel"], message["arg"]["instId"]
+        arg = message["arg"]
+        yield arg["channel"], arg.get("instId") or arg["instType"]
 
 
 def _okx_leave(channel: str, symbols: Sequence[str], _: int) -> Mapping[str, Any]:
@@ -129,10 +152,29 @@ def _kraken_leave(channel: str, symbols: Sequence[str], number: int) -> Mapping[
     params: dict[str, Any] = {"channel": channel, "symbol": list(symbols)}
     if channel == "ticker":
         params["event_trigger"] = "bbo"  # the same channel under another trigger is another one
+    if channel == "book":
+        params["depth"] = BOOK_DEPTH
+    if channel == "ohlc":
+        params["interval"] = 1
     return {"method": "unsubscribe", "params": params, "req_id": number}
 
 
 _MANY = "watch_trades_for_symbols"
+_BOOKS = "watch_order_book_for_symbols"
+_CANDLES = "watch_ohlcv_for_symbols"
+BOOK_DEPTH = 100
+"""How many levels of a side Kraken is asked for: one of those that it offers."""
+
+
+def _minutes(symbols: Sequence[str]) -> tuple[Any, ...]:
+    return ([[symbol, "1m"] for symbol in symbols],)
+
+
+def _deep(levels: int) -> Callable[[Sequence[str]], tuple[Any, ...]]:
+    return lambda symbols: (list(symbols), levels)
+
+
+_POLLED = Feed(swaps=True)
 
 VENUES: Mapping[str, Venue] = {
     venue.id: venue
@@ -145,6 +187,19 @@ VENUES: Mapping[str, Venue] = {
                     watch="watch_bids_asks", kept_in="bidsasks", name="bookTicker",
                     hash="bidask:bookTicker@{}",
                 ),
+                "book": Feed(watch=_BOOKS, name="depth@100ms", hash="orderbook::{}"),
+                "candles": Feed(
+                    watch=_CANDLES, name="kline_1m", hash="ohlcv::{}::1m", ask=_minutes
+                ),
+                "liquidations": Feed(
+                    watch="watch_liquidations_for_symbols", name="forceOrder",
+                    hash="{lower}@forceOrder", swaps=True,
+                ),
+                "funding": Feed(
+                    watch="watch_mark_prices", name="markPrice@1s",
+                    hash="markPrice:markPrice@{}", swaps=True,
+                ),
+                "open_interest": _POLLED,
             },
             trade_time="T",
             quote_time="T",  # futures only: a spot bookTicker has no time
@@ -165,6 +220,19 @@ VENUES: Mapping[str, Venue] = {
                 "quotes": Feed(
                     watch="watch_tickers", kept_in="tickers", name="tickers", hash="tickers::{}"
                 ),
+                "book": Feed(watch=_BOOKS, name="books", hash="books:{}", ask=_deep(400)),
+                "candles": Feed(
+                    watch=_CANDLES, name="candle1m", hash="multi:candle1m:{}", ask=_minutes
+                ),
+                "liquidations": Feed(
+                    watch="watch_liquidations_for_symbols", name="liquidation-orders",
+                    swaps=True, by_type=True,
+                ),
+                "funding": Feed(
+                    watch="watch_funding_rates", also=("watch_mark_prices",),
+                    name="funding-rate", swaps=True,
+                ),
+                "open_interest": _POLLED,
             },
             trade_time="ts",
             quote_time="ts",
@@ -181,6 +249,21 @@ VENUES: Mapping[str, Venue] = {
                     watch="watch_bids_asks", kept_in="bidsasks", name="orderbook.1",
                     hash="bidask:{}", batch=10,  # a spot request may name ten
                 ),
+                "book": Feed(
+                    watch=_BOOKS, name="orderbook.200", hash="orderbook:{}", batch=10,
+                    ask=_deep(200),
+                ),
+                "candles": Feed(
+                    watch=_CANDLES, name="kline.1", hash="ohlcv::{}::1m", batch=10, ask=_minutes
+                ),
+                "liquidations": Feed(
+                    watch="watch_liquidations", name="allLiquidation", hash="liquidations::{}",
+                    batch=1, swaps=True,
+                ),
+                "funding": Feed(
+                    watch="watch_tickers", name="tickers", hash="ticker:{}", batch=10, swaps=True
+                ),
+                "open_interest": _POLLED,
             },
             trade_time="T",
             quote_time="cts",
@@ -197,6 +280,7 @@ VENUES: Mapping[str, Venue] = {
                     watch="watch_ticker", kept_in="tickers", name="ticker", hash="ticker::{}",
                     batch=1,
                 ),
+                "book": Feed(watch=_BOOKS, name="level2", hash="level2::{}"),
             },
             trade_time="time",
             quote_time="timestamp",
@@ -211,6 +295,11 @@ VENUES: Mapping[str, Venue] = {
                 "trades": Feed(watch=_MANY, kept_in="trades", name="matches", hash="matches:{}"),
                 "quotes": Feed(
                     watch="watch_tickers", kept_in="tickers", name="ticker", hash="ticker:{}"
+                ),
+                # `level2` wants a login; this one has the same messages, up to 50 ms apart.
+                "book": Feed(
+                    watch=_BOOKS, name="level2_batch", hash="level2:{id}",
+                    ask=lambda symbols: (list(symbols), None, {"channels": ["level2_batch"]}),
                 ),
             },
             trade_time="time",
@@ -227,6 +316,13 @@ VENUES: Mapping[str, Venue] = {
                 "quotes": Feed(
                     watch="watch_bids_asks", kept_in="tickers", name="ticker", hash="ticker@{}"
                 ),
+                "book": Feed(
+                    watch=_BOOKS, name="book", hash="orderbook@{}", ask=_deep(BOOK_DEPTH)
+                ),
+                "candles": Feed(
+                    watch="watch_ohlcv", name="ohlc", hash="ohlcv@{}", batch=1,
+                    ask=lambda symbols: (symbols[0], "1m"),
+                ),
             },
             trade_time="timestamp",
             quote_time="timestamp",
@@ -240,7 +336,7 @@ VENUES: Mapping[str, Venue] = {
 PROVEN = tuple(VENUES)
 """The venues that tests cover, by ccxt id."""
 
-SIMULATED = ("binance", "okx", "coinbaseexchange")
+SIMULATED = ("binance", "okx", "bybit", "coinbase", "coinbaseexchange", "kraken")
 """The venues that bond-sim serves."""
 
 ALIASES: Mapping[str, str] = {
@@ -267,4 +363,6 @@ def unproven(id: str, has: Mapping[str, Any]) -> Venue:
         feeds["quotes"] = Feed(watch="watch_bids_asks", kept_in="bidsasks", batch=20)
     elif has.get("watchTicker"):
         feeds["quotes"] = Feed(watch="watch_ticker", kept_in="tickers", batch=1)
+    if has.get("watchOrderBook"):
+        feeds["book"] = Feed(watch="watch_order_book", batch=1)
     return Venue(id=id, feeds=feeds, pollable=bool(has.get("fetchTickers")))

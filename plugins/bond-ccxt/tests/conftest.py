@@ -120,8 +120,9 @@ async def running(connector, ctx):
 class ScriptedVenue:
     """A WebSocket server that says what the test says, and notes what it is told."""
 
-    def __init__(self, *, mute=False, refuse=None):
-        self.mute, self.refuse = mute, refuse
+    def __init__(self, *, mute=False, refuse=None, rest=None):
+        self.mute, self.refuse, self.rest = mute, refuse, rest
+        self.asked = []
         self.heard, self.sockets = [], []
         self.news = asyncio.Event()
 
@@ -142,6 +143,10 @@ class ScriptedVenue:
     async def _serve(self, request):
         if self.refuse is not None:
             return web.Response(status=self.refuse, text="not for you")
+        if self.rest is not None and "Upgrade" not in request.headers:
+            self.asked.append((request.path, dict(request.query)))
+            answer = self.rest(request)
+            return web.json_response(await answer if asyncio.iscoroutine(answer) else answer)
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         self.sockets.append((socket, request.transport))
@@ -203,6 +208,8 @@ def _kit(monkeypatch):
         async def open_there(config, ctx):
             session = await real(config, ctx)
             api = session.exchange.urls["api"]
+            if getattr(there, "rest", None) is not None:
+                api.update(_aimed(api, f"http://127.0.0.1:{there.port}"), ws=api["ws"])
             api["ws"] = _aimed(api["ws"], f"ws://127.0.0.1:{there.port}")
             session.exchange.enableRateLimit = paced
             return session

@@ -151,14 +151,15 @@ def test_no_secret_in_an_error():
 
 def test_the_specs():
     """
-    Two connectors for the six venues, with every alias naming one of them.
+    Three connectors for the six venues or some of them, with every alias naming one of them.
     """
-    ccxt_, ticker = plugin.bond_connectors()
+    ccxt_, liquidations, ticker = plugin.bond_connectors()
 
     assert (ccxt_.name, ticker.name) == ("ccxt", "ccxt.ticker")
     assert ccxt_.venues == ticker.venues == PROVEN
+    assert set(liquidations.venues) == {id for id in PROVEN if "liquidations" in VENUES[id].feeds}
     assert set(ALIASES.values()) <= set(PROVEN)
-    assert ccxt_.fields == (
+    assert ccxt_.fields[:10] == (
         "price_avg", "price_open", "price_high", "price_low", "price_close", "vwap",
         "volume_sum", "trades", "bid_avg", "ask_avg",
     )  # fmt: skip
@@ -186,6 +187,7 @@ def test_ccxt_still_has_what_the_table_names(id):
     exchange = getattr(ccxt.pro, id)()
 
     for feed in VENUES[id].feeds.values():
-        assert callable(getattr(exchange, feed.watch))
-        assert isinstance(getattr(exchange, feed.kept_in), dict)
-    assert set(unproven(id, exchange.has).feeds) == {"trades", "quotes"}
+        for method in filter(None, (feed.watch, *feed.also)):
+            assert callable(getattr(exchange, method))
+        assert feed.kept_in is None or isinstance(getattr(exchange, feed.kept_in), dict)
+    assert set(unproven(id, exchange.has).feeds) == {"trades", "quotes", "book"}

@@ -13,14 +13,19 @@ from aiohttp import web
 from attrs import frozen
 
 from bond_sim.binance_rest import eight, routes, sides
+from bond_sim.books import BookChange, BookState
 from bond_sim.clients import Client
+from bond_sim.contracts import Contracts, Minute
 from bond_sim.instruments import Instrument, binance_instrument
 from bond_sim.market import Quote, Summary, Trade
 from bond_sim.subscriptions import Subscription
-from bond_sim.venue import MS, Desk, Seen, at_ns
+from bond_sim.venue import MS, Desk, Seen, at_ns, subscribe
 
-_CHANNELS = {"trade": "trades", "aggTrade": "trades", "bookTicker": "quotes"}
-_SYNTHETIC = ("trade", "aggTrade", "bookTicker", "ticker", "miniTicker")
+CHANNELS = {
+    "trade": "trades", "aggTrade": "trades", "bookTicker": "quotes", "depth@100ms": "book",
+    "depth": "book", "kline_1m": "candles",
+}  # fmt: skip
+_SYNTHETIC = (*CHANNELS, "ticker", "miniTicker")
 
 
 def _dumps(message: object) -> str:
@@ -61,15 +66,29 @@ class Binance:
                 return [_error(number, f"Invalid request: no stream {wire} here")]
         for wire in wires:
             if method == "SUBSCRIBE":
-                desk.clients.subscribe(client, wire)
+                subscribe(self, client, wire, desk)  # books come over HTTP at first
             else:
                 desk.clients.unsubscribe(client, wire)
         return [_dumps({"result": None, "id": number})]
 
+    def opening(self, wire: str, instrument: Instrument, book: BookState) -> list[str]:
+        """Return nothing: the first state of a book is had over HTTP."""
+        return []
+
+    def change(self, wire: str, instrument: Instrument, change: BookChange) -> str:
+        """Return a `depthUpdate` event."""
+        return _dumps(depth_update(instrument, change))
+
+    def statement(
+        self, wire: str, instrument: Instrument, contracts: Contracts, end_ns: int
+    ) -> list[str]:
+        """Return a `kline` event."""
+        return [_dumps(kline(instrument, m)) for m in [contracts.minute(instrument, end_ns)] if m]
+
     def about(self, wire: str) -> Subscription:
         """Return what `btcusdt@trade` carries: trades of BTCUSDT."""
         symbol, _, kind = wire.partition("@")
-        return Subscription(self.name, _CHANNELS.get(kind, kind), symbol.upper())
+        return Subscription(self.name, CHANNELS.get(kind, kind), symbol.upper())
 
     def synthesised(self, wire: str) -> bool:
         """Return whether the synthetic market has this kind of stream."""
@@ -148,6 +167,43 @@ class Binance:
     def read_instrument(self, id: str, tick: str, lot: str) -> Instrument:
         """Split `NKNUSDT` at its quote currency."""
         return binance_instrument(id, tick, lot)
+
+
+def depth_update(i: Instrument, change: BookChange) -> dict[str, object]:
+    """Return the event of a change of a book; its numbers follow the change before it."""
+    return {
+        "e": "depthUpdate",
+        "E": change.now.at_ns // MS,
+        "s": i.id,
+        "U": change.before + 1,
+        "u": change.now.number,
+        "b": [[eight(price), eight(size)] for price, size in change.bids],
+        "a": [[eight(price), eight(size)] for price, size in change.asks],
+    }
+
+
+def kline(i: Instrument, m: Minute) -> dict[str, object]:
+    """Return the event of a candle of a minute."""
+    candle = {
+        "t": m.start_ns // MS,
+        "T": m.start_ns // MS + 59_999,
+        "s": i.id,
+        "i": "1m",
+        "f": -1,
+        "L": -1,
+        "o": eight(m.open),
+        "c": eight(m.close),
+        "h": eight(m.high),
+        "l": eight(m.low),
+        "v": eight(m.volume),
+        "n": m.trades,
+        "x": m.is_closed,
+        "q": "0",
+        "V": "0",
+        "Q": "0",
+        "B": "0",
+    }
+    return {"e": "kline", "E": m.at_ns // MS, "s": i.id, "k": candle}
 
 
 def _moved(data: Mapping[str, Any], names: Sequence[str], ms: int) -> dict[str, Any]:

@@ -156,10 +156,18 @@ def _last(desk: Desk, i: Instrument, _: web.Request) -> dict[str, object] | None
 
 
 def _depth(desk: Desk, i: Instrument, request: web.Request) -> dict[str, object] | None:
-    q = desk.market.quote(i, desk.clock.now_ns())
+    limit, now_ns = int(request.query.get("limit", "100")), desk.clock.now_ns()
+    state = desk.books.state(i, now_ns)
+    if state is not None:
+        return {
+            "lastUpdateId": state.number,
+            "bids": [[eight(price), eight(size)] for price, size in state.bids[:limit]],
+            "asks": [[eight(price), eight(size)] for price, size in state.asks[:limit]],
+        }
+    q = desk.market.quote(i, now_ns)
     if q is None:
         return None
-    bids, asks = levels(i, q, int(request.query.get("limit", "100")))
+    bids, asks = levels(i, q, limit)
     return {"lastUpdateId": q.number, "bids": bids, "asks": asks}
 
 

@@ -142,7 +142,12 @@ class Clients:
         """
         if not self.wanted(venue, wire):
             return []
-        return await self._send(venue, faults.apply(self._about(venue, wire), wire, text))
+        frames = faults.apply(self._about(venue, wire), wire, text)
+        if not frames:  # what a venue numbers is numbered also where it is lost on the way
+            for client in self.of(venue):
+                if wire in client.wires:
+                    client.dress(wire, text)
+        return await self._send(venue, frames)
 
     async def publish_held(self, faults: Faults, venue: str) -> list[Client]:
         """Send what a `reorder` still holds back for a frame that will not come."""

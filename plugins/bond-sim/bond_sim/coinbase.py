@@ -13,14 +13,16 @@ from typing import Any
 from aiohttp import web
 from attrs import frozen
 
+from bond_sim.books import BookChange, BookState
 from bond_sim.clients import Client
 from bond_sim.coinbase_rest import OTHER_SIDE, from_iso, iso, routes
+from bond_sim.contracts import Contracts
 from bond_sim.instruments import Instrument, coinbase_instrument
 from bond_sim.market import Quote, Summary, Trade
 from bond_sim.subscriptions import Subscription
-from bond_sim.venue import Desk, Seen
+from bond_sim.venue import Desk, Seen, subscribe
 
-_CHANNELS = {"matches": "trades", "ticker": "quotes", "level2": "book"}
+_CHANNELS = {"matches": "trades", "ticker": "quotes", "level2": "book", "level2_batch": "book"}
 _TYPES = {
     "match": "matches",
     "last_match": "matches",
@@ -62,9 +64,10 @@ class Coinbase:
             if not desk.carried(self.name, wire):
                 channel, _, product = wire.partition(":")
                 return [_error(f"{channel} of {product} is not a valid product or channel")]
+        first: list[str] = []
         for wire in wires:
             if kind == "subscribe":
-                desk.clients.subscribe(client, wire)
+                first += subscribe(self, client, wire, desk)
             else:
                 desk.clients.unsubscribe(client, wire)
         had: dict[str, list[str]] = {}
@@ -72,11 +75,35 @@ class Coinbase:
             channel, _, product = wire.partition(":")
             had.setdefault(channel, []).append(product)
         channels = [{"name": c, "product_ids": p} for c, p in had.items()]
-        return [_dumps({"type": "subscriptions", "channels": channels})]
+        return [_dumps({"type": "subscriptions", "channels": channels}), *first]
+
+    def opening(self, wire: str, instrument: Instrument, book: BookState) -> list[str]:
+        """Return a `snapshot` frame, which has no time."""
+        sides = {"bids": book.bids, "asks": book.asks}
+        return [_dumps({"type": "snapshot", "product_id": instrument.id, **sides})]
+
+    def change(self, wire: str, instrument: Instrument, change: BookChange) -> str:
+        """Return an `l2update` frame: nothing in it is numbered."""
+        sides = {"buy": change.bids, "sell": change.asks}
+        changes = [[side, *level] for side, levels in sides.items() for level in levels]
+        return _dumps(
+            {
+                "type": "l2update",
+                "product_id": instrument.id,
+                "changes": changes,
+                "time": iso(change.now.at_ns),
+            }
+        )
+
+    def statement(
+        self, wire: str, instrument: Instrument, contracts: Contracts, end_ns: int
+    ) -> list[str]:
+        """Return nothing: there are no candles, and no contracts."""
+        return []
 
     def synthesised(self, wire: str) -> bool:
         """Return whether the synthetic market has this kind of stream."""
-        return wire.partition(":")[0] in ("matches", "ticker")
+        return wire.partition(":")[0] in _CHANNELS
 
     def about(self, wire: str) -> Subscription:
         """Return what `matches:BTC-USD` carries: trades of BTC-USD."""
@@ -121,7 +148,11 @@ class Coinbase:
     def recorded(self, message: Any) -> list[tuple[str, Any]]:
         """Return a data frame under the channel it was subscribed by."""
         channel = _TYPES.get(message.get("type"))
-        return [] if channel is None else [(f"{channel}:{message['product_id']}", message)]
+        if channel is None:
+            return []
+        # The public channel of today has the same frames as the one that was recorded.
+        channels = (channel, "level2_batch") if channel == "level2" else (channel,)
+        return [(f"{each}:{message['product_id']}", message) for each in channels]
 
     def seen(self, message: Any) -> Seen:
         """Return the trade of a match, or the quote of a ticker (sizes unknown in old ones)."""

@@ -14,7 +14,7 @@ from bond_sim.subscriptions import Subscription
 
 PER_FRAME = ("drop", "duplicate", "reorder", "flip")
 LASTING = ("stall", "refuse")
-FLIPS = ("json", "price", "nan", "inf")
+FLIPS = ("json", "price", "nan", "inf", "checksum")
 
 
 Frame = tuple[str, str]
@@ -29,7 +29,8 @@ class Fault:
     duplicate  the next `count` data frames are sent twice
     reorder    the next `count` data frames are each sent after the one that follows
     flip       the next `count` data frames are altered; `how`: `json` cuts the text short,
-               `price` puts a 9 before the price, `nan` and `inf` write NaN or Infinity there
+               `price` puts a 9 before the price, `nan` and `inf` write NaN or Infinity there,
+               `checksum` makes a book's checksum wrong
     stall      no data frames, while the socket stays open and pings are answered
     refuse     HTTP requests and new WebSockets are answered 503
     close      every WebSocket is lost: without a word, or with `how` as its close code
@@ -154,7 +155,7 @@ class Faults:
         channel: str | None = None,
         symbol: str | None = None,
     ) -> None:
-        """Alter the next `n` data frames: `json`, `price`, `nan` or `inf`, see `Fault`."""
+        """Alter the next `n` data frames, as one of `FLIPS` says; see `Fault`."""
         self._now(Fault("flip", venue, channel, symbol, n, how))
 
     def stall(
@@ -260,10 +261,15 @@ def _broken(fault: Fault, frames: list[Frame]) -> tuple[list[Frame], list[Frame]
 _PRICE = re.compile(r'("(?:p|px|price|b|bidPx|best_bid)":\s*)"([^"]*)"|("bids":\[\[)"([^"]*)"')
 
 
+_CHECKSUM = re.compile(r'("checksum":)(\d+)')
+
+
 def flipped(text: str, how: str) -> str:
     """Return the frame with broken JSON, or a price that is 9... too high, NaN or Infinity."""
     if how == "json":
         return text[: len(text) // 2]
+    if how == "checksum":
+        return _CHECKSUM.sub(lambda found: f"{found[1]}{int(found[2]) ^ 1}", text, count=1)
     number = {"nan": "NaN", "inf": "Infinity"}.get(how)
 
     def altered(found: re.Match[str]) -> str:

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-VENUES = ("binance", "okx", "coinbaseexchange")
-"""The venues played here, by their ccxt ids."""
+SPOT_VENUES = ("binance", "okx", "coinbaseexchange", "bybit", "kraken", "coinbase")
+
+VENUES = (*SPOT_VENUES, "binancefutures", "bybitlinear")
+"""The venues played here, by their ccxt ids. The linear swaps of Binance and Bybit are venues of
+their own, as they call them by the names of their spot markets."""
 
 
 @frozen
@@ -59,23 +62,35 @@ ASSETS: dict[str, tuple[float, str, str, float, float]] = {
 
 def spot(venue: str, base: str, quote: str, tick: str = "0.01", lot: str = "0.00001") -> Instrument:
     """Return a spot market, named as the venue names it (`BTCUSDT`, `BTC-USDT`)."""
-    name = f"{base}{quote}" if venue == "binance" else f"{base}-{quote}"
+    between = "" if venue in ("binance", "bybit") else "/" if venue == "kraken" else "-"
+    name = f"{base}{between}{quote}"
     return Instrument(venue, name, f"{base}/{quote}", base, quote, tick=tick, lot=lot)
 
 
 def synthetic_markets() -> list[Instrument]:
     """Return every market of the synthetic venues."""
     markets = []
-    for venue in VENUES:
+    for venue in SPOT_VENUES:
         for base, (_, tick, lot, _, _) in ASSETS.items():
             markets.append(spot(venue, base, "USDT", tick, lot))
         markets.append(spot(venue, "ETH", "BTC", "0.00001", "0.0001"))
     for base in ("BTC", "ETH", "SOL"):
         _, tick, lot, _, _ = ASSETS[base]
-        markets.append(spot("coinbaseexchange", base, "USD", tick, lot))
+        markets += [
+            spot(venue, base, "USD", tick, lot)
+            for venue in ("coinbaseexchange", "coinbase", "kraken")
+        ]
+        markets += [linear_swap(venue, base) for venue in ("binancefutures", "bybitlinear")]
     markets.append(okx_instrument("BTC-USDT-SWAP"))
     markets.append(okx_instrument("BTC-USD-SWAP"))
     return markets
+
+
+def linear_swap(venue: str, base: str) -> Instrument:
+    """Return a swap of Binance's futures or Bybit: settled in USDT, its sizes in base units."""
+    _, tick, lot, _, _ = ASSETS[base]
+    symbol = f"{base}/USDT:USDT"
+    return Instrument(venue, f"{base}USDT", symbol, base, "USDT", "swap", "USDT", "1", tick, lot)
 
 
 # Base units of one linear contract, quote units of one inverse contract, where they are

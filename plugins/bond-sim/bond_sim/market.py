@@ -25,7 +25,7 @@ _IDS_PER_SLOT = 64
 _OCTAVES = [(4**n * NS, 2.0**n) for n in range(9)]  # periods 1 s .. 18 h, as a random walk's
 _STEP = 0.00003  # how far a volatility of 1 moves a price within a second
 _SIDES = ("buy", "sell")
-_RATE = {"binance": 1.0, "okx": 0.7, "coinbaseexchange": 0.5}
+_RATE = {"binance": 1.0, "okx": 0.7, "coinbaseexchange": 0.5, "bybit": 0.6, "coinbase": 0.5}
 
 
 @frozen
@@ -143,10 +143,27 @@ class SyntheticMarket:
         off = 0.0002 * _unit(key, 0) + 0.00002 * _wave(key, 8 * NS, at_ns)
         return self._usd(i.base, at_ns) / self._usd(i.quote, at_ns) * (1 + off)
 
-    def _edges(self, i: Instrument, at_ns: int) -> tuple[float, float]:
+    def edges(self, i: Instrument, at_ns: int) -> tuple[int, int]:
+        """Return the best bid and ask at a time, in ticks."""
         mid, tick = self.mid(i, at_ns), float(i.tick)
         bid = math.floor(mid * 0.99998 / tick)
-        return bid * tick, max(bid + 1, math.ceil(mid * 1.00002 / tick)) * tick
+        return bid, max(bid + 1, math.ceil(mid * 1.00002 / tick))
+
+    def level_size(self, i: Instrument, at: int, state: int, stands: int) -> float:
+        """Return the size at a price in ticks; it stands for up to `stands` states of a book."""
+        key = self._seeded(i.venue, i.id, "level") + at
+        for_states = 1 + key * 0x9E3779B97F4A7C15 % (1 << 64) % stands
+        lots = 1 + round(500 * abs(_unit(key, state // for_states)))
+        return lots * float(i.lot)
+
+    def noise(self, i: Instrument, what: str, at_ns: int, period_ns: int) -> float:
+        """Return smooth noise in -1..1 of something about a market."""
+        return _wave(self._seeded(i.venue, i.id, what), period_ns, at_ns)
+
+    def _edges(self, i: Instrument, at_ns: int) -> tuple[float, float]:
+        tick = float(i.tick)
+        bid, ask = self.edges(i, at_ns)
+        return bid * tick, ask * tick
 
     def _size(self, i: Instrument, usd: float, at_ns: int) -> str:
         """Return what so many USD buy, as the venue counts it: base units, or contracts."""

@@ -13,14 +13,20 @@ from typing import Any
 from aiohttp import web
 from attrs import frozen
 
+from bond_sim.books import BookChange, BookState, Level
 from bond_sim.clients import Client
+from bond_sim.contracts import Contracts
 from bond_sim.instruments import Instrument, okx_instrument
 from bond_sim.levels import levels
-from bond_sim.market import Quote, Summary, Trade
+from bond_sim.market import SLOT_NS, Quote, Summary, Trade
 from bond_sim.subscriptions import Subscription
-from bond_sim.venue import MS, Desk, Seen, at_ns
+from bond_sim.venue import MS, Desk, Seen, at_ns, subscribe
 
-_CHANNELS = {"trades": "trades", "tickers": "quotes", "bbo-tbt": "quotes"}
+_CHANNELS = {
+    "trades": "trades", "tickers": "quotes", "bbo-tbt": "quotes", "books": "book",
+    "candle1m": "candles", "funding-rate": "funding", "mark-price": "funding",
+    "liquidation-orders": "liquidations",
+}  # fmt: skip
 _TYPES = {"spot": "SPOT", "swap": "SWAP", "future": "FUTURES"}
 _DAY_MS = 86_400_000
 
@@ -34,7 +40,7 @@ class Okx:
     """OKX v5."""
 
     name: str = "okx"
-    socket_paths: Sequence[str] = ("/ws/v5/public",)
+    socket_paths: Sequence[str] = ("/ws/v5/public", "/ws/v5/business")
 
     def routes(self, desk: Desk) -> Mapping[str, Callable[[web.Request], web.Response]]:
         """Return the REST handlers."""
@@ -45,6 +51,7 @@ class Okx:
             "/api/v5/market/tickers": lambda r: _tickers(r, desk),
             "/api/v5/market/trades": lambda r: _of_one(r, desk, _trade_rows),
             "/api/v5/market/books": lambda r: _of_one(r, desk, _book_rows),
+            "/api/v5/public/open-interest": lambda r: _of_one(r, desk, _interest_rows),
         }
 
     def dress(self, path: str) -> Callable[[str, str], str]:
@@ -57,26 +64,76 @@ class Okx:
             return ["pong"]
         try:
             asked = json.loads(text)
-            op, args = asked["op"], [(a["channel"], a["instId"]) for a in asked["args"]]
+            op, args = (
+                asked["op"],
+                [(a["channel"], a.get("instId") or a["instType"]) for a in asked["args"]],
+            )
         except (ValueError, KeyError, TypeError):
             return [_error("60012", f"Illegal request: {text[:200]}")]
         if op not in ("subscribe", "unsubscribe"):
             return [_error("60012", f"Illegal request: {text[:200]}")]
         answers = []
         for channel, id in args:
+            if channel == "liquidation-orders" and id in _TYPES.values():
+                answers.append(self._of_type(op, channel, id, client, desk))
+                continue
             wire = f"{channel}:{id}"
             if not desk.carried(self.name, wire):
                 answers.append(
                     _error("60018", f"Wrong URL or channel:{channel},instId:{id} doesn't exist.")
                 )
                 continue
-            if op == "subscribe":
-                desk.clients.subscribe(client, wire)
-            else:
-                desk.clients.unsubscribe(client, wire)
             arg = {"channel": channel, "instId": id}
             answers.append(_dumps({"event": op, "arg": arg, "connId": "bond5a1b"}))
+            if op == "subscribe":
+                answers += subscribe(self, client, wire, desk)
+            else:
+                desk.clients.unsubscribe(client, wire)
         return answers
+
+    def _of_type(self, op: str, channel: str, kind: str, client: Client, desk: Desk) -> str:
+        """Subscribe to all markets of a type, or leave them."""
+        for instrument in desk.listed(self.name):
+            if _TYPES[instrument.kind] == kind:
+                wire = f"{channel}:{instrument.id}"
+                if op == "subscribe":
+                    desk.clients.subscribe(client, wire)
+                else:
+                    desk.clients.unsubscribe(client, wire)
+        arg = {"channel": channel, "instType": kind}
+        return _dumps({"event": op, "arg": arg, "connId": "bond5a1b"})
+
+    def opening(self, wire: str, instrument: Instrument, book: BookState) -> list[str]:
+        """Return a `snapshot` of the books channel."""
+        return [_book(instrument, book, book.bids, book.asks, -1)]
+
+    def change(self, wire: str, instrument: Instrument, change: BookChange) -> str:
+        """Return an `update` of the books channel."""
+        return _book(instrument, change.now, change.bids, change.asks, change.before)
+
+    def statement(
+        self, wire: str, instrument: Instrument, contracts: Contracts, end_ns: int
+    ) -> list[str]:
+        """Return a frame of candle1m, funding-rate, mark-price or liquidation-orders."""
+        channel = wire.partition(":")[0]
+        arg: dict[str, str] = {"channel": channel, "instId": instrument.id}
+        rows: list[object] = []
+        if channel == "candle1m":
+            if m := contracts.minute(instrument, end_ns):
+                ms, confirm = str(m.start_ns // MS), "1" if m.is_closed else "0"
+                rows = [[ms, m.open, m.high, m.low, m.close, m.volume, "0", "0", confirm]]
+        elif channel == "liquidation-orders":
+            arg = {"channel": channel, "instType": _TYPES[instrument.kind]}
+            rows = _liquidations(instrument, contracts, end_ns)
+        elif instrument.kind == "swap":
+            s = contracts.stated(instrument, end_ns)
+            row = {"instId": instrument.id, "instType": "SWAP", "ts": str(s.at_ns // MS)}
+            if channel == "mark-price":
+                rows = [row | {"markPx": s.mark_price}]
+            else:
+                due = str(s.next_funding_ns // MS)
+                rows = [row | {"fundingRate": s.funding_rate, "fundingTime": due}]
+        return [_dumps({"arg": arg, "data": rows})] if rows else []
 
     def synthesised(self, wire: str) -> bool:
         """Return whether the synthetic market has this kind of stream."""
@@ -147,6 +204,52 @@ class Okx:
     def read_instrument(self, id: str, tick: str, lot: str) -> Instrument:
         """Read spot, swap and future ids; the decimals seen are the steps."""
         return okx_instrument(id, tick, lot)
+
+
+def _book(
+    i: Instrument, now: BookState, bids: Sequence[Level], asks: Sequence[Level], before: int
+) -> str:
+    # The checksum is always 0 today: the numbers tell what is missing.
+    row = {
+        "asks": [[*level, "0", "1"] for level in asks],
+        "bids": [[*level, "0", "1"] for level in bids],
+        "ts": str(now.at_ns // MS),
+        "checksum": 0,
+        "seqId": now.number,
+        "prevSeqId": before,
+    }
+    action = "snapshot" if before == -1 else "update"
+    arg = {"channel": "books", "instId": i.id}
+    return _dumps({"arg": arg, "action": action, "data": [row]})
+
+
+def _liquidations(i: Instrument, contracts: Contracts, end_ns: int) -> list[object]:
+    trades = contracts.liquidations(i, (end_ns - 1) // SLOT_NS)
+    details = [
+        {
+            "bkLoss": "0",
+            "bkPx": t.price,
+            "ccy": "",
+            "posSide": "short" if t.side == "buy" else "long",
+            "side": t.side,
+            "sz": t.size,
+            "ts": str(t.at_ns // MS),
+        }
+        for t in trades
+    ]
+    family = f"{i.base}-{i.quote}"
+    row = {"details": details, "instFamily": family, "instId": i.id, "instType": _TYPES[i.kind]}
+    return [row | {"uly": family}] if details else []
+
+
+def _interest_rows(desk: Desk, i: Instrument, _: web.Request) -> list[dict[str, object]]:
+    if desk.contracts is None or i.kind != "swap":
+        return []
+    s = desk.contracts.stated(i, desk.clock.now_ns())
+    base = float(s.open_interest)
+    contracts = base / float(i.contract_size)
+    row: dict[str, object] = {"instId": i.id, "instType": "SWAP", "ts": str(s.at_ns // MS)}
+    return [row | {"oi": f"{contracts:.0f}", "oiCcy": s.open_interest}]
 
 
 def _error(code: str, text: str) -> str:

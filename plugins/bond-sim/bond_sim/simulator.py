@@ -15,7 +15,9 @@ from typing import Self
 from aiohttp import WSMsgType, web
 
 from bond_core.clock import NS, Clock, ManualClock
+from bond_sim.books import BookClock
 from bond_sim.clients import Client, Clients, all_closed
+from bond_sim.contracts import Contracts
 from bond_sim.faults import Fault, Faults
 from bond_sim.generator import generate
 from bond_sim.instruments import synthetic_markets
@@ -59,7 +61,11 @@ class Simulator:
             only = self.options.symbols
             listed = [i for i in synthetic_markets() if not only or i.symbol in only]
             self._market = SyntheticMarket(seed, {(i.venue, i.id): i for i in listed})
-        self._desk = Desk(self._market, clock, self._clients, self._carried)
+        synthetic = self._market if isinstance(self._market, SyntheticMarket) else None
+        self._desk = Desk(
+            self._market, clock, self._clients, self._carried, BookClock(synthetic),
+            None if synthetic is None else Contracts(synthetic),
+        )  # fmt: skip
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._url = ""

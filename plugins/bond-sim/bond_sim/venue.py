@@ -9,7 +9,9 @@ from aiohttp import web
 from attrs import frozen
 
 from bond_core.clock import Clock
+from bond_sim.books import BookChange, BookClock, BookState
 from bond_sim.clients import Client, Clients
+from bond_sim.contracts import Contracts
 from bond_sim.instruments import Instrument
 from bond_sim.market import Market, Quote, Summary, Trade
 from bond_sim.subscriptions import Subscription
@@ -26,6 +28,8 @@ class Desk:
     clock: Clock
     clients: Clients
     carried: Callable[[str, str], bool]  # (venue, wire): is there ever anything on it?
+    books: BookClock
+    contracts: Contracts | None  # None where a recording is played
 
     def instrument(self, venue: str, id: str) -> Instrument | None:
         """Return the market that the venue calls `id`."""
@@ -89,6 +93,20 @@ class Venue(Protocol):
         """Return the data frame for a quote or a 24 h ticker."""
         ...
 
+    def opening(self, wire: str, instrument: Instrument, book: BookState) -> list[str]:
+        """Return the data frames that whoever subscribes to a book gets first."""
+        ...
+
+    def change(self, wire: str, instrument: Instrument, change: BookChange) -> str:
+        """Return the data frame for a change of a book."""
+        ...
+
+    def statement(
+        self, wire: str, instrument: Instrument, contracts: Contracts, end_ns: int
+    ) -> list[str]:
+        """Return the data frames of any other wire that are due at a time."""
+        ...
+
     def recorded(self, message: Any) -> list[tuple[str, Any]]:
         """Return (wire, payload) for all that a recorded frame carries; empty: no data frame.
 
@@ -108,6 +126,21 @@ class Venue(Protocol):
     def read_instrument(self, id: str, tick: str, lot: str) -> Instrument:
         """Return the market that the venue calls `id`. ValueError: it cannot be told."""
         ...
+
+
+def subscribe(venue: Venue, client: Client, wire: str, desk: Desk) -> list[str]:
+    """Let a client have a wire; return the data frames that it gets at once."""
+    is_first = not desk.clients.wanted(venue.name, wire)
+    desk.clients.subscribe(client, wire)
+    about = venue.about(wire)
+    instrument = desk.instrument(venue.name, about.symbol)
+    if about.channel != "book" or instrument is None:
+        return []
+    now_ns = desk.clock.now_ns()
+    state = desk.books.opening(venue.name, wire, instrument, now_ns, is_first=is_first)
+    if state is None:
+        return []
+    return [client.dress(wire, text) for text in venue.opening(wire, instrument, state)]
 
 
 def at_ns(ms: int | str) -> int:

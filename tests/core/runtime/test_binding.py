@@ -15,6 +15,7 @@ from bond_core.plugin.discovery import PluginRow, register
 from bond_core.runtime.binding import Defaults, bind
 from bond_core.spec.canonical import canonical_json
 from bond_core.spec.read import read_spec
+from bond_core.windows.plan import VenueWindow
 
 
 @attrs.frozen
@@ -359,13 +360,69 @@ def test_binding_again_changes_nothing(keys):
 @pytest.mark.parametrize(
     ("key", "value"),
     [("filter", {"a": 1}), ("alerts", [{"a": 1}]),
-     ("depth", 5), ("mode", "raw"), ("late", "side")],
+     ("mode", "raw"), ("late", "side")],
 )  # fmt: skip
 def test_what_this_version_cannot_do_is_said(key, value):
     """A key that is understood and not built yet is refused, never ignored."""
     error = refusal(**{key: value})
 
     assert (error.code, error.problems[0].pointer) == ("unsupported", f"/spec/{key}")
+
+
+# Order books
+
+
+BOOKS = ConnectorSpec(
+    name="books", factory="m:C", summary="s", config=VenueConfig, venues=("binance", "okx"),
+    channels=(TRADES, Channel(name="book", kind="book", fields=("bids", "bid_depth"),
+                              default=False)),
+)  # fmt: skip
+
+
+def levels(it, field, n=60):
+    """Return how many of a book's levels a field of a bound stream has."""
+    _, plan = it.plan.fields[field]
+    book = (tuple((float(n - i), 1.0) for i in range(n)), ())
+    window = VenueWindow(
+        venue="v", value=book, before=None, is_live=True, was_heard=True, start_ns=0, end_ns=1
+    )
+    return plan.finish([window])
+
+
+def test_depth_brings_the_order_book():
+    """A stream with a depth has the books' fields beside the usual ones, of so many levels."""
+    it = bound("books", depth=4, more=[BOOKS])
+
+    assert set(it.plan.fields) == {"price_close", "volume_sum", "bids", "bid_depth"}
+    assert {source.channel.name for source in it.sources} == {"trades", "book"}
+    assert len(levels(it, "bids")) == levels(it, "bid_depth") == 4
+
+
+def test_books_without_a_depth_have_ten_levels():
+    """And a number in a field's name goes before the stream's."""
+    it = bound("books", fields=["bids", "bids_3"], depth=5, more=[BOOKS])
+    plain = bound("books", fields=["bids"], more=[BOOKS])
+
+    assert [len(levels(it, "bids")), len(levels(it, "bids_3")), len(levels(plain, "bids"))] == [
+        5, 3, 10,
+    ]  # fmt: skip
+    assert {source.channel.name for source in plain.sources} == {"book"}
+
+
+@pytest.mark.parametrize(
+    ("source", "keys", "detail"),
+    [
+        ("books", {"depth": 101}, "depth is a number of levels from 1 to 100, not 101"),
+        ("books", {"depth": 5, "fields": ["price_close"]}, "no source or field of this stream is"),
+        ("market", {"depth": 5}, "no source or field of this stream is"),
+    ],
+)
+def test_a_depth_of_nothing_is_refused(source, keys, detail):
+    """More levels than there may be, or no order book in the stream."""
+    error = refusal(source, more=[BOOKS], **keys)
+
+    assert (error.code, error.problems[0].pointer) == ("invalid_spec", "/spec/depth")
+    assert detail in error.detail
 
 
 # Aggregators of plugins
