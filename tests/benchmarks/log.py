@@ -26,6 +26,7 @@ from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_server.redis_log.log import RedisLog, redis_log
 from tests.benchmarks.figure import Figure
+from tests.benchmarks.worker import cpu_of_a_worker
 from tests.log.servers import redis_server
 
 ROUNDS = 5
@@ -36,7 +37,7 @@ ENTRIES = 10_000
 SEEN = 300
 KEEP = Retention(seconds=3600, windows=10**6)
 
-_APPEND_US, _READ_US, _MEMORY_US = 5.0, 3.0, 2.0
+_APPEND_US, _READ_US, _MEMORY_US, _WORKER_CORES = 5.0, 3.0, 2.0, 0.25
 
 
 def run() -> Iterable[Figure]:
@@ -62,6 +63,9 @@ def _with_server(url: str) -> Iterable[Figure]:
     seen, bare = _seen_elsewhere(url, _watcher, _append), _seen_elsewhere(url, _xreader, _xadd)
     yield _ratio("append to seen, p50", "XADD to XREAD", seen / bare).at_most(2)
     yield _ratio("append to seen, p50", "1 ms", seen / 1e6)
+    share, rate = cpu_of_a_worker(url)
+    yield _ratio("1,000 streams on a worker", "a core", share).at_most(_WORKER_CORES)
+    yield _ratio("1,000 streams on a worker", "1,000 records/s", rate / 1000).at_least(0.99)
 
 
 async def _in_memory() -> float:
