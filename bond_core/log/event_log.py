@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import attrs
 
 from bond_core.log.offset import START, Offset
 
 
-@attrs.frozen
-class Entry:
-    """One record in the log.
+class Entry(NamedTuple):
+    """One record in the log. A tuple, as offsets are: one is made for each record, everywhere.
 
     Attributes:
         offset: Its position.

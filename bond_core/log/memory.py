@@ -36,14 +36,14 @@ class MemoryLog:
             detail = f"stream {stream_id} is written by owner {kept.fence} now, not {fence}"
             raise FencedError(detail)
         kept.fence = fence
-        prev, entries = max(kept.ring.top, lost_until), []
+        ring, entries = kept.ring, []
+        prev = ring.top = max(ring.top, lost_until)
         for offset, data in items:
             if offset > prev:
                 entries.append(Entry(offset, prev, data))
                 prev = offset
-        kept.ring.top = max(kept.ring.top, lost_until)
         if entries:
-            kept.ring.extend(entries)
+            ring.extend(entries)
             for watcher in kept.watchers:
                 watcher.put_nowait(entries)
             for take, _ in kept.followers:

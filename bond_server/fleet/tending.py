@@ -14,8 +14,8 @@ from bond_server.fleet.shared import Kept, Shared
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream, or one that is complete, outlives its last listener."""
 
-_REPORTS = 25
-"""In as many turns each stream is reported once."""
+_LOOKS, _REPORTS = 5, 50
+"""In as many turns each stream that runs is looked at, and each is reported, once."""
 
 
 class Tending:
@@ -47,12 +47,16 @@ class Tending:
         await self._shared.release(run.stream.stream_id, self._worker)
 
     async def report(self) -> None:
-        """Say how streams do: what changed at once, all of them in turn."""
+        """Say how streams do: what changed within a second, all of them in turn."""
         self._turn = (self._turn + 1) % _REPORTS
         said: dict[str, bytes] = {}
         for i, run in enumerate(self._runs.own()):
-            stream, state = run.stream, run.stream.state()
-            if self._told.get(stream.stream_id) == state and i % _REPORTS != self._turn:
+            stream, told = run.stream, self._told.get(run.stream.stream_id)
+            is_due = i % _REPORTS == self._turn
+            if told == "running" and not is_due and i % _LOOKS != self._turn % _LOOKS:
+                continue
+            state = stream.state()
+            if told == state and not is_due:
                 continue
             self._told[stream.stream_id] = state
             body = {

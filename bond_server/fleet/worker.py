@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from bond_core.clock import NS
@@ -34,6 +35,7 @@ _OFFER_S = 10.0
 _READY_WITHIN_S = 0.8
 _LOOK_S = 0.05
 _HAND_OVER_WITHIN_S = 1.4
+_LEAVE_WITHIN_S = 0.5
 _AT_ONCE = 64
 
 T = TypeVar("T")
@@ -143,11 +145,17 @@ class Worker:
                     await _at_once(self.runs.own(), lambda run: self._offer(run, others))
                     await self._until_ready()
                 await _at_once(self.runs.own(), self._release)
-                await self._shared.leave(self.lease.worker)
         except (TimeoutError, LogUnavailableError, BaseExceptionGroup) as error:
-            _log.warning("not all streams were handed over; others take them: %r", error)
+            left = len(self.runs.own())
+            _log.warning(
+                "%d streams were not handed over in time; others take them: %r", left, error
+            )
         finally:
             self.lease.lapse()
+        # Who is known to be gone is not waited for.
+        with suppress(TimeoutError, LogUnavailableError):
+            async with asyncio.timeout(_LEAVE_WITHIN_S):
+                await self._shared.leave(self.lease.worker)
 
     async def _beat(self) -> Beat:
         lease_ms = round(self.lease.seconds * 1000)

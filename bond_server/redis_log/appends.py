@@ -27,9 +27,9 @@ _MAX_ITEMS = 1000
 """As many entries run in one script at most: Redis does nothing else meanwhile."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # frozen would be twice as slow to make, and it is made for each record
 class Append:
-    """One append that waits for its answer."""
+    """One append that waits for its answer; nobody changes it."""
 
     stream_id: str
     keys: StreamKeys
@@ -44,6 +44,7 @@ class Appends:
 
     def __init__(self, redis: Redis | RedisCluster, scripts: Scripts, publish: str) -> None:
         self._redis = redis
+        self._is_cluster = isinstance(redis, RedisCluster)
         self._scripts = scripts
         self._publish = publish
         self._waiting: list[Append] = []
@@ -125,11 +126,13 @@ class Appends:
 
     def _groups(self, packet: Iterable[Append]) -> Iterator[list[Append]]:
         """Yield what one script may do: one slot's, and no more than so many entries."""
+        if not self._is_cluster and sum(len(each.items) for each in packet) <= _MAX_ITEMS:
+            yield list(packet)
+            return
         by_slot: dict[int, list[Append]] = {}
         for each in packet:
-            by_slot.setdefault(
-                each.keys.partition if isinstance(self._redis, RedisCluster) else 0, []
-            ).append(each)
+            slot = each.keys.partition if self._is_cluster else 0
+            by_slot.setdefault(slot, []).append(each)
         for together in by_slot.values():
             group: list[Append] = []
             size = 0

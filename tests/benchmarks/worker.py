@@ -1,7 +1,7 @@
 """What a thousand streams cost one worker: the real way from a connector to records in Redis.
 
-One venue that is made up says ten trades a second; every stream hears it over the shared feed,
-closes a window a second, and appends its record. CPU is that of the worker's process.
+One venue that is made up says a trade, or ten, a second; every stream hears it over the shared
+feed, closes a window a second, and appends its record. CPU is that of the worker's process.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
+from typing import ClassVar
 
 import attrs
 
@@ -19,6 +20,7 @@ from bond_core.model.event import Trade
 from bond_core.plugin import Channel, ConnectorSpec, Context, setting
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, register
+from bond_server.delivery.transport import loop_factory
 from bond_server.fleet.fleet import Fleet
 from bond_server.process import tune_for_serving
 from bond_server.redis_log.connect import connected
@@ -38,7 +40,9 @@ class VenueConfig:
 
 
 class Metronome:
-    """Says a trade every tenth of a second."""
+    """Says so many trades a second."""
+
+    per_s: ClassVar[int] = 1
 
     def __init__(self, config: VenueConfig) -> None:
         self.config = config
@@ -53,7 +57,7 @@ class Metronome:
                 now_ns, n = ctx.clock.now_ns(), n + 1
                 trade = Trade(symbol=wanted.symbol, ts=now_ns, price=100.0, size=1.0, id=str(n))
                 ctx.emit(wanted.channel, [trade])
-            await ctx.clock.sleep(0.1)
+            await ctx.clock.sleep(1 / self.per_s)
 
 
 SPEC = ConnectorSpec(
@@ -65,10 +69,12 @@ SPEC = ConnectorSpec(
 )  # fmt: skip
 
 
-def cpu_of_a_worker(url: str) -> tuple[float, float]:
+def cpu_of_a_worker(url: str, trades_per_s: int) -> tuple[float, float]:
     """Return a worker's share of a core with 1,000 streams, and the records a second it wrote."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=_work, args=(url, theirs))
+    child = multiprocessing.get_context("spawn").Process(
+        target=_work, args=(url, trades_per_s, theirs)
+    )
     child.start()
     try:
         if not ours.poll(120):
@@ -80,9 +86,11 @@ def cpu_of_a_worker(url: str) -> tuple[float, float]:
         child.join()
 
 
-def _work(url: str, told: Connection) -> None:
+def _work(url: str, trades_per_s: int, told: Connection) -> None:
     tune_for_serving()
-    told.send(asyncio.run(_measured(url)))
+    Metronome.per_s = trades_per_s
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        told.send(runner.run(_measured(url)))
 
 
 async def _measured(url: str) -> tuple[float, float]:
@@ -97,6 +105,7 @@ async def _measured(url: str) -> tuple[float, float]:
         spec = {"sources": [{"type": "ccxt", "exchanges": ["binance"]}], "symbols": ["BTC/USDT"],
                 "interval_sec": 1}  # fmt: skip
         compiled = fleet.compile({"spec": spec})
+        await redis.flushdb()
         for n in range(STREAMS):
             await fleet.create(compiled, project=f"p{n}")
         async with asyncio.timeout(60):
