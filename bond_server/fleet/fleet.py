@@ -118,6 +118,8 @@ class Fleet(Engine):
                     await self.forget(stream_id)
                 if wanted == kept.row or await self.shared.swap(kept, wanted):
                     await self.shared.hear([stream_id])  # who asked has yet to come
+                    if row.spec.get("sinks"):  # one that failed begins anew where it runs
+                        await self.shared.touch(stream_id)
                     return self._heard.known(wanted, {} if is_over else report), is_over
 
     async def look(self, stream_id: str) -> AnyStream | None:

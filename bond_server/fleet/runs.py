@@ -106,6 +106,18 @@ class Runs:
             stream.deliveries.start(self._engine.tasks)
         return True
 
+    def revive(self, stream_id: str) -> None:
+        """Begin anew with sinks of ours that failed: their stream was asked for again."""
+        run = self.by_id.get(stream_id)
+        if run is None or not run.is_own or not run.stream.deliveries.has_failed():
+            return
+        try:  # with secrets as they are now
+            compiled = compiled_again(run.stream.row, self._engine.catalog, self._engine.defaults)
+        except BondError as error:
+            _log.warning("the sinks of stream %s stay as they are: %s", stream_id, error.detail)
+            return
+        run.stream.deliveries.revive(compiled.bound.sinks, self._engine.tasks)
+
     async def hand_over(self, run: Run) -> None:
         """Stop a stream behind its last whole window."""
         await self._engine.stop_task(run.stream)

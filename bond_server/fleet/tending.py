@@ -14,8 +14,14 @@ from bond_server.fleet.shared import Kept, Shared
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream, or one that is complete, outlives its last listener."""
 
-_LOOKS, _REPORTS = 5, 50
-"""In as many turns each stream that runs is looked at, and each is reported, once."""
+_LOOKS = 5
+"""In as many turns each stream that runs is looked at once."""
+
+_REPORTS = 50
+"""In at most as many turns each stream is reported once; sooner where there are few."""
+
+_AT_ONCE = 20
+"""So many streams are reported in one turn, if there are more than some."""
 
 
 class Tending:
@@ -49,10 +55,11 @@ class Tending:
     async def report(self) -> None:
         """Say how streams do: what changed within a second, all of them in turn."""
         self._turn = (self._turn + 1) % _REPORTS
-        said: dict[str, bytes] = {}
-        for i, run in enumerate(self._runs.own()):
+        own, said = self._runs.own(), dict[str, bytes]()
+        every = min(_REPORTS, max(_LOOKS, len(own) // _AT_ONCE))
+        for i, run in enumerate(own):
             stream, told = run.stream, self._told.get(run.stream.stream_id)
-            is_due = i % _REPORTS == self._turn
+            is_due = i % every == self._turn % every
             if told == "running" and not is_due and i % _LOOKS != self._turn % _LOOKS:
                 continue
             state = stream.state()

@@ -70,6 +70,7 @@ class Worker:
         self._is_standby = is_standby
         self._tending = Tending(engine, shared, self.runs, lease.worker)
         self._rows: dict[str, Kept] = {}
+        self._ranks: dict[str, list[str]] = {}  # the first two of each stream, for these workers
         self._due: set[str] = set()
         self._changed: set[str] = set()
         self._offered_until_ns: dict[str, int] = {}  # to us
@@ -112,6 +113,7 @@ class Worker:
         self.lease.renewed(asked_ns)
         if beat.workers != self.workers:
             self.workers = beat.workers
+            self._ranks = {}
             self._due.update(self._rows)
 
     async def settle(self, changes: Changes) -> None:
@@ -126,6 +128,8 @@ class Worker:
         changed, self._changed = self._changed, set()
         await self._drop_lost()
         await self._drop_gone(due)
+        for stream_id in changed:
+            self.runs.revive(stream_id)
         if self.lease.is_good and not self._is_leaving:
             await self._see_offers(changed)
             await self._take([name for name in due if self._is_wanted(name)])
@@ -195,6 +199,7 @@ class Worker:
         for stream_id, kept in changes.rows.items():
             if kept is None:
                 self._rows.pop(stream_id, None)
+                self._ranks.pop(stream_id, None)
             else:
                 self._rows[stream_id] = kept
 
@@ -206,8 +211,14 @@ class Worker:
         return created_ns != kept.row.created_ns
 
     def _is_ours(self, stream_id: str) -> bool:
-        is_first = owner_of(stream_id, self.workers) == self.lease.worker
+        is_first = self._first_two(stream_id)[:1] == [self.lease.worker]
         return is_first or self._is_offered(stream_id)
+
+    def _first_two(self, stream_id: str) -> list[str]:
+        found = self._ranks.get(stream_id)
+        if found is None:
+            found = self._ranks[stream_id] = ranked(stream_id, self.workers)[:2]
+        return found
 
     def _is_offered(self, stream_id: str) -> bool:
         return self._clock.monotonic_ns() < self._offered_until_ns.get(stream_id, 0)
@@ -217,7 +228,7 @@ class Worker:
 
     def _is_next(self, stream_id: str) -> bool:
         """Whether we stand by for it: one of the first two has it, the other is beside."""
-        first_two = ranked(stream_id, self.workers)[:2] if self._is_standby else []
+        first_two = self._first_two(stream_id) if self._is_standby else []
         return len(first_two) == 2 and self.lease.worker in first_two
 
     async def _drop_lost(self) -> None:
