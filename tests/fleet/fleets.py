@@ -196,9 +196,14 @@ class Truth:
 async def truth_of(log, stream_id, every_s=EVERY_S):
     """Read a stream's whole log; windows are there once, and missing only where it says so."""
     page = await log.read(stream_id, START, 1_000_000)
+    return truth_in(page.entries, stream_id, every_s)
+
+
+def truth_in(entries, stream_id, every_s=EVERY_S):
+    """See truth_of; for entries that were read already."""
     written = Written(stream_id)
     every_ms, lost, ends = round(every_s * 1000), 0, []
-    for before, entry in itertools.pairwise((None, *page.entries)):
+    for before, entry in itertools.pairwise((None, *entries)):
         written.data[str(entry.offset)] = entry.data
         ends.append(entry.offset.ms)
         assert json.loads(entry.data)["rev"] == 0
