@@ -17,7 +17,9 @@ from redis.asyncio import Redis
 
 from bond_core.clock import SystemClock
 from bond_core.log.offset import START
+from bond_core.runtime.stages import Latency
 from bond_server.redis_log.stopping import stopped
+from bond_server.telemetry.loop_lag import watch_the_loop
 from tests.fleet.fleets import Listener, a_fleet, create, owner_of, ticking, truth_of, until
 from tests.fleet.proxy import BreakableProxy
 from tests.log.servers import redis_server
@@ -386,15 +388,19 @@ def test_f25_a_redis_that_is_full(monkeypatch, redis_url):
 @pytest.mark.parametrize("lease_s", [10.0, 1.0], ids=["within the lease", "beyond it"])
 def test_f27_an_event_loop_that_blocks(monkeypatch, redis_url, lease_s):
     """
-    Everything stands still for a while: what was due comes after it, once.
+    Everything stands still for 3 s: what was due comes after it, once, and the lag is measured.
     """
+    lag = Latency()
 
     async def scenario(redis, work, broker):
         stream = await create(broker)
         async with Listener(broker, stream.stream_id) as listener:
+            watching = asyncio.create_task(watch_the_loop(work.clock, lag))
             await listener.records(3)
-            time.sleep(2)  # noqa: ASYNC251 -- that is the fault
+            time.sleep(3)  # noqa: ASYNC251 -- that is the fault
             truth = await all_is_well(broker, listener)
+            watching.cancel()
+            assert lag.sum_ns > 2.5e9
             assert truth.lost == 0
             assert listener.notices == []
             assert work.ails() is None

@@ -233,6 +233,45 @@ def test_f2_an_owner_told_to_end(tmp_path, redis_port, times):
     tell(f"F2: handed over within {max(took_s):.2f} s in {times} SIGTERMs, no window lost")
 
 
+def test_a_worker_that_stands_by_leaves_no_hole(tmp_path, redis_port):
+    """
+    With BOND_STANDBY=1 a killed owner costs no window, and no window is partial but the first.
+    """
+
+    async def run():
+        async with processes(
+            tmp_path, redis_port, "api", "broker", "worker", "worker", BOND_STANDBY="1"
+        ) as (fleet, (api, broker, *workers)):
+            created = await create(api, SIMPLE)
+            async with Client([broker], created) as client:
+                await client.records(2)
+
+                async def both_run():
+                    return [await streams_running(worker) for worker in workers] == [1, 1]
+
+                await until(both_run)
+                await client.records(3)
+                (await fleet.owner(created["stream_id"])).process.kill()
+                await client.records(6)
+                truth = await fleet.truth(created["stream_id"])
+                client.check(truth)
+                assert truth.lost == 0
+                assert client.got.gaps == []
+                assert client.partial[1:] == [False] * (len(client.partial) - 1)
+
+    asyncio.run(run())
+
+
+async def streams_running(program):
+    """Return how many streams run in a process, as it says."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        said = (await http.get(f"http://{program.address}/metrics")).text
+    return next(
+        (float(line.split()[-1]) for line in said.splitlines()
+         if line.startswith('bond_streams{state="running"}')), 0.0,
+    )  # fmt: skip
+
+
 @pytest.mark.faults
 def test_f3_an_owner_that_is_stopped_and_wakes(tmp_path, redis_port):
     """
@@ -264,9 +303,7 @@ def test_f3_an_owner_that_is_stopped_and_wakes(tmp_path, redis_port):
                 owner.process.send_signal(signal.SIGCONT)
 
                 async def is_let_go():
-                    async with httpx.AsyncClient(trust_env=False) as http:
-                        said = (await http.get(f"http://{owner.address}/metrics")).text
-                    return 'bond_streams{state="running"} 0.0' in said
+                    return await streams_running(owner) == 0
 
                 await until(is_let_go, within_s=3)
                 await client.records(4)
