@@ -27,6 +27,7 @@ PINNED = ("-c", "constraints.txt")
 SDK = "./sdk/python"
 BENCH_PEERS = ("bytewax", "nautilus_trader")
 DEMO_PLUGINS = ("./plugins/bond-ccxt", "./plugins/bond-sim")
+UNHURRIED = ("-o", "faulthandler_timeout=3600")  # these tests take longer than one that hangs
 ALL_PLUGINS = tuple(
     f"./{found.parent.relative_to(ROOT).as_posix()}"
     for found in sorted(ROOT.glob("plugins/*/pyproject.toml"))
@@ -52,7 +53,15 @@ def faults(session: nox.Session) -> None:
     """Repeat each long fault 20 times, or as often as BOND_FAULT_ROUNDS says."""
     install_editable(session, ".[server,test]")
     rounds = os.environ.get("BOND_FAULT_ROUNDS", "20")
-    session.run("pytest", "-m", "faults", "-s", *session.posargs, env={"BOND_FAULT_ROUNDS": rounds})
+    session.run(
+        "pytest",
+        *UNHURRIED,
+        "-m",
+        "faults",
+        "-s",
+        *session.posargs,
+        env={"BOND_FAULT_ROUNDS": rounds},
+    )
 
 
 @nox.session
@@ -60,7 +69,15 @@ def soak(session: nox.Session) -> None:
     """Soak for 30 minutes, or for as many as BOND_SOAK_MINUTES says."""
     install_editable(session, ".[server,test]")
     minutes = os.environ.get("BOND_SOAK_MINUTES", "30")
-    session.run("pytest", "-m", "soak", "-s", *session.posargs, env={"BOND_SOAK_MINUTES": minutes})
+    session.run(
+        "pytest",
+        *UNHURRIED,
+        "-m",
+        "soak",
+        "-s",
+        *session.posargs,
+        env={"BOND_SOAK_MINUTES": minutes},
+    )
 
 
 @nox.session
