@@ -7,7 +7,7 @@ import statistics
 from contextlib import AsyncExitStack
 
 from tests.fleet.fleets import Listener, a_fleet, create, ticking, truth_of, until
-from tests.fleet.test_fleet_faults import LEASE_S, vanish
+from tests.fleet.scenarios import LEASE_S, vanish
 from tests.log.servers import redis_cluster
 from tests.server.journal import check
 

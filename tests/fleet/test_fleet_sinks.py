@@ -10,7 +10,7 @@ from bond_core.plugin.discovery import Plugins
 from bond_core.runtime.binding import Defaults
 from bond_core.runtime.sink_policy import SinkPolicy
 from tests.fleet.fleets import a_fleet, create, ticking, truth_of, until
-from tests.fleet.test_fleet_faults import LEASE_S, runs, vanish
+from tests.fleet.scenarios import LEASE_S, runs, vanish
 
 
 def test_a_sink_goes_on_where_the_worker_before_was(monkeypatch, redis_url, tmp_path):

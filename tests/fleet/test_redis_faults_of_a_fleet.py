@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from bond_core.log.offset import START
 from tests.fleet.fleets import Listener, create, ticking, until
-from tests.fleet.test_fleet_faults import LEASE_S, all_is_well, over
+from tests.fleet.scenarios import LEASE_S, all_is_well, over
 from tests.log.servers import free_ports, redis_server
 
 ROUNDS = int(os.environ.get("BOND_FAULT_ROUNDS", "2"))
