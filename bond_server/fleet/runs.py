@@ -6,6 +6,7 @@ the stream becomes its own, what the owner before published is left out, and the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 import attrs
@@ -21,6 +22,8 @@ from bond_server.streams import Stream
 
 _NEW_S = 10
 """A stream that is older than this has run before, whatever the log says."""
+
+_END_WITHIN_S = 0.5
 
 _log = logging.getLogger("bond.fleet")
 
@@ -127,7 +130,9 @@ class Runs:
         except BondError as error:
             name = run.stream.stream_id
             _log.warning("the last windows of stream %s: %s", name, error.detail)
-        await self.end(run)
+        # Its sinks may hang, and whoever is next must not wait for that.
+        ending = self._engine.tasks.create_task(self.end(run), name="end what was handed over")
+        await asyncio.wait({ending}, timeout=_END_WITHIN_S)
 
     async def end(self, run: Run) -> None:
         """Stop a stream here; may be called twice."""
