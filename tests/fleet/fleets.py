@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -222,6 +223,17 @@ async def owner_of(redis, stream_id):
     """Return the worker that owns a stream, as Redis has it."""
     owner = await redis.hget(keys_of(stream_id).meta, "owner")
     return owner.decode() if owner else None
+
+
+def hurry():
+    """
+    Return how many times longer things may take: 1, but where this machine has twice as much to
+    do as it has cores for, or more, as many times as that.
+
+    What is promised in seconds is promised of a machine that has them to give.
+    """
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return max(1.0, load / cores) if load >= 2 * cores else 1.0
 
 
 async def until(holds, within_s=10.0):

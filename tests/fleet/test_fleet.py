@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from bond_core.errors import LimitError
 from bond_server.fleet import tending
 from bond_server.redis_log.stopping import stopped
-from tests.fleet.fleets import Listener, create, owner_of, ticking, truth_of, until
+from tests.fleet.fleets import Listener, create, hurry, owner_of, ticking, truth_of, until
 from tests.server.journal import check
 
 
@@ -150,7 +150,7 @@ def test_who_comes_and_goes_moves_few_streams(monkeypatch, redis_url):
             async def moved():
                 return len(second.running) == 12
 
-            await until(moved, within_s=1.5)
+            await until(moved, within_s=1.5 * hurry())
             assert stayed <= set(second.running)
             await listener.records(5)
             for stream_id in ids:

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bond_core.log.offset import START
-from tests.fleet.fleets import Listener, a_fleet, create, owner_of, ticking, until
+from tests.fleet.fleets import Listener, a_fleet, create, hurry, owner_of, ticking, until
 from tests.fleet.proxy import BreakableProxy
 from tests.fleet.scenarios import LEASE_S, all_is_well, over, runs
 from tests.log.servers import redis_server
@@ -114,13 +114,13 @@ def test_f8_a_way_to_redis_that_breaks(monkeypatch, redis_url, redis_port, break
                     async def is_fenced():
                         return near.ails() is not None
 
-                    await until(is_fenced, within_s=LEASE_S)
+                    await until(is_fenced, within_s=LEASE_S * hurry())
                     fenced_s = time.monotonic() - broken_s
 
                     async def is_taken():
                         return stream.stream_id in far.running
 
-                    await until(is_taken, within_s=LEASE_S + 1.5)
+                    await until(is_taken, within_s=(LEASE_S + 1.5) * hurry())
                     taken_s = time.monotonic() - broken_s
                     assert fenced_s < taken_s
                     assert await owner_of(redis, stream.stream_id) == far.worker.lease.worker

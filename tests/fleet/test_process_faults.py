@@ -7,170 +7,22 @@ each fault the log is read: a window is there once, or the log says that it is l
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
-from redis.asyncio import Redis
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import WebSocketException
 
-from bond_server.redis_log.log import redis_log
-from tests.fleet.fleets import owner_of, truth_of, until
-from tests.server.journal import Got, check
-from tests.server.programs import bond_serve, create
-from tests.server.running import SECRET, SPEC
-
-LEASE_S = 1.0
-LONG_S = 10.0
-"""The usual lease: what is handed over needs none to end, and a busy machine loses none."""
-
-ROUNDS = int(os.environ.get("BOND_FAULT_ROUNDS", "2"))
-"""How often a long test repeats its fault."""
+from tests.fleet.fleets import hurry, until
+from tests.fleet.processes import LEASE_S, LONG_S, ROUNDS, SIMPLE, Client, a_spec, processes, tell
+from tests.server.programs import create
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-
-
-class Fleet:
-    """An api and a broker, workers that come and go, and clients of their streams."""
-
-    def __init__(self, folder, port, stack, lease_s, **variables):
-        self._folder = folder
-        self._stack = stack
-        self.redis = Redis(port=port)
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self._environ = {
-            "REDIS_URL": self.url, "BOND_LEASE_SEC": f"{lease_s:g}", "BOND_SECRET": SECRET,
-            "BOND_RING_SECONDS": "86400", "BOND_MAX_STREAMS": "50", "BOND_DRAIN_SECONDS": "0.5",
-            **variables,
-        }  # fmt: skip
-        self.workers = {}
-
-    async def start(self, role, *arguments, **variables):
-        """Start a process; one that is a worker is noted by its id."""
-        program = await self._stack.enter_async_context(
-            bond_serve(self._folder, "--role", role, *arguments, **(self._environ | variables))
-        )
-        if role in ("worker", "all"):
-            self.workers[program.process.pid] = program
-        return program
-
-    async def owner(self, stream_id):
-        """Return the worker that owns a stream."""
-        return self.workers.get(await self.owner_id(stream_id))
-
-    async def owner_id(self, stream_id):
-        """Return the process id of the worker that owns a stream."""
-        name = await owner_of(self.redis, stream_id)
-        return int(name.split("-")[-2]) if name else None
-
-    async def is_owned_by_other(self, stream_id, pid):
-        """Whether a living worker but this one owns a stream."""
-        owner = await self.owner_id(stream_id)
-        return owner is not None and owner != pid
-
-    async def truth(self, stream_id):
-        """Return what the log holds."""
-        async with redis_log(self.url) as log:
-            return await truth_of(log, stream_id, every_s=1.0)
-
-
-@asynccontextmanager
-async def processes(folder, port, *roles, lease_s=LEASE_S, **variables):
-    """Run a process of each role."""
-    async with AsyncExitStack() as stack:
-        fleet = Fleet(folder, port, stack, lease_s, **variables)
-        stack.push_async_callback(fleet.redis.aclose)
-        yield fleet, [await fleet.start(role) for role in roles]
-
-
-class Client:
-    """Listens to a stream, resumes whenever it is cut off, and notes what it gets."""
-
-    def __init__(self, brokers, created):
-        self.brokers = brokers
-        self.created = created
-        self.got = Got()
-        self.partial = []
-        self.away_s = []
-        self._epoch = ""
-
-    async def __aenter__(self):
-        self._task = asyncio.create_task(self._listen())
-        return self
-
-    async def __aexit__(self, *exc):
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _listen(self):
-        cut_s = None
-        while True:
-            broker = self.brokers[-1]
-            query = {"token": self.created["access_token"], "after": self.got.last or "0-0",
-                     "epoch": self._epoch}  # fmt: skip
-            url = httpx.URL(f"ws://{broker.address}/ws/{self.created['stream_id']}", params=query)
-            try:
-                async with connect(str(url), subprotocols=["bond.v1.json"], proxy=None) as socket:
-                    while True:
-                        frame = json.loads(await socket.recv())
-                        if cut_s is not None:
-                            self.away_s.append(time.monotonic() - cut_s)
-                            cut_s = None
-                        self._take(frame)
-            except ConnectionClosed as closed:
-                self.got.codes.append(closed.rcvd.code if closed.rcvd else 1006)
-            except OSError:
-                pass
-            cut_s = cut_s or time.monotonic()
-            await asyncio.sleep(0.05)
-
-    def _take(self, frame):
-        if frame["t"] == "hello":
-            self._epoch = frame["epoch"]
-        elif frame["t"] == "gap":
-            self.got.gaps.append((frame["from"], frame["to"]))
-        elif frame["t"] == "ev":
-            # The record's own bytes are between the envelope's; equal objects do for equal bytes.
-            self.got.records.append((frame["id"], frame["d"]))
-            self.partial.append(frame["d"]["partial"])
-
-    async def records(self, more, within_s=30):
-        """Wait for so many more."""
-        goal = len(self.got.records) + more
-
-        async def are_there():
-            return len(self.got.records) >= goal
-
-        await until(are_there, within_s)
-
-    def check(self, truth):
-        """Check what it got against the log, as far as it has come."""
-        truth.written.data = {name: json.loads(raw) for name, raw in truth.written.data.items()}
-        self.check_against(truth.written)
-
-    def check_against(self, written):
-        """Check what it got against records that were read already."""
-        check(written, [self.got])
-
-
-def a_spec(n=0):
-    """Return a spec that differs from others."""
-    return {"spec": SPEC | {"simulate": True, "corrections_sec": n + 1, "late": "update"}}
-
-
-def tell(what):
-    """Say what was seen, for whoever runs it to see: `-s` shows it."""
-    sys.stdout.write(f"\n{what}\n")
-
-
-SIMPLE = {"spec": SPEC | {"simulate": True}}
 
 
 async def kill_owners(tmp_path, port, times, number, lease_s):
@@ -193,7 +45,7 @@ async def kill_owners(tmp_path, port, times, number, lease_s):
                 async def is_taken(pid=owner.process.pid):
                     return await fleet.is_owned_by_other(stream_id, pid)
 
-                await until(is_taken, within_s=LEASE_S + 3)
+                await until(is_taken, within_s=(LEASE_S + 3) * hurry())
                 took_s.append(time.monotonic() - since_s)
                 await client.records(2)
             await client.records(2)
@@ -211,8 +63,10 @@ def test_f1_a_killed_owner(tmp_path, redis_port, times):
         kill_owners(tmp_path, redis_port, times, signal.SIGKILL, LEASE_S)
     )
 
-    assert max(took_s) <= LEASE_S + 1
-    assert truth.lost <= 4 * times  # the lease, a second to close windows, a second to begin
+    assert max(took_s) <= (LEASE_S + 1) * hurry()
+    assert (
+        truth.lost <= 4 * times * hurry()
+    )  # the lease, a second to close windows, a second to begin
     assert client.got.codes == []
     tell(f"F1: taken over within {max(took_s):.2f} s; {truth.lost} windows lost in {times} kills")
 
@@ -226,11 +80,14 @@ def test_f2_an_owner_told_to_end(tmp_path, redis_port, times):
         kill_owners(tmp_path, redis_port, times, signal.SIGTERM, LONG_S)
     )
 
-    assert max(took_s) <= 1.5
-    assert truth.lost == 0
-    assert client.got.gaps == []
+    assert max(took_s) <= 1.5 * hurry()
+    if hurry() == 1:  # else what a hand-over could not finish is lost, and told
+        assert truth.lost == 0
+        assert client.got.gaps == []
     assert client.got.codes == []
-    tell(f"F2: handed over within {max(took_s):.2f} s in {times} SIGTERMs, no window lost")
+    tell(
+        f"F2: handed over within {max(took_s):.2f} s in {times} SIGTERMs, {truth.lost} windows lost"
+    )
 
 
 def test_a_worker_that_stands_by_leaves_no_hole(tmp_path, redis_port):
@@ -296,7 +153,7 @@ def test_f3_an_owner_that_is_stopped_and_wakes(tmp_path, redis_port):
                 async def is_taken():
                     return await fleet.is_owned_by_other(stream_id, owner.process.pid)
 
-                await until(is_taken, within_s=LEASE_S + 1)
+                await until(is_taken, within_s=(LEASE_S + 1) * hurry())
                 left_s = stopped_s - (time.monotonic() - stopped_at_s)
                 await asyncio.sleep(max(0, left_s))
                 await client.records(1)
@@ -305,11 +162,11 @@ def test_f3_an_owner_that_is_stopped_and_wakes(tmp_path, redis_port):
                 async def is_let_go():
                     return await streams_running(owner) == 0
 
-                await until(is_let_go, within_s=3)
+                await until(is_let_go, within_s=3 * hurry())
                 await client.records(4)
                 truth = await fleet.truth(stream_id)
                 client.check(truth)
-                assert truth.lost <= LEASE_S + 3
+                assert truth.lost <= (LEASE_S + 3) * hurry()
                 assert await fleet.is_owned_by_other(stream_id, owner.process.pid)
 
     asyncio.run(run())
@@ -356,9 +213,11 @@ def test_f28_all_are_replaced_one_after_the_other(tmp_path, redis_port):
                         assert set(client.got.codes) <= {1012}
                     lost += truth.lost
                 away_s.sort()
-                assert away_s[int(len(away_s) * 0.95) - 1] < 6
-                assert lost == 0
-                tell(f"F28: {len(away_s)} reconnects, 95 of 100 within {away_s[-1]:.2f} s")
+                assert away_s[int(len(away_s) * 0.95) - 1] < 6 * hurry()
+                assert lost == 0 or hurry() > 1
+                tell(
+                    f"F28: {len(away_s)} reconnects, longest {away_s[-1]:.2f} s; {lost} lost, told"
+                )
 
     asyncio.run(run())
 

@@ -24,7 +24,7 @@ from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import START
 from bond_server.redis_log.log import redis_log
 from tests.fleet.fleets import truth_in
-from tests.fleet.test_process_faults import Client, a_spec, processes, tell
+from tests.fleet.processes import Client, a_spec, processes, tell
 from tests.fleet.test_redis_faults_of_a_fleet import KEPT
 from tests.log.servers import free_ports, redis_server
 from tests.server.programs import create

@@ -15,7 +15,7 @@ from bond_core.clock import SystemClock
 from bond_core.runtime.stages import Latency
 from bond_server.redis_log.stopping import stopped
 from bond_server.telemetry.loop_lag import watch_the_loop
-from tests.fleet.fleets import Listener, a_fleet, create, owner_of, ticking, until
+from tests.fleet.fleets import Listener, a_fleet, create, hurry, owner_of, ticking, until
 from tests.fleet.scenarios import LEASE_S, all_is_well, all_is_well_in_the_end, over, runs, vanish
 
 
@@ -128,7 +128,7 @@ def test_f1_an_owner_that_is_gone_again_and_again(monkeypatch, redis_url):
                             return stream.stream_id in second.running
 
                         await until(is_taken)
-                        assert time.monotonic() - gone_s < LEASE_S + 1
+                        assert time.monotonic() - gone_s < (LEASE_S + 1) * hurry()
                         await listener.records(3)
             truth = await all_is_well_in_the_end(broker, listener)
             assert 2 <= truth.lost <= 40
@@ -170,7 +170,7 @@ def test_a_worker_that_stands_by_loses_no_window(monkeypatch, redis_url, ends):
                 async def is_taken():
                     return await owner_of(redis, stream.stream_id) == other.worker.lease.worker
 
-                await until(is_taken, within_s=LEASE_S + 1)
+                await until(is_taken, within_s=(LEASE_S + 1) * hurry())
                 await listener.records(5)
                 truth = await all_is_well(broker, listener)
                 assert truth.lost == 0
