@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 from redis.asyncio import Redis
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bond_server.redis_log.log import redis_log
 from tests.fleet.fleets import owner_of, truth_of, until
@@ -90,6 +90,7 @@ class Client:
         self.got = Got()
         self.partial = []
         self.away_s = []
+        self.refused = []
         self._epoch = ""
 
     async def __aenter__(self):
@@ -117,8 +118,8 @@ class Client:
                         self._take(frame)
             except ConnectionClosed as closed:
                 self.got.codes.append(closed.rcvd.code if closed.rcvd else 1006)
-            except OSError:
-                pass
+            except (OSError, WebSocketException) as error:
+                self.refused.append(repr(error))
             cut_s = cut_s or time.monotonic()
             await asyncio.sleep(0.05)
 
