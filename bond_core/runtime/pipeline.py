@@ -1,7 +1,8 @@
 """Run one stream: open this file first to see how an event becomes a record.
 
-    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Publisher ──▶ EventLog
-              one a source  in order   pure              ids, JSON
+    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Screen ──▶ Publisher ──▶ EventLog
+              one a source  in order  pure             filter,    ids, JSON
+                                                       alerts
 
 What was heard waits in the inbox for the stream's turn: a thousand streams that hear one trade,
 or whose windows end at one boundary, take their turns one after the other, and everything else
@@ -28,6 +29,7 @@ from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher, Takeover
+from bond_core.runtime.screening import Screen
 from bond_core.runtime.stages import Stages
 from bond_core.windows.coverage import Coverage
 from bond_core.windows.engine import ClosedWindow, WindowEngine
@@ -55,6 +57,7 @@ class Pipeline:
         self.clock = clock
         self.started_ns = clock.now_ns()
         self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
+        self.screen = Screen(bound.spec)
         self.publisher = Publisher(
             log, stream_id, retention, fence=fence,
             takeover=Takeover(self.started_ns, bound.plan.pane_ns) if takes_over else None,
@@ -120,7 +123,7 @@ class Pipeline:
         self.engine.finish(self.clock.now_ns())
         windows = self.engine.take()
         self.windows_closed += len(windows)
-        await self.publisher.publish(windows)
+        await self.publisher.publish(self.screen.screened(windows))
 
     async def hand_over(self) -> None:
         """Publish what has ended, so that the next owner begins with the window now open.
@@ -132,7 +135,7 @@ class Pipeline:
         self.engine.finish(now_ns)
         ended = [w for w in self.engine.take() if w.window_end_ns <= now_ns]
         self._note_closed(ended)
-        await self.publisher.publish(ended)
+        await self.publisher.publish(self.screen.screened(ended))
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -238,7 +241,7 @@ class Pipeline:
         ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
-        await self._append_until_done(windows)
+        await self._append_until_done(self.screen.screened(windows))
         now_ns = self.clock.monotonic_ns()
         self.stages.append.saw(now_ns - since_ns)
         for end_ms in ends_ms:
@@ -253,8 +256,9 @@ class Pipeline:
                 self._log.log(level, "stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
                 self.take_in()  # windows go on meanwhile
-                windows = self.engine.take()  # the publisher has those before
-                self._note_closed(windows)
+                closed = self.engine.take()  # the publisher has those before
+                self._note_closed(closed)
+                windows = self.screen.screened(closed)
             except FencedError as error:
                 self.failure = error.detail
                 raise
