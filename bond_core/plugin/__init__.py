@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Trade,
         Trend,
     )
+    from bond_core.model.us_session import is_us_session
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
@@ -118,6 +119,7 @@ __all__ = [
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",
+    "is_us_session",
     "setting",
     "structure",
 ]
@@ -143,6 +145,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trade",
         "Trend",
     ),
+    "bond_core.model.us_session": ("is_us_session",),
     "bond_core.plugin.aggregator": ("Aggregator",),
     "bond_core.plugin.blocking": (
         "BlockingConnector",

@@ -34,6 +34,9 @@ class Listener(Protocol):
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """Learn of a hole."""
 
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """Learn of anything else."""
+
 
 class Feed:
     """Counts, dedups and hands on what its source says about one subscription.
@@ -133,6 +136,11 @@ class Feed:
         """Hand on that something may be missing."""
         for listener in tuple(self.listeners):
             listener.on_gap(self.symbol, notice)
+
+    def tell(self, notice: Notice) -> None:
+        """Hand on what else the source says."""
+        for listener in tuple(self.listeners):
+            listener.on_notice(self.symbol, notice)
 
     def _other_kind(self, event: Event) -> str:
         return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"

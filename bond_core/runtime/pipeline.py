@@ -297,3 +297,8 @@ class SourceEar:
         """See Listener."""
         gap = attrs.evolve(notice, source=self._name)
         self._pipeline.tell(self._engine.on_gap, self._name, symbol, gap)
+
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """See Listener."""
+        told = attrs.evolve(notice, source=self._name)
+        self._pipeline.tell(self._engine.notify, told, symbol)

@@ -118,6 +118,7 @@ class RecordingListener:
         events: In the order they came.
         statuses: Each state it was told, the first included, with its reason.
         gaps: The holes it was told of.
+        notices: What else it was told.
         heartbeats: Event times in ns.
         duplicates: How many repeats were dropped.
         rejected: How many events were refused, by reason.
@@ -127,6 +128,7 @@ class RecordingListener:
         self.events: list[Event] = []
         self.statuses: list[tuple[Status, str | None]] = []
         self.gaps: list[Notice] = []
+        self.notices: list[Notice] = []
         self.heartbeats: list[int] = []
         self.duplicates = 0
         self.rejected: dict[str, int] = {}
@@ -164,3 +166,7 @@ class RecordingListener:
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
         self.gaps.append(notice)
+
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """See Listener."""
+        self.notices.append(notice)
