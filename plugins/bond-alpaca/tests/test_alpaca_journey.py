@@ -103,9 +103,9 @@ def test_all_streams_of_a_key_share_one_connection():
 
     async def go():
         async with bond(connections=1) as it:
-            streams = []
-            for text in (SECOND, "MSFT bid and ask every 1s", "AAPL, IBM price every 2s"):
-                streams.append((await it.create(it.compile({"natural_language": text})))[0])
+            texts = (SECOND, "MSFT bid and ask every 1s", "AAPL, IBM price every 2s")
+            compiled = [it.compile({"natural_language": text}) for text in texts]
+            streams = [(await it.create(each))[0] for each in compiled]
             got = [await records_of(it, s, lambda r: len(whole(r)) >= 2) for s in streams]
             simulator = await it.simulators.running(it.catalog.connector("alpaca"))
             return got, simulator.server.opened
