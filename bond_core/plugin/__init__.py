@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from bond_core.model.us_session import is_us_session
     from bond_core.plugin.aggregator import Aggregator
+    from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
+        Backfill,
         Batching,
         Capabilities,
         Channel,
@@ -70,6 +72,8 @@ __all__ = [
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "Backfill",
+    "Backfills",
     "Batching",
     "BlockingConnector",
     "BlockingContext",
@@ -90,6 +94,7 @@ __all__ = [
     "Fold",
     "Funding",
     "Gap",
+    "Hole",
     "Kind",
     "Last",
     "Liquidation",
@@ -99,6 +104,7 @@ __all__ = [
     "NoConfig",
     "OpenInterest",
     "OrderBook",
+    "Page",
     "PollingConnector",
     "Post",
     "Quote",
@@ -147,6 +153,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.model.us_session": ("is_us_session",),
     "bond_core.plugin.aggregator": ("Aggregator",),
+    "bond_core.plugin.backfill": (
+        "Backfills",
+        "Hole",
+        "Page",
+    ),
     "bond_core.plugin.blocking": (
         "BlockingConnector",
         "BlockingContext",
@@ -173,6 +184,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.plugin.specs": (
         "AggregatorSpec",
+        "Backfill",
         "Batching",
         "Capabilities",
         "Channel",
