@@ -73,6 +73,8 @@ class LoopbackWs:
     Args:
         serve: Called with each client; when it returns, the client is closed.
         refuse: Called with an opening request's path; returns an HTTP status to refuse it with.
+        answer: Called with the path of any request and its headers, by lower-case name; returns
+            status and body where it is one of plain HTTP, None for a WebSocket's.
 
     Attributes:
         url: The base address; empty until it serves.
@@ -83,12 +85,14 @@ class LoopbackWs:
     def __init__(
         self, serve: Callable[[Peer], Awaitable[None]],
         refuse: Callable[[str], int | None] = lambda _: None,
+        answer: Callable[[str, Mapping[str, str]], tuple[int, str] | None] = lambda *_: None,
     ) -> None:  # fmt: skip
         self.url = ""
         self.peers: list[Peer] = []
         self.opened = 0
         self._serve = serve
         self._refuse = refuse
+        self._answer = answer
         self._server: Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -121,6 +125,10 @@ class LoopbackWs:
             peer.cut()
 
     def _asked(self, connection: ServerConnection, request: Request) -> Response | None:
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        answer = self._answer(request.path, headers)
+        if answer is not None:
+            return connection.respond(HTTPStatus(answer[0]), answer[1])
         status = self._refuse(request.path)
         if status is None:
             return None

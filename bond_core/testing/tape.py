@@ -26,6 +26,15 @@ _MANNERS: tuple[Manner, ...] = (
 _ODD = ("odd_lot", "late", "average")
 
 
+_BEHIND_SLOTS = 100  # further behind than 5 s, the machine slept: go on from now
+
+
+def next_slot(slot: int, now_ns: int) -> int:
+    """Return the slot to tell of after this one: none is left out unless the machine slept."""
+    now = now_ns // SLOT_NS
+    return slot + 1 if now - slot <= _BEHIND_SLOTS else now
+
+
 @attrs.frozen
 class Print:
     """One line of the tape.

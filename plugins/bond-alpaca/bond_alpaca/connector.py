@@ -13,21 +13,22 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal
+from typing import Any
 
 from bond_alpaca import messages as m
-from bond_alpaca.conditions import is_trade, sets_price
 from bond_alpaca.config import CryptoConfig, StocksConfig
+from bond_alpaca.history import fetch
 from bond_alpaca.plugin import HOST
 from bond_alpaca.refusals import HARMLESS, OF_THE_REQUEST, error_of, why_refused
 from bond_core.plugin import (
     Candle,
     Context,
     Event,
+    Hole,
+    Page,
     Quote,
     Retryable,
     Subscription,
-    Trade,
     WebSocket,
     WebSocketConnector,
     is_us_session,
@@ -40,7 +41,6 @@ _BETA = frozenset({"boats"})
 _MINUTE_NS = 60_000_000_000
 _LOT = 100
 _CHANNELS = ("trades", "quotes", "bars")
-_SIDES: dict[str, Literal["buy", "sell"]] = {"B": "buy", "S": "sell"}
 _HALTS = {"2": "halted", "H": "halted", "P": "halted", "3": "resumed", "T": "resumed"}
 
 
@@ -114,11 +114,15 @@ class AlpacaConnector(WebSocketConnector):
         if self._held and not self._asked and self._is_quiet(ctx):
             await self._ask(ws, "subscribe", (min(self._held),))
 
+    async def backfill(self, ctx: Context, hole: Hole) -> Page:
+        """Fetch trades that were missed; see bond_core.plugin.Backfills."""
+        return await fetch(ctx, hole, self.config, self.feed)
+
     def parse(self, frame: str | bytes, ctx: Context) -> Iterator[tuple[str, Event]]:
         """See WebSocketConnector."""
         for message in m.read(frame, lambda: ctx.reject("a message has not the form it should")):
             if isinstance(message, m.TradeMessage):
-                trade = self._trade(message)
+                trade = m.trade_of(message, self._times)
                 if trade is not None:
                     yield "trades", trade
             elif isinstance(message, m.QuoteMessage):
@@ -186,16 +190,6 @@ class AlpacaConnector(WebSocketConnector):
     def _taken_back(self, symbol: str, at: str, code: str, what: str, ctx: Context) -> None:
         detail = f"{symbol}: {what}; records that counted it are not changed"
         ctx.tell("trades", symbol, code=code, detail=detail, at_ns=self._times.ns(at))
-
-    def _trade(self, t: m.TradeMessage) -> Trade | None:
-        if not is_trade(t.c):
-            return None
-        # Exchanges number their trades by themselves, and anew each day.
-        number = None if t.i is None else f"{t.x}{t.i}@{t.t}"
-        return Trade(
-            symbol=t.S, ts=self._times.ns(t.t), price=t.p if sets_price(t.c, t.z) else None,
-            size=t.s, side=_SIDES.get(t.tks), id=number,
-        )  # fmt: skip
 
     def _quote(self, q: m.QuoteMessage) -> Quote:
         raise NotImplementedError

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
+from bond_alpaca.conditions import is_trade, sets_price
+from bond_core.plugin import Trade
+
 _NS = 1_000_000_000
+_SIDES: dict[str, Literal["buy", "sell"]] = {"B": "buy", "S": "sell"}
 
 
 class Success(msgspec.Struct, tag_field="T", tag="success"):
@@ -162,3 +167,16 @@ class Times:
         if rest[0] != "." or rest[-1] != "Z" or len(fraction) > 9 or not fraction.isdigit():
             raise ValueError("it is no time in UTC")
         return self._second_ns + int(fraction.ljust(9, "0"))
+
+
+def trade_of(t: TradeMessage, times: Times) -> Trade | None:
+    """Return a trade, or None for what is none. ValueError: its time can't be read."""
+    if not is_trade(t.c):
+        return None
+    ts = times.ns(t.t)
+    return Trade(
+        symbol=t.S, ts=ts, price=t.p if sets_price(t.c, t.z) else None, size=t.s,
+        side=_SIDES.get(t.tks),
+        # Exchanges number their trades by themselves, and anew each day.
+        id=None if t.i is None else f"{t.x}{t.i}@{ts}",
+    )  # fmt: skip

@@ -7,15 +7,23 @@ from collections.abc import Iterator
 import attrs
 
 from bond_alpaca.config import CryptoConfig, StocksConfig
-from bond_core.plugin import Channel, ConnectorSpec, hookimpl
+from bond_core.plugin import Backfill, Capabilities, Channel, ConnectorSpec, hookimpl
 
 HOST = "stream.data.alpaca.markets"
+DATA_HOST = "data.alpaca.markets"
 SIMULATOR = "bond_alpaca.simulator:AlpacaSimulator"
 _WHERE = "from your dashboard at app.alpaca.markets, under API Keys; a paper account's will do"
 NEEDS = {
     "ALPACA_API_KEY": f"the id of a key, {_WHERE}",
     "ALPACA_SECRET_KEY": "the secret that was shown with it",
 }
+
+# Alpaca allows 200 requests a minute, which a user's own programs want some of.
+FETCHES = Capabilities(
+    backfill=Backfill(
+        channels=("trades",), most_events=50_000, most_requests=20, requests_per_min=60
+    )
+)
 
 # Silence counts within regular hours; outside of them the connection's own life does. A share
 # may well not trade for a while: `stale_sec` in a source says otherwise.
@@ -62,7 +70,8 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         simulator=SIMULATOR,
         default_symbol="stock",
         needs=NEEDS,
-        hosts=(HOST,),
+        hosts=(HOST, DATA_HOST),
+        capabilities=FETCHES,
     )
     yield ConnectorSpec(
         name="alpaca.crypto",
@@ -73,5 +82,6 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         summary="Crypto from Alpaca's own market: trades, best bid and ask, minute bars",
         simulator=SIMULATOR,
         needs=NEEDS,
-        hosts=(HOST,),
+        hosts=(HOST, DATA_HOST),
+        capabilities=FETCHES,
     )

@@ -17,17 +17,19 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
-from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape
+from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, next_slot
 
 _CRYPTO = "/v1beta3/crypto/us"
 _FEEDS = {"/v2/iex": "iex", "/v2/sip": "sip", "/v2/test": "test", "/v1beta1/boats": "boats",
           _CRYPTO: "crypto"}  # fmt: skip
+_HISTORY = ("/v2/stocks/trades", "/v1beta3/crypto/us/trades")
 _CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds")
 _CODES: Mapping[Manner, tuple[str, str]] = {  # on tapes A and B, and on C
     "regular": (" ", "@"), "sweep": (" F", "@F"), "odd_lot": (" I", "@I"), "late": (" Z", "@Z"),
@@ -38,20 +40,13 @@ _MINUTE_SLOTS = 60 * NS // SLOT_NS
 
 @attrs.frozen
 class Options:
-    """What the simulated Alpaca is like.
-
-    Attributes:
-        feeds: What the key's plan has.
-        connections: How many it may have at each endpoint.
-        symbols: How many trades and quotes it may be subscribed to.
-        auth_s: How long a client may take to authenticate.
-        per_slot: Trades of a symbol in 50 ms, at most.
-    """
+    """What the simulated Alpaca is like."""
 
     feeds: tuple[str, ...] = setting(default=("iex", "test", "crypto"), doc="Feeds of the plan")
     connections: int = setting(default=1, doc="Connections at an endpoint")
     symbols: int = setting(default=30, doc="Subscriptions to trades and quotes")
     auth_s: float = setting(default=10.0, doc="Seconds to authenticate")
+    history: bool = setting(default=True, doc="Whether its plan has trades of just now over REST")
     per_slot: int = setting(default=3, doc="Trades of a symbol in 50 ms, at most")
 
 
@@ -63,6 +58,7 @@ class AlpacaSimulator:
         tape: The made-up market.
         asked: What clients sent, without keys.
         told: Every message about the market that was sent, as Alpaca writes it.
+        fetched: The query of each request for trades that were missed.
     """
 
     def __init__(
@@ -70,9 +66,12 @@ class AlpacaSimulator:
     ) -> None:
         self.options = structure(Options, dict(options or {}))
         self.tape = Tape(seed, self.options.per_slot)
-        self.server = LoopbackWs(self._serve, lambda path: None if path in _FEEDS else 404)
+        self.server = LoopbackWs(
+            self._serve, lambda path: None if path in _FEEDS else 404, self._answer
+        )
         self.asked: list[dict[str, Any]] = []
         self.told: list[dict[str, Any]] = []
+        self.fetched: list[dict[str, str]] = []
         self._clock = clock
         self._frozen = False
         self._mute = False
@@ -203,6 +202,30 @@ class AlpacaSimulator:
         listed |= {"corrections": listed["trades"], "cancelErrors": listed["trades"]}
         await peer.send([{"T": "subscription", **listed}])
 
+    def _answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """Answer requests for trades of the past, as data.alpaca.markets does."""
+        url = urlsplit(path)
+        if url.path not in _HISTORY:
+            return None
+        query = dict(parse_qsl(url.query))
+        self.fetched.append(query)
+        keys = headers.get("apca-api-key-id"), headers.get("apca-api-secret-key")
+        if not all(keys) or "wrong" in keys:
+            return 403, '{"message": "forbidden."}'
+        if not self.options.history or query.get("feed", "crypto") not in self.options.feeds:
+            return 403, '{"message": "subscription does not permit querying recent SIP data"}'
+        symbol, limit = query["symbols"], int(query.get("limit", 1000))
+        first_ns, last_ns = _read(query["start"]), _read(query["end"])
+        found = [
+            _trade(p, is_crypto="feed" not in query)
+            for slot in range(first_ns // SLOT_NS, last_ns // SLOT_NS + 1)
+            for p in self.tape.prints(symbol, slot)
+            if first_ns <= p.at_ns <= last_ns
+        ]
+        rows = [{k: v for k, v in t.items() if k not in ("T", "S")} for t in found[:limit]]
+        token = "more" if len(found) > limit else None
+        return 200, json.dumps({"trades": {symbol: rows}, "next_page_token": token})
+
     async def _market(self) -> None:
         slot = self._clock.now_ns() // SLOT_NS
         while True:
@@ -212,7 +235,7 @@ class AlpacaSimulator:
                 if said:
                     self.told += said
                     await peer.send(said)
-            slot = max(slot + 1, self._clock.now_ns() // SLOT_NS - 1)
+            slot = next_slot(slot, self._clock.now_ns())
 
     def _due(self, peer: Peer, slot: int) -> list[dict[str, Any]]:
         """Return what a client is told of a slot, trades first as they happened."""
@@ -283,6 +306,12 @@ def _bar(symbol: str, prints: list[Print], start_ns: int) -> list[dict[str, Any]
 
 def _tape_of(symbol: str) -> str:
     return "AC"[zlib.crc32(symbol.encode()) % 2]
+
+
+def _read(text: str) -> int:
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * NS + int((fraction or "0").ljust(9, "0"))
 
 
 def _written(ns: int) -> str:

@@ -399,3 +399,86 @@ def test_what_can_not_be_read_is_counted_and_the_rest_is_heard():
         "a message has not the form it should": 1,
         "its time lies in the future": 1,
     }
+
+
+# What was missed
+
+
+def traded(simulator, symbol, from_ns, to_ns):
+    """Return what was traded between two times, whoever heard it: id and price of each."""
+    slots = range(from_ns // 50_000_000, to_ns // 50_000_000 + 1)
+    prints = [p for slot in slots for p in simulator.tape.prints(symbol, slot)]
+    return [
+        (p.at_ns, None if p.manner in ("odd_lot", "late", "average") else p.price, p.size)
+        for p in prints
+        if from_ns <= p.at_ns <= to_ns and p.manner != "official"
+    ]
+
+
+@pytest.mark.parametrize("limit", [5_000, 7])
+def test_trades_of_an_outage_are_fetched(monkeypatch, limit):
+    """Page by page, as they would have come; nothing is missing, and nothing is there twice."""
+    monkeypatch.setattr("bond_alpaca.history.LIMIT", limit)
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "AAPL")
+        ear = heard.ear("trades", "AAPL")
+        await heard.until(lambda: len(ear.events) > 5)
+        simulator.freeze()
+        await asyncio.sleep(0.8)
+        simulator.freeze(False)
+        simulator.server.cut()  # before it could say anything
+        await heard.until(lambda: ear.repairs)
+        return ear, simulator
+
+    ear, simulator = run(scenario, hurry=5.0)
+    events = sorted((e.ts, e.price, e.size) for e in ear.events if e.price is not None)
+    assert ear.repairs[0].missing is None
+    assert ear.repairs[0].events > 5
+    assert len(simulator.fetched) > (1 if limit == 7 else 0)
+    assert simulator.fetched[0]["feed"] == "iex"
+    everything = traded(simulator, "AAPL", events[0][0], events[-1][0])
+    assert events == sorted(t for t in everything if t[1] is not None)
+    assert len({e.id for e in ear.events}) == len(ear.events)
+
+
+def test_a_plan_without_history_says_so():
+    """What can't be had is told, once, and the stream goes on."""
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "AAPL")
+        ear = heard.ear("trades", "AAPL")
+        await heard.until(lambda: ear.events)
+        simulator.freeze()
+        await asyncio.sleep(0.3)
+        simulator.freeze(False)
+        simulator.server.cut()
+        await heard.until(lambda: ear.repairs or len(ear.gaps) > 1)
+        return ear, simulator.fetched
+
+    ear, fetched = run(scenario, hurry=5.0, history=False)
+    told = " ".join(each.detail for each in (*ear.gaps, *ear.repairs))
+    assert len(fetched) == 1
+    assert "this key's plan has no trades of the feed iex to fetch" in told
+    assert ear.status == "live"
+
+
+def test_crypto_is_fetched_where_it_is():
+    """From its own endpoint, with its sides."""
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "BTC/USD")
+        ear = heard.ear("trades", "BTC/USD")
+        await heard.until(lambda: ear.events)
+        simulator.freeze()
+        await asyncio.sleep(0.3)
+        simulator.freeze(False)
+        simulator.server.cut()
+        await heard.until(lambda: ear.repairs)
+        return ear, simulator.fetched
+
+    ear, fetched = run(scenario, crypto=True, hurry=5.0)
+    assert fetched[0]["symbols"] == "BTC/USD"
+    assert "feed" not in fetched[0]
+    assert ear.repairs[0].events
+    assert {e.side for e in ear.events} == {"buy", "sell"}

@@ -22,7 +22,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
-from bond_core.testing.tape import SLOT_NS, Print, Tape
+from bond_core.testing.tape import SLOT_NS, Print, Tape, next_slot
 
 _MS = 1_000_000
 
@@ -135,7 +135,7 @@ class FinnhubSimulator:
             for peer in tuple(self.server.peers):
                 if not self._mute and "symbols" in peer.notes:
                     await self._tick(peer, slot)
-            slot = max(slot + 1, self._clock.now_ns() // SLOT_NS - 1)
+            slot = next_slot(slot, self._clock.now_ns())
 
     async def _tick(self, peer: Peer, slot: int) -> None:
         """Send what was traded in a slot in one message, or a ping where nothing was for long."""

@@ -21,7 +21,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
-from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape
+from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, next_slot
 
 _MS = 1_000_000
 _CONDITIONS: Mapping[Manner, list[int]] = {
@@ -201,7 +201,7 @@ class PolygonSimulator:
                 if said:
                     self.told += said
                     await peer.send(said)
-            slot = max(slot + 1, self._clock.now_ns() // SLOT_NS - 1)
+            slot = next_slot(slot, self._clock.now_ns())
 
     def _due(self, topics: Sequence[str], slot: int) -> list[dict[str, Any]]:
         """Return what a client is told of a slot."""
