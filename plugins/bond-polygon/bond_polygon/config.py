@@ -15,6 +15,8 @@ FEEDS: Mapping[str, str] = {
 }
 """Host of each feed. What comes a quarter of an hour late fits in no window of now."""
 
+API_HOST = "api.massive.com"
+
 
 @attrs.frozen
 class PolygonConfig:

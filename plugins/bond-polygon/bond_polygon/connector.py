@@ -16,10 +16,19 @@ from typing import Any
 
 import attrs
 
-from bond_core.plugin import Context, Event, Retryable, Subscription, is_us_session
+from bond_core.plugin import (
+    Context,
+    Event,
+    Hole,
+    Page,
+    Retryable,
+    Subscription,
+    is_us_session,
+)
 from bond_polygon import messages as m
 from bond_polygon.conditions import REOPENING
 from bond_polygon.config import FEEDS, PolygonConfig
+from bond_polygon.history import fetch
 from bond_polygon.refusals import FINE, error_of, why_refused, wrong_key
 
 OPEN_S = 12.0
@@ -41,6 +50,10 @@ class PolygonConnector:
 
     def __init__(self, config: PolygonConfig) -> None:
         self.config = config
+
+    async def backfill(self, ctx: Context, hole: Hole) -> Page:
+        """Fetch trades that were missed; see bond_core.plugin.Backfills."""
+        return await fetch(ctx, hole, self.config)
 
     async def run(self, ctx: Context) -> None:
         """Listen until cancelled.

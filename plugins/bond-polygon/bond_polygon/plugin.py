@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bond_core.plugin import Channel, ConnectorSpec, hookimpl
-from bond_polygon.config import FEEDS, PolygonConfig
+from bond_core.plugin import Backfill, Capabilities, Channel, ConnectorSpec, hookimpl
+from bond_polygon.config import API_HOST, FEEDS, PolygonConfig
 
 # Silence counts within regular hours; outside of them the connection's own life does.
 TRADES = Channel(
@@ -57,5 +57,10 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
                 "real-time data"
             )
         },
-        hosts=tuple(FEEDS.values()),
+        hosts=(*FEEDS.values(), API_HOST),
+        capabilities=Capabilities(
+            backfill=Backfill(
+                channels=("trades",), most_events=50_000, most_requests=20, requests_per_min=60
+            )
+        ),
     )

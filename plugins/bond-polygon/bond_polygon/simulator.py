@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
@@ -24,6 +25,7 @@ from bond_core.testing.loopback_ws import LoopbackWs, Peer
 from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, next_slot
 
 _MS = 1_000_000
+_HISTORY = "/v3/trades/"
 _CONDITIONS: Mapping[Manner, list[int]] = {
     "regular": [], "sweep": [14, 41], "odd_lot": [37], "late": [32], "average": [2],
     "official": [15],
@@ -39,6 +41,7 @@ class Options:
     )
     real_time: bool = setting(default=True, doc="Whether its plan has real-time data")
     connections: int = setting(default=1, doc="Connections of a key")
+    history: bool = setting(default=True, doc="Whether its plan has trades over REST")
     auth_s: float = setting(default=10.0, doc="Seconds to authenticate")
     per_slot: int = setting(default=3, doc="Trades of a share in 50 ms, at most")
 
@@ -50,6 +53,7 @@ class PolygonSimulator:
         server: Who is there; `server.cut()` breaks all connections.
         asked: What clients sent, without keys.
         told: Every message about the market that was sent, as Massive writes it.
+        fetched: The query of each request for trades that were missed.
     """
 
     def __init__(
@@ -57,9 +61,12 @@ class PolygonSimulator:
     ) -> None:
         self.options = structure(Options, dict(options or {}))
         self.tape = Tape(seed, self.options.per_slot)
-        self.server = LoopbackWs(self._serve, lambda path: None if path == "/stocks" else 404)
+        self.server = LoopbackWs(
+            self._serve, lambda path: None if path == "/stocks" else 404, self._answer
+        )
         self.asked: list[dict[str, str]] = []
         self.told: list[dict[str, Any]] = []
+        self.fetched: list[dict[str, str]] = []
         self._clock = clock
         self._frozen = self._mute = False
         self._halted: set[str] = set()
@@ -192,6 +199,30 @@ class PolygonSimulator:
             await peer.send([_status("max_connections", said)])
             await peer.close(1008)
 
+    def _answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """Answer requests for trades of the past, as api.massive.com does."""
+        url = urlsplit(path)
+        if not url.path.startswith(_HISTORY):
+            return None
+        query = dict(parse_qsl(url.query))
+        self.fetched.append(query)
+        if not headers.get("authorization", "").startswith("Bearer "):
+            return 401, '{"status": "ERROR", "error": "API Key was not provided"}'
+        if not self.options.history:
+            return 403, '{"status": "NOT_AUTHORIZED", "message": "You are not entitled to this"}'
+        from_ns, to_ns = int(query["timestamp.gte"]), int(query["timestamp.lt"])
+        found = [
+            _row(self._trade(p), p.at_ns)
+            for slot in range(from_ns // SLOT_NS, to_ns // SLOT_NS + 1)
+            for p in self.tape.prints(url.path.removeprefix(_HISTORY), slot)
+            if from_ns <= p.at_ns < to_ns
+        ]
+        limit = int(query.get("limit", 1000))
+        body: dict[str, Any] = {"status": "OK", "results": found[:limit]}
+        if len(found) > limit:
+            body["next_url"] = "https://api.massive.com/v3/trades/…?cursor=…"
+        return 200, json.dumps(body)
+
     async def _market(self) -> None:
         slot = self._clock.now_ns() // SLOT_NS
         while True:
@@ -254,6 +285,16 @@ class PolygonSimulator:
                 "e": start_ms + slots * SLOT_NS // _MS,
             }
         ]  # fmt: skip
+
+
+def _row(t: Mapping[str, Any], at_ns: int) -> dict[str, Any]:
+    """Return a trade as Massive's REST writes it."""
+    row = {
+        "id": t["i"], "exchange": t["x"], "price": t["p"], "size": t["s"], "tape": 3,
+        "decimal_size": t["ds"], "conditions": t["c"], "sequence_number": t["q"],
+        "sip_timestamp": at_ns, "participant_timestamp": at_ns,
+    }  # fmt: skip
+    return row | ({"trf_id": t["trfi"]} if "trfi" in t else {})
 
 
 def _status(status: str, message: str) -> dict[str, str]:

@@ -313,6 +313,58 @@ def test_what_can_not_be_read_is_counted_and_the_rest_is_heard():
     }
 
 
+@pytest.mark.parametrize("limit", [5_000, 7])
+def test_trades_of_an_outage_are_fetched(monkeypatch, limit):
+    """Page by page, as they would have come; nothing is missing, and nothing is there twice."""
+    monkeypatch.setattr("bond_polygon.history.LIMIT", limit)
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "AAPL")
+        ear = heard.ear("trades", "AAPL")
+        await heard.until(lambda: len(ear.events) > 5)
+        simulator.freeze()
+        await asyncio.sleep(0.8)
+        simulator.freeze(False)
+        simulator.server.cut()  # before it could say anything
+        await heard.until(lambda: ear.repairs)
+        return ear, simulator
+
+    ear, simulator = run(scenario)
+    events = sorted((e.ts, e.size) for e in ear.events)
+    first, last = events[0][0], max(e.ts for e in ear.events)
+    traded = [
+        (p.at_ns // 10**6 * 10**6, p.size + 0.5 * (p.manner == "odd_lot"))
+        for slot in range(first // 50_000_000, last // 50_000_000 + 1)
+        for p in simulator.tape.prints("AAPL", slot)
+        if first <= p.at_ns // 10**6 * 10**6 <= last and p.manner != "official"
+    ]
+    assert ear.repairs[0].missing is None
+    assert ear.repairs[0].events > 5
+    assert len(simulator.fetched) > (1 if limit == 7 else 0)
+    assert events == sorted(traded)
+    assert len({e.id for e in ear.events}) == len(ear.events)
+
+
+def test_a_plan_without_history_says_so():
+    """What can't be had is told, once, and the stream goes on."""
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "AAPL")
+        ear = heard.ear("trades", "AAPL")
+        await heard.until(lambda: ear.events)
+        simulator.freeze()
+        await asyncio.sleep(0.3)
+        simulator.freeze(False)
+        simulator.server.cut()
+        await heard.until(lambda: ear.repairs or len(ear.gaps) > 1)
+        return ear, simulator.fetched
+
+    ear, fetched = run(scenario, history=False)
+    told = " ".join(each.detail for each in (*ear.gaps, *ear.repairs))
+    assert len(fetched) == 1
+    assert "this key's plan has no trades to fetch" in told
+
+
 def test_the_library_writes_nothing_to_standard_output(capsys):
     """Records may be written there; nor does any log show the key."""
 
