@@ -32,7 +32,7 @@ class Peer:
 
     def __init__(self, connection: ServerConnection) -> None:
         request = connection.request
-        assert request is not None  # noqa: S101 -- the handshake is over
+        assert request is not None
         self.path = request.path
         self.headers: Mapping[str, str] = {k.lower(): v for k, v in request.headers.raw_items()}
         self.notes: dict[str, Any] = {}
@@ -113,7 +113,7 @@ class LoopbackWs:
         trace: TracebackType | None,
     ) -> None:
         """Stop serving, and cut everybody off."""
-        assert self._server is not None  # noqa: S101 -- it was entered
+        assert self._server is not None
         self.cut()
         self._server.close()
         await self._server.wait_closed()
