@@ -168,7 +168,9 @@ class AlpacaConnector(WebSocketConnector):
     def _refusal(self, code: int, said: str, ctx: Context) -> None:
         if code == HARMLESS:
             return
-        if code not in OF_THE_REQUEST or not self._asked:
+        # A plan that has the feed may still lack one of its channels.
+        of_the_request = OF_THE_REQUEST | ({409} if self._authenticated.is_set() else set())
+        if code not in of_the_request or not self._asked:
             raise error_of(code, said, feed=self.feed)
         asked = self._asked.popleft()
         if len(asked) > 1:
@@ -222,8 +224,10 @@ class StocksConnector(AlpacaConnector):
         if action == "unsubscribe":
             heard = {s.symbol for s in self._held}
             extras["statuses"] = [s for s in extras["statuses"] if s not in heard]
-        self._asked.append(())
-        await ws.send_json({"action": action, **extras})
+        extras = {channel: symbols for channel, symbols in extras.items() if symbols}
+        if extras:
+            self._asked.append(())
+            await ws.send_json({"action": action, **extras})
 
     def _is_quiet(self, ctx: Context) -> bool:
         return not is_us_session(ctx.clock.now_ns())

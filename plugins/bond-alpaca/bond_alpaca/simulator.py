@@ -46,6 +46,7 @@ class Options:
     connections: int = setting(default=1, doc="Connections at an endpoint")
     symbols: int = setting(default=30, doc="Subscriptions to trades and quotes")
     auth_s: float = setting(default=10.0, doc="Seconds to authenticate")
+    halts: bool = setting(default=True, doc="Whether its plan has the channel statuses")
     history: bool = setting(default=True, doc="Whether its plan has trades of just now over REST")
     per_slot: int = setting(default=3, doc="Trades of a symbol in 50 ms, at most")
 
@@ -190,6 +191,9 @@ class AlpacaSimulator:
         known = set(_CHANNELS) - ({"statuses", "lulds"} if is_crypto else set())
         if not asked.keys() <= known:
             await self._say_error(peer, 410, "invalid subscribe action for this feed")
+            return
+        if "statuses" in asked and not self.options.halts:
+            await self._say_error(peer, 409, "insufficient subscription")
             return
         has = {channel: set(_has(peer, channel)) for channel in _CHANNELS}
         for channel, symbols in asked.items():

@@ -14,6 +14,7 @@ import pytest
 from bond_core.errors import SetupError
 from bond_core.log.offset import START
 from bond_core.runtime.binding import Defaults
+from bond_server.cli import main
 from bond_server.local import Bond
 
 SIMULATOR = "bond_alpaca.simulator:AlpacaSimulator"
@@ -170,3 +171,19 @@ def test_without_a_key_it_is_refused_with_where_to_get_one(monkeypatch):
         assert refused.value.code == "missing_key"
         assert "ALPACA_SECRET_KEY" in str(refused.value)
         assert "app.alpaca.markets" in str(refused.value)
+
+
+def test_explain_says_what_each_provider_needs(monkeypatch, capsys):
+    """Without a key which ones would do; with one, who is asked."""
+    for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "POLYGON_API_KEY", "FINNHUB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    main(["explain", SECOND])
+    without = capsys.readouterr().out
+    monkeypatch.setenv("ALPACA_API_KEY", "a")
+    monkeypatch.setenv("ALPACA_SECRET_KEY", "b")
+    main(["explain", SECOND])
+    with_one = capsys.readouterr().out
+
+    assert "stock prices need a key: alpaca needs ALPACA_API_KEY" in without
+    assert "provider=alpaca" in with_one
+    assert "needs" not in with_one

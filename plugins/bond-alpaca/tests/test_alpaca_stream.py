@@ -143,7 +143,7 @@ def test_one_connection_serves_everything_and_follows_what_is_wanted():
     opened, asked = run(scenario)
     assert opened == 1
     assert asked[:2] == [{"action": "auth"}, {"action": "subscribe", "trades": ["AAPL"]}]
-    assert {"action": "unsubscribe", "statuses": ["AAPL"]} in asked or len(asked) < 6
+    assert {"action": "subscribe", "statuses": ["MSFT"]} in asked
 
 
 # What is refused
@@ -242,6 +242,21 @@ def test_one_symbol_too_many_fails_alone():
     assert "symbol limit exceeded (405)" in reason
     assert "ask for fewer" in reason
     assert opened == 1
+
+
+def test_a_plan_without_halts_has_everything_else():
+    """Alpaca refuses the channel of halts: trades go on, on the same connection."""
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "AAPL", "IBM")
+        for symbol in ("AAPL", "IBM"):
+            await heard.until(lambda s=symbol: len(heard.ear("trades", s).events) > 20)
+        return {ear.status for ear in heard.ears.values()}, simulator
+
+    statuses, simulator = run(scenario, halts=False)
+    assert statuses == {"live"}
+    assert {"action": "subscribe", "statuses": ["AAPL", "IBM"]} in simulator.asked
+    assert simulator.server.opened == 1
 
 
 def test_pairs_and_shares_are_not_mixed_up():
