@@ -19,7 +19,7 @@ from bond_alpaca import messages as m
 from bond_alpaca.config import CryptoConfig, StocksConfig
 from bond_alpaca.history import fetch
 from bond_alpaca.plugin import HOST
-from bond_alpaca.refusals import HARMLESS, OF_THE_REQUEST, error_of, why_refused
+from bond_alpaca.refusals import HARMLESS, LIMIT, OF_THE_REQUEST, error_of, why_refused
 from bond_core.plugin import (
     Candle,
     Context,
@@ -63,7 +63,7 @@ class AlpacaConnector(WebSocketConnector):
         self._authenticated = asyncio.Event()
         self._is_sent = False
         self._held: set[Subscription] = set()
-        self._asked: deque[tuple[Subscription, ...]] = deque()
+        self._asked: deque[tuple[Subscription, ...]] = deque()  # empty: of what can't be counted
         self._refused: list[Subscription] = []
         self._times = m.Times()
 
@@ -112,7 +112,8 @@ class AlpacaConnector(WebSocketConnector):
             if subscription in self._held:
                 await self._ask(ws, "subscribe", (subscription,))
         if self._held and not self._asked and self._is_quiet(ctx):
-            await self._ask(ws, "subscribe", (min(self._held),))
+            self._asked.append(())
+            await ws.send_json({"action": "subscribe", **_by_channel((min(self._held),))})
 
     async def backfill(self, ctx: Context, hole: Hole) -> Page:
         """Fetch trades that were missed; see bond_core.plugin.Backfills."""
@@ -172,6 +173,8 @@ class AlpacaConnector(WebSocketConnector):
         of_the_request = OF_THE_REQUEST | ({409} if self._authenticated.is_set() else set())
         if code not in of_the_request or not self._asked:
             raise error_of(code, said, feed=self.feed)
+        while code == LIMIT and len(self._asked) > 1 and not self._asked[0]:
+            self._asked.popleft()  # nothing that is counted: it was never answered
         asked = self._asked.popleft()
         if len(asked) > 1:
             self._refused += asked
@@ -179,10 +182,11 @@ class AlpacaConnector(WebSocketConnector):
             ctx.failed(subscription.channel, subscription.symbol, why_refused(code, said))
 
     def _subscribed(self, message: m.Subscribed, ctx: Context) -> None:
-        if self._asked:
-            self._asked.popleft()
         has = {"trades": message.trades, "quotes": message.quotes, "bars": message.bars}
         confirmed = {Subscription(channel, s) for channel, all_ in has.items() for s in all_}
+        if self._asked and not self._asked[0]:
+            self._asked.popleft()
+        self._asked = deque(each for each in self._asked if not each or not confirmed >= {*each})
         for subscription in sorted(confirmed & self._held):
             ctx.live(subscription.channel, subscription.symbol)
         if self._is_quiet(ctx):

@@ -46,6 +46,7 @@ class Options:
     connections: int = setting(default=1, doc="Connections at an endpoint")
     symbols: int = setting(default=30, doc="Subscriptions to trades and quotes")
     auth_s: float = setting(default=10.0, doc="Seconds to authenticate")
+    repeats: bool = setting(default=True, doc="Whether what changes nothing is answered")
     halts: bool = setting(default=True, doc="Whether its plan has the channel statuses")
     history: bool = setting(default=True, doc="Whether its plan has trades of just now over REST")
     per_slot: int = setting(default=3, doc="Trades of a symbol in 50 ms, at most")
@@ -200,6 +201,8 @@ class AlpacaSimulator:
             has[channel] = has[channel] | set(symbols) if add else has[channel] - set(symbols)
         if add and len(has["trades"]) + len(has["quotes"]) > self.options.symbols:
             await self._say_error(peer, 405, "symbol limit exceeded")
+            return
+        if not self.options.repeats and all(has[c] == set(_has(peer, c)) for c in has):
             return
         peer.notes["has"] = has
         listed: dict[str, Any] = {channel: sorted(has[channel]) for channel in _CHANNELS}

@@ -259,6 +259,23 @@ def test_a_plan_without_halts_has_everything_else():
     assert simulator.server.opened == 1
 
 
+def test_an_answer_that_never_comes_puts_no_blame_on_others():
+    """Should Alpaca not answer what changes nothing, later refusals still meet who is meant."""
+
+    async def scenario(simulator, heard):
+        heard.want("trades", "AAPL")
+        await heard.status("trades", "AAPL", "live")
+        probe = {"action": "subscribe", "trades": ["AAPL"]}
+        await heard.until(lambda: simulator.asked.count(probe) > 1)
+        heard.want("trades", "IBM")
+        reason = await heard.status("trades", "IBM", "failed")
+        return reason, heard.ear("trades", "AAPL").status
+
+    reason, status = run(scenario, at_ns=SATURDAY_NS, symbols=1, repeats=False)
+    assert "symbol limit exceeded (405)" in reason
+    assert status == "live"
+
+
 def test_pairs_and_shares_are_not_mixed_up():
     """Each source type says where the other's symbols are."""
 
