@@ -108,7 +108,9 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     resolved: list[SourceSpec] = []
     assumed: list[str] = []
     for i, given in enumerate(spec.sources):
-        connectors.append(connector_of(given, catalog, f"/spec/sources/{i}"))
+        connectors.append(
+            connector_of(given, catalog, f"/spec/sources/{i}", simulate=defaults.simulate)
+        )
         source, said = resolve(given, connectors[i], defaults, f"/spec/sources/{i}")
         resolved.append(source)
         assumed += said
