@@ -121,12 +121,16 @@ class Context(Protocol):
         """Say that one symbol can't be had (unlisted there); the others go on."""
         ...
 
-    def reject(self, why: str, *, n: int = 1) -> None:
+    def reject(
+        self, why: str, *, n: int = 1, channel: str | None = None, symbol: str | None = None
+    ) -> None:
         """Count messages that could not be read, and tell everybody who listens.
 
         Args:
             why: The fault, without the values that had it: equal faults are told as one.
             n: How many.
+            channel: Of which channel, where that is known: who hears others isn't told.
+            symbol: Of which symbol of the channel; None is any.
         """
         ...
 

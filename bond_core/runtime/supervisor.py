@@ -271,13 +271,16 @@ class Supervisor:
         for feed in self._feeds_of(channel, symbol):
             feed.turn("failed", self.clock.now_ns(), self._hide(reason))
 
-    def reject(self, why: str, *, n: int = 1) -> None:
+    def reject(
+        self, why: str, *, n: int = 1, channel: str | None = None, symbol: str | None = None
+    ) -> None:
         """See Context."""
-        # A stream hears several feeds with one ear; which of them it was, nobody knows.
-        ears = dict.fromkeys(ear for feed in self.feeds.values() for ear in feed.listeners)
+        feeds = self.feeds.values() if channel is None else self._feeds_of(channel, symbol)
+        # A stream hears several feeds with one ear; which of them it was, nobody may know.
+        ears = dict.fromkeys(ear for feed in feeds for ear in feed.listeners)
         why = self._hide(why)
         for ear in ears:
-            ear.on_rejected("", n, why)
+            ear.on_rejected(symbol or "", n, why)
 
     def gap(
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str

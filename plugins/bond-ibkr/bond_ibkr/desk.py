@@ -1,0 +1,117 @@
+"""Keep to what is wanted: one subscription at TWS for each channel and symbol, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from bond_core.clock import NS
+from bond_core.plugin import Context, Subscription
+from bond_ibkr.contracts import Listed, choose, contract_of
+from bond_ibkr.refusals import Refusal
+from bond_ibkr.session import Session, TickType, done_within
+from bond_ibkr.ticks import Reader
+
+CONFIRMED_S = 2.0
+"""TWS confirms no subscription: one that it hasn't refused for so long stands."""
+
+ASK_EVERY_S = 15.0
+"""How often TWS is asked whether it still lives."""
+
+TICK_TYPES: Mapping[str, TickType | None] = {
+    "trades": "Last",
+    "all_trades": "AllLast",
+    "quotes": "BidAsk",
+    "midpoints": "MidPoint",
+    "candles": None,
+}
+
+
+@attrs.define(eq=False)
+class Desk:
+    """The subscriptions of one session, each kept by a task of its own.
+
+    Attributes:
+        order: Numbers the ticks, over all sessions of a connector.
+    """
+
+    ctx: Context
+    ib: Any
+    session: Session
+    tasks: asyncio.TaskGroup
+    order: Iterator[int]
+    _kept: dict[Subscription, asyncio.Task[None]] = attrs.field(factory=dict)
+    _listings: dict[str, asyncio.Task[Listed | Refusal]] = attrs.field(factory=dict)
+
+    async def follow(self) -> None:
+        """Subscribe and unsubscribe, for ever."""
+        known: frozenset[Subscription] = frozenset()
+        while True:
+            wanted = await self.ctx.wanted.changed(known)
+            for gone in known - wanted:
+                self._kept.pop(gone).cancel()
+            for new in sorted(wanted - known):
+                self._kept[new] = self.tasks.create_task(self._keep(new))
+            known = wanted
+
+    async def watch(self) -> None:
+        """See that TWS lives, and beat for what isn't traded at this hour.
+
+        Outside of its trading hours a contract is silent, which is no fault.
+        """
+        while True:
+            await self.session.answers()
+            now_ns = self.ctx.clock.now_ns()
+            for channel in {kept.channel for kept in self._kept}:
+                symbols = [kept.symbol for kept in self._kept if kept.channel == channel]
+                if all(self._is_closed(symbol, now_ns) for symbol in symbols):
+                    # Times are whole seconds: one that is told now may be of a second ago.
+                    self.ctx.heartbeat(channel, now_ns - NS)
+            await self.ctx.clock.sleep(ASK_EVERY_S)
+
+    async def _keep(self, wanted: Subscription) -> None:
+        """Have a subscription, and ask again where that may help."""
+        while True:
+            refusal = await self._have(wanted)
+            if refusal.again_s != 0:
+                self.ctx.failed(wanted.channel, wanted.symbol, refusal.reason)
+            if refusal.again_s is None:
+                return
+            await self.ctx.clock.sleep(refusal.again_s)
+
+    async def _have(self, wanted: Subscription) -> Refusal:
+        """Have a subscription until TWS refuses it."""
+        listed = await self._listed(wanted.symbol)
+        if isinstance(listed, Refusal):
+            return listed
+        reader = Reader(wanted.channel, wanted.symbol, listed, self.order)
+        line = self.session.ask(listed, TICK_TYPES[wanted.channel], reader)
+        try:
+            if not await done_within(self.ctx.clock, line.refused, CONFIRMED_S):
+                self.ctx.live(wanted.channel, wanted.symbol)
+            return await asyncio.shield(line.refused)  # cancelled, it is not refused
+        finally:
+            self.session.leave(line)
+
+    async def _listed(self, symbol: str) -> Listed | Refusal:
+        """Return a symbol's contract, asking TWS once for all channels."""
+        if symbol not in self._listings:
+            self._listings[symbol] = self.tasks.create_task(self._look_up(symbol))
+        listed = await asyncio.shield(self._listings[symbol])
+        if isinstance(listed, Refusal):
+            self._listings.pop(symbol, None)
+        return listed
+
+    async def _look_up(self, symbol: str) -> Listed | Refusal:
+        found = await self.session.describe(contract_of(self.ib, symbol), symbol)
+        return found if isinstance(found, Refusal) else choose(symbol, found)
+
+    def _is_closed(self, symbol: str, now_ns: int) -> bool:
+        listing = self._listings.get(symbol)
+        if listing is None or not listing.done() or listing.cancelled() or listing.exception():
+            return False
+        listed = listing.result()
+        return isinstance(listed, Listed) and listed.hours.is_closed(now_ns)
