@@ -88,13 +88,13 @@ class Desk:
         if isinstance(listed, Refusal):
             return listed
         reader = Reader(wanted.channel, wanted.symbol, listed, self.order)
-        line = self.session.ask(listed, TICK_TYPES[wanted.channel], reader)
+        line = self.session.ask(TICK_TYPES[wanted.channel], reader)
         try:
             if not await done_within(self.ctx.clock, line.refused, CONFIRMED_S):
                 self.ctx.live(wanted.channel, wanted.symbol)
             return await asyncio.shield(line.refused)  # cancelled, it is not refused
         finally:
-            self.session.leave(line)
+            self.session.leave(line, reader)
 
     async def _listed(self, symbol: str) -> Listed | Refusal:
         """Return a symbol's contract, asking TWS once for all channels."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -18,7 +19,6 @@ import attrs
 
 from bond_core.clock import Clock
 from bond_core.plugin import Context, Event, Fatal, Retryable
-from bond_ibkr.contracts import Listed
 from bond_ibkr.refusals import Refusal, ending_of, is_notice, refusal_of
 from bond_ibkr.ticks import BAR_S, UNREPORTED, Reader
 
@@ -38,13 +38,17 @@ class Line:
     Attributes:
         number: The request's.
         tick_type: None for real-time bars.
+        readers: Who reads it.
         refused: Done when TWS says why it brings nothing.
     """
 
     number: int
+    contract_id: int
     tick_type: TickType | None
-    reader: Reader
-    refused: asyncio.Future[Refusal]
+    readers: list[Reader]
+    refused: asyncio.Future[Refusal] = attrs.field(
+        factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Session:
@@ -101,22 +105,32 @@ class Session:
         if not await done_within(self._ctx.clock, self._told_time(), ANSWER_S):
             raise Retryable(f"TWS does not answer: asked for its time {ANSWER_S:g} s ago")
 
-    def ask(self, listed: Listed, tick_type: TickType | None, reader: Reader) -> Line:
-        """Subscribe to ticks, or to bars of five seconds made of trades at all hours."""
+    def ask(self, tick_type: TickType | None, reader: Reader) -> Line:
+        """Subscribe to ticks, or to bars of five seconds made of trades at all hours.
+
+        A contract that goes by two names, its symbol and its number, is subscribed to once.
+        """
+        contract = reader.listed.contract
+        for line in self.lines.values():
+            if (line.contract_id, line.tick_type) == (contract.conId, tick_type):
+                line.readers.append(reader)
+                return line
         number = self.client.getReqId()
-        refused: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
-        line = self.lines[number] = Line(number, tick_type, reader, refused)
+        line = self.lines[number] = Line(number, contract.conId, tick_type, [reader])
         if tick_type is None:
-            self.client.reqRealTimeBars(number, listed.contract, BAR_S, "TRADES", False, [])  # noqa: FBT003 -- not only in regular hours
+            self.client.reqRealTimeBars(number, contract, BAR_S, "TRADES", False, [])  # noqa: FBT003 -- not only in regular hours
         else:
-            # No ticks of before: they would count twice. And sizes that change are changes.
-            self.client.reqTickByTickData(number, listed.contract, tick_type, 0, False)  # noqa: FBT003
+            # No ticks of before: they would count twice. And a size that changes is a change.
+            self.client.reqTickByTickData(number, contract, tick_type, 0, False)  # noqa: FBT003
         return line
 
-    def leave(self, line: Line) -> None:
-        """Unsubscribe, unless there is nothing (any more) to unsubscribe from."""
+    def leave(self, line: Line, reader: Reader) -> None:
+        """Read a subscription no more; the last to leave ends it."""
+        line.readers.remove(reader)
+        if line.readers or self.lines.get(line.number) is not line:
+            return
         del self.lines[line.number]
-        if line.refused.done() or not self.client.isReady():
+        if not self.client.isReady():
             return
         if line.tick_type is None:
             self.client.cancelRealTimeBars(line.number)
@@ -161,8 +175,8 @@ class Session:
         elif is_notice(code):
             self._noticed(code, text)
         elif line is not None:
-            if not line.refused.done():
-                line.refused.set_result(refusal_of(code, text))
+            del self.lines[reqId]
+            line.refused.set_result(refusal_of(code, text))
         elif question is not None:
             if not question[1].done():
                 question[1].set_result(refusal_of(code, text))
@@ -189,36 +203,34 @@ class Session:
         tickAttribLast: Any, exchange: str, specialConditions: str,
     ) -> None:  # fmt: skip
         """Take a trade."""
-        if (line := self.lines.get(reqId)) is not None:
-            event = line.reader.trade(time, price, size, tickAttribLast, exchange)
+        for reader in self._readers(reqId):
+            event = reader.trade(time, price, size, tickAttribLast, exchange)
             if event is None:
-                reader = line.reader
                 self._ctx.reject(UNREPORTED, channel=reader.channel, symbol=reader.symbol)
             else:
-                self._heard[line.reader.channel].append(event)
+                self._heard[reader.channel].append(event)
 
     def tickByTickBidAsk(
         self, reqId: int, time: int, bidPrice: float, askPrice: float,
         bidSize: float, askSize: float, tickAttribBidAsk: Any,
     ) -> None:  # fmt: skip
         """Take a best bid and ask."""
-        if (line := self.lines.get(reqId)) is not None:
-            event = line.reader.quote(time, bidPrice, askPrice, bidSize, askSize)
-            self._heard[line.reader.channel].append(event)
+        for reader in self._readers(reqId):
+            event = reader.quote(time, bidPrice, askPrice, bidSize, askSize)
+            self._heard[reader.channel].append(event)
 
     def tickByTickMidPoint(self, reqId: int, time: int, midPoint: float) -> None:
         """Take the middle between bid and ask."""
-        if (line := self.lines.get(reqId)) is not None:
-            self._heard[line.reader.channel].append(line.reader.midpoint(time, midPoint))
+        for reader in self._readers(reqId):
+            self._heard[reader.channel].append(reader.midpoint(time, midPoint))
 
     def realtimeBar(  # noqa: PLR0913, PLR0917 -- as the API has it
         self, reqId: int, time: int, open_: float, high: float, low: float, close: float,
         volume: float, wap: float, count: int,
     ) -> None:  # fmt: skip
         """Take a bar of five seconds."""
-        if (line := self.lines.get(reqId)) is not None:
-            event = line.reader.bar(time, open_, high, low, close, volume)
-            self._heard[line.reader.channel].append(event)
+        for reader in self._readers(reqId):
+            self._heard[reader.channel].append(reader.bar(time, open_, high, low, close, volume))
 
     def tcpDataProcessed(self) -> None:
         """Hand on what one packet brought."""
@@ -227,6 +239,11 @@ class Session:
             self._ctx.emit(channel, events)
 
     # Within
+
+    def _readers(self, number: int) -> Sequence[Reader]:
+        """Return who reads a request's ticks: nobody, where it is over and they are late."""
+        line = self.lines.get(number)
+        return () if line is None else line.readers
 
     def _told_time(self) -> asyncio.Future[None]:
         self._pong = asyncio.get_running_loop().create_future()
@@ -252,7 +269,8 @@ class Session:
         elif code == 2104 and farm in self._broken_farms:
             detail = f"TWS had lost its market data farm {farm}; ticks may be missing"
             from_ns = self._broken_farms.pop(farm)
-            for channel in {line.reader.channel for line in self.lines.values()}:
+            readers = [reader for line in self.lines.values() for reader in line.readers]
+            for channel in {reader.channel for reader in readers}:
                 self._ctx.gap(channel, None, from_ns=from_ns, to_ns=now_ns, detail=detail)
 
 

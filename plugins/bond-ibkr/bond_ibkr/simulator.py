@@ -34,13 +34,15 @@ class Options:
         per_s: Trades of each contract in a second, on average; 0 leaves all to a test.
         lines: How many tick-by-tick subscriptions it gives at once: 5 to most accounts.
         version: Of its protocol.
-        odd_lots: The share of trades that only AllLast has, as unreported.
+        odd_lots: The share of small trades that only AllLast has, as unreported.
+        hours: When all is traded, as TWS writes it, in UTC; empty is always.
     """
 
     per_s: float = 8.0
     lines: int = 50
     version: int = 178
     odd_lots: float = 0.2
+    hours: str = ""
 
 
 class TwsSimulator:

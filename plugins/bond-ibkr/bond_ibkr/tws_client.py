@@ -80,6 +80,9 @@ class _Options(Protocol):
     @property
     def lines(self) -> int: ...
 
+    @property
+    def hours(self) -> str: ...
+
 
 class Client:
     """One connection.
@@ -179,7 +182,8 @@ class Client:
             self.error(number, 200, "No security definition has been found for the request")
         else:
             for listed in found:
-                self.writer.write(frame(*_details(number, listed, self._tws.clock.now_ns())))
+                hours = self._tws.options.hours or _always(self._tws.clock.now_ns())
+                self.writer.write(frame(*_details(number, listed, hours)))
             self.writer.write(frame(Tell.CONTRACT_DETAILS_END, 1, number))
 
     def _tick_by_tick(self, fields: list[str]) -> None:
@@ -237,11 +241,15 @@ def _fits(listed: Instrument, con_id: str, symbol: str, kind: str, currency: str
     return (symbol, kind, currency) == (listed.symbol, listed.kind, listed.currency)
 
 
-def _details(number: int, listed: Instrument, now_ns: int) -> list[object]:
-    """Return the fields of a contract's details, as of protocol version 164 and later."""
+def _always(now_ns: int) -> str:
+    """Return hours that never end, for the next days."""
     today = datetime.fromtimestamp(now_ns / NS, UTC).date()
     days = [f"{today + timedelta(days=n):%Y%m%d}:0000" for n in range(7)]
-    hours = ";".join(f"{start}-{end}" for start, end in pairwise(days))
+    return ";".join(f"{start}-{end}" for start, end in pairwise(days))
+
+
+def _details(number: int, listed: Instrument, hours: str) -> list[object]:
+    """Return the fields of a contract's details, as of protocol version 164 and later."""
     return [
         Tell.CONTRACT_DETAILS, number, listed.symbol, listed.kind, "", 0, "", listed.exchange,
         listed.currency, listed.symbol, listed.symbol, listed.symbol, listed.con_id, 0.01,
