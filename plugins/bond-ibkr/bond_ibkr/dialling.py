@@ -8,7 +8,7 @@ from typing import Any
 
 from bond_core.plugin import Context, Retryable
 from bond_ibkr.config import Address
-from bond_ibkr.refusals import InUseError
+from bond_ibkr.refusals import ClosedError, InUseError
 from bond_ibkr.session import Session
 
 CONNECT_S = 4.0
@@ -83,7 +83,7 @@ async def _dial(ctx: Context, ib: Any, host: str, port: int, client_id: int) -> 
             dialling.cancel()
             await asyncio.gather(dialling, return_exceptions=True)
             await session.close()
-    if type(why) is Retryable:
+    if isinstance(why, ClosedError):
         raise _NobodyThereError(
             "it closed the connection at once; is this machine among TWS's trusted IPs?"
         )

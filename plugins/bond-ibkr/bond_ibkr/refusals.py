@@ -69,6 +69,10 @@ class InUseError(Retryable):
     """Another client goes by this client id."""
 
 
+class ClosedError(Retryable):
+    """TWS closed the connection without a word."""
+
+
 def refusal_of(code: int, text: str) -> Refusal:
     """Return what TWS's answer to one request means."""
     said = f" (TWS: {_short(text)}, code {code})"

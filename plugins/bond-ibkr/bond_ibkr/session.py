@@ -19,7 +19,7 @@ import attrs
 
 from bond_core.clock import Clock
 from bond_core.plugin import Context, Event, Fatal, Retryable
-from bond_ibkr.refusals import Refusal, ending_of, is_notice, refusal_of
+from bond_ibkr.refusals import ClosedError, Refusal, ending_of, is_notice, refusal_of
 from bond_ibkr.ticks import BAR_S, UNREPORTED, Reader
 
 ANSWER_S = 10.0
@@ -27,6 +27,9 @@ ANSWER_S = 10.0
 
 CLOSE_WITHIN_S = 0.2
 """How long TWS may take to hear that it is over, and to let go. Real seconds."""
+
+BURST = 15, 0.5
+"""So many requests at most in so many seconds: TWS takes 50 in a second, by its own clock."""
 
 TickType = Literal["Last", "AllLast", "BidAsk", "MidPoint"]
 
@@ -73,6 +76,7 @@ class Session:
         self.over: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.lines: dict[int, Line] = {}
         self.client = ib.Client(self)
+        self.client.MaxRequests, self.client.RequestsInterval = BURST
         self.client.decoder.logger = _Unreadable(ctx)
         self.client.apiError += self._complained
 
@@ -162,7 +166,7 @@ class Session:
     def setEventsDone(self) -> None:
         """The connection is over, whoever ended it."""
         self._closed.set()
-        self._end(Retryable("TWS closed the connection"))
+        self._end(ClosedError("TWS closed the connection"))
 
     def connectionClosed(self) -> None:
         """And it had been ready before."""

@@ -132,6 +132,10 @@ class Client:
                 answer(fields)
             await self.writer.drain()
 
+    def hang(self) -> None:
+        """Answer nothing any more."""
+        self._answers = dict.fromkeys(Ask, lambda _: None)
+
     # What it is told
 
     def error(self, number: int, code: int, text: str) -> None:

@@ -81,7 +81,9 @@ async def hearing(*wanted, at=None, clock=None, stale_s=None, **settings):
         took = loop.time() - started
     assert took < 1.0
     left = [t for t in asyncio.all_tasks() - before if "bond_ibkr" in repr(t) and t is not running]
-    assert not [task for task in left if "tws_client" not in repr(task) and "simulator" not in repr(task)]
+    assert not [
+        task for task in left if "tws_client" not in repr(task) and "simulator" not in repr(task)
+    ]
 
 
 @asynccontextmanager
