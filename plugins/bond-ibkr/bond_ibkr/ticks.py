@@ -88,7 +88,6 @@ class Reader:
             low=low / over,
             close=close / over,
             volume=volume,
-            id=str(time_s),
             seq=next(self.order),
             start_ts=time_s * _NS,
             size_unit=self.listed.size_unit,

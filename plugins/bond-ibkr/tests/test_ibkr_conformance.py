@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 
 import ib_async
@@ -69,13 +70,13 @@ class Transport:
             self._soon(self._client.conn.data_received, frame(*fields))
 
     def _soon(self, call, *arguments):
-        import asyncio
-
         asyncio.get_running_loop().call_soon(call, *arguments)
 
 
 class Client(ib_async.Client):
-    """ib_async's own, but for where it dials."""
+    """ib_async's own, but for where it dials, and for its pace: it keeps that in real time."""
+
+    MaxRequests = property(lambda _: 0, lambda _, __: None)
 
     def __init__(self, wrapper):
         super().__init__(wrapper)
@@ -83,11 +84,6 @@ class Client(ib_async.Client):
 
     async def _dialled(self, host, port):
         self.conn.transport = Transport(self)
-
-    def close(self):
-        """Break the connection."""
-        if self.conn.transport is not None:
-            self.conn.transport.close()
 
 
 class TestIbkr(ConnectorConformance):
@@ -101,3 +97,13 @@ class TestIbkr(ConnectorConformance):
         "a list": {"ports": [7497]},
     }
     sdks = {"ib_async": SimpleNamespace(Client=Client, Contract=ib_async.Contract)}  # noqa: RUF012
+
+    def drop_sdk(self, clients):
+        for client in clients:
+            if isinstance(client, Client) and client.conn.transport is not None:
+                client.conn.transport.close()
+
+    def silence_sdk(self, clients):
+        for client in clients:
+            if isinstance(client, Client):
+                client.conn.hasData.clear()

@@ -56,11 +56,11 @@ def test_a_contract_that_is_not_there_fails_alone(kit, symbol):
     """
 
     async def go():
-        async with kit.tws() as tws:
-            async with kit.hearing(("trades", symbol), TRADES, at=tws.url) as heard:
-                reason = await heard.status("failed", symbol=symbol)
-                await kit.subscribed(tws, "AAPL")
-                return reason
+        wanted = ("trades", symbol), TRADES
+        async with kit.tws() as tws, kit.hearing(*wanted, at=tws.url) as heard:
+            reason = await heard.status("failed", symbol=symbol)
+            await kit.subscribed(tws, "AAPL")
+            return reason
 
     reason = asyncio.run(go())
     assert "knows no such contract" in reason
@@ -134,15 +134,12 @@ def test_the_sixth_line_is_one_too_many(kit):
 
     async def go():
         wanted = [("trades", symbol) for symbol in symbols]
-        async with kit.tws(lines=5) as tws:
-            async with kit.hearing(*wanted, ("candles", "AAPL"), at=tws.url) as heard:
-                await kit.until(lambda: len([a for a in tws.asked if a[0] == "subscribe"]) == 7)
-                await kit.until(
-                    lambda: [heard.ears[each].status for each in wanted].count("failed") == 1
-                )
-                return len(tws.lines("AAPL", "")), [
-                    ear.reason for ear in heard.ears.values() if ear.reason
-                ]
+        every = (*wanted, ("candles", "AAPL"))
+        async with kit.tws(lines=5) as tws, kit.hearing(*every, at=tws.url) as heard:
+            await kit.until(lambda: len([a for a in tws.asked if a[0] == "subscribe"]) == 7)
+            ears = [heard.ears[each] for each in wanted]
+            await kit.until(lambda: [ear.status for ear in ears].count("failed") == 1)
+            return len(tws.lines("AAPL", "")), [ear.reason for ear in ears if ear.reason]
 
     bars, (reason,) = asyncio.run(go())
     assert bars == 1
@@ -476,14 +473,16 @@ def test_outside_of_trading_hours_silence_is_no_fault(kit):
 
     async def go():
         clock = ManualClock()
-        async with kit.tws(clock=clock, hours=closed) as tws:
-            async with kit.hearing(TRADES, at=tws.url, clock=clock) as heard:
-                ear = heard.ears[TRADES]
-                await kit.subscribed(tws, "AAPL")
-                for _ in range(200):
-                    await clock.advance(1.5)
-                    await asyncio.sleep(0.003)
-                return ear.statuses, len(ear.heartbeats), tws.dialled
+        async with (
+            kit.tws(clock=clock, hours=closed) as tws,
+            kit.hearing(TRADES, at=tws.url, clock=clock) as heard,
+        ):
+            ear = heard.ears[TRADES]
+            await kit.subscribed(tws, "AAPL")
+            for _ in range(200):
+                await clock.advance(1.5)
+                await asyncio.sleep(0.003)
+            return ear.statuses, len(ear.heartbeats), tws.dialled
 
     statuses, beats, dialled = asyncio.run(go())
     assert [status for status, _ in statuses] == ["starting", "live"]
