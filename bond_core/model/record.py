@@ -16,6 +16,29 @@ Value = float | int | str | Mapping[str, float | None] | Sequence[tuple[float, f
 """A field's value. Few fields are more than one: numbers by venue, levels of an order book."""
 
 
+@attrs.frozen(kw_only=True)
+class Repaired:
+    """What was fetched after a source hadn't been heard.
+
+    Attributes:
+        from_ns: From when on events were, or may have been, missing, ns.
+        until_ns: Until when.
+        events: How many were fetched that had not been heard.
+        detail: What became of it, as a sentence.
+        missing: From when until when events may still be missing; None if none are.
+    """
+
+    from_ns: int
+    until_ns: int
+    events: int
+    detail: str
+    missing: tuple[int, int] | None = None
+
+    def touches(self, start_ns: int, end_ns: int) -> bool:
+        """Whether it is about a part of `[start, end)`."""
+        return self.from_ns < end_ns and self.until_ns >= start_ns
+
+
 @attrs.define(kw_only=True)
 class SourceReport:
     """How one source served one symbol since that symbol's previous record.
@@ -32,6 +55,8 @@ class SourceReport:
         gaps: Holes that were noticed.
         rejected: Events that made no sense (a NaN, a negative size, a time in the future).
         scope: `symbol`, or `stream` where the source belongs to no symbol.
+        repaired: What was fetched for holes; in a record that is sent again, for those in its
+            window.
     """
 
     status: Status
@@ -45,6 +70,7 @@ class SourceReport:
     reason: str | None = None
     simulated: bool = False
     scope: Literal["symbol", "stream"] = "symbol"
+    repaired: Sequence[Repaired] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +78,8 @@ class Notice:
     """Something everybody should know that happened since the last record.
 
     Attributes:
-        code: `gap`, `late_dropped`, `failover`, `stale`, `recovered`, `takeover`, `rejected`, …
+        code: `gap`, `repaired`, `late_dropped`, `failover`, `stale`, `recovered`, `takeover`,
+            `rejected`, …
         source: The name of the source it is about, or None for the stream.
         from_ns: When it began, ns; None where it has no extent.
         to_ns: When it ended, ns.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Trend,
     )
     from bond_core.plugin.aggregator import Aggregator
+    from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
+        Backfill,
         Batching,
         Capabilities,
         Channel,
@@ -69,6 +71,8 @@ __all__ = [
     "Aggregator",
     "AggregatorSpec",
     "ApiInfo",
+    "Backfill",
+    "Backfills",
     "Batching",
     "BlockingConnector",
     "BlockingContext",
@@ -89,6 +93,7 @@ __all__ = [
     "Fold",
     "Funding",
     "Gap",
+    "Hole",
     "Kind",
     "Last",
     "Liquidation",
@@ -98,6 +103,7 @@ __all__ = [
     "NoConfig",
     "OpenInterest",
     "OrderBook",
+    "Page",
     "PollingConnector",
     "Post",
     "Quote",
@@ -144,6 +150,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trend",
     ),
     "bond_core.plugin.aggregator": ("Aggregator",),
+    "bond_core.plugin.backfill": (
+        "Backfills",
+        "Hole",
+        "Page",
+    ),
     "bond_core.plugin.blocking": (
         "BlockingConnector",
         "BlockingContext",
@@ -170,6 +181,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.plugin.specs": (
         "AggregatorSpec",
+        "Backfill",
         "Batching",
         "Capabilities",
         "Channel",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 import types
 import typing
@@ -19,6 +20,7 @@ import attrs
 from bond_core.plugin.egress import is_host_pattern
 from bond_core.plugin.specs import (
     AggregatorSpec,
+    Backfill,
     Batching,
     Capabilities,
     Channel,
@@ -36,6 +38,7 @@ _RESERVED = frozenset({
     "size_unit", "skipped", "sources", "notices", "raw_data",
 })  # fmt: skip
 
+_PARTS = (Capabilities, Backfill, Batching)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 # With a range where it stands for many: `price_p{1..99}`.
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}(?:\{[0-9]+\.\.[0-9]+\})?")
@@ -85,7 +88,19 @@ def _connector_fault(spec: ConnectorSpec) -> str | None:
         return "two of its channels have one name"
     if odd := [host for host in spec.hosts if not is_host_pattern(host)]:
         return f"hosts are written `api.acme.example` or `*.acme.example`, was {odd[0]!r}"
+    can = spec.capabilities.backfill
+    if can is not None and (fault := _backfill_fault(can, {c.name for c in spec.channels})):
+        return fault
     return _odd_word(word for c in spec.channels for pair in c.words.items() for word in pair)
+
+
+def _backfill_fault(can: Backfill, channels: set[str]) -> str | None:
+    if stray := sorted(set(can.channels) - channels):
+        return f"capabilities.backfill names {stray[0]!r}, which is none of its channels"
+    for field in attrs.fields(Backfill):
+        if field.name != "channels" and not 0 < getattr(can, field.name) < math.inf:
+            return f"capabilities.backfill.{field.name} must be a number above 0"
+    return None
 
 
 def _aggregator_fault(spec: AggregatorSpec) -> str | None:
@@ -138,11 +153,11 @@ def _mistyped(value: Any, where: str = "") -> str | None:
         given, hint = getattr(value, field.name), _hints(value.__class__)[field.name]
         if not _fits(given, hint):
             return f"{at} must be {_said(hint)}, was {_shown(_misfit(given, hint))}"
-        if field.name == "channels":
+        if field.name == "channels" and isinstance(value, ConnectorSpec):
             for channel in given:
                 if fault := _mistyped(channel, f"channel {channel.name!r}: "):
                     return fault
-        elif isinstance(given, (Capabilities, Batching)) and (fault := _mistyped(given, f"{at}.")):
+        elif isinstance(given, _PARTS) and (fault := _mistyped(given, f"{at}.")):
             return fault
     return None
 

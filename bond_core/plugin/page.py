@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bond_core.plugin.discovery import PluginRow
@@ -56,6 +56,7 @@ def _facts(spec: Mapping[str, Any]) -> Iterator[str]:
         ("Hosts", _codes(spec.get("hosts", ()))),
         ("Delivery", (spec.get("delivery") or "").replace("_", " ")),
         ("Polls", f"every {spec['polls_every_s']:g} s" if spec.get("polls_every_s") else ""),
+        ("Fetches what was missed of", _codes(_backfilled(spec))),
         ("Can be simulated", "yes" if spec.get("simulator") else ""),
     ]
     facts += [(f"Needs `{key}`", why) for key, why in spec.get("needs", {}).items()]
@@ -63,6 +64,11 @@ def _facts(spec: Mapping[str, Any]) -> Iterator[str]:
     if lines:
         yield ""
         yield from lines
+
+
+def _backfilled(spec: Mapping[str, Any]) -> Sequence[str]:
+    backfill = spec.get("capabilities", {}).get("backfill") or {}
+    return tuple(backfill.get("channels", ()))
 
 
 def _channels(channels: Iterable[Mapping[str, Any]]) -> Iterator[str]:

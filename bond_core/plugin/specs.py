@@ -43,6 +43,8 @@ class Channel:
         default: Whether a spec that names no fields gets it.
         event_type: What a source's `event_types` call it, where they choose among channels. It
             is there when it is named, and by default when none is; a channel without it always.
+        ids_by_one: Whether `seq` rises by one from each event of a symbol to the next, so that
+            a jump says how many were lost; or the venues of which that holds.
     """
 
     name: str
@@ -58,6 +60,34 @@ class Channel:
     by_base: bool = False
     default: bool = True
     event_type: str = ""
+    ids_by_one: bool | tuple[str, ...] = False
+
+    def counts_ids(self, config: Any) -> bool:
+        """Whether `ids_by_one` holds with these settings."""
+        if isinstance(self.ids_by_one, bool):
+            return self.ids_by_one
+        return getattr(config, "venue", None) in self.ids_by_one
+
+
+@attrs.frozen(kw_only=True)
+class Backfill:
+    """How far a connector can fetch what was missed, and how far it is asked to.
+
+    Attributes:
+        channels: Of which channels; their events have ids.
+        most_s: Of an outage longer than that only the end is fetched.
+        most_events: How many events are fetched for one outage of one symbol.
+        most_requests: With how many requests.
+        requests_per_min: How many requests are sent in a minute, for all symbols together.
+        timeout_s: How long one request may take.
+    """
+
+    channels: tuple[str, ...]
+    most_s: float = 600.0
+    most_events: int = 5_000
+    most_requests: int = 10
+    requests_per_min: float = 60.0
+    timeout_s: float = 20.0
 
 
 @attrs.frozen(kw_only=True)
@@ -67,14 +97,14 @@ class Capabilities:
     Attributes:
         mode: `push` (the source sends) or `poll` (we ask).
         resumable: It can go on from a cursor after a drop.
-        backfill: It can fetch what was missed.
+        backfill: What it can fetch that was missed (`bond_core.plugin.backfill`), if anything.
         runs_in: `loop` for asyncio code, `thread` for an SDK that blocks.
         requests_per_min: How many HTTP requests the source allows; the runtime spaces them.
     """
 
     mode: Literal["push", "poll"] = "push"
     resumable: bool = False
-    backfill: bool = False
+    backfill: Backfill | None = None
     runs_in: Literal["loop", "thread"] = "loop"
     requests_per_min: float | None = None
 

@@ -7,16 +7,19 @@ are down, in the spec's order. A venue is down while it is stale, reconnecting o
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bond_core.model.record import Notice
 from bond_core.runtime.binding import BoundSource, BoundStream
 
 if TYPE_CHECKING:
-    from bond_core.runtime.pipeline import Pipeline
+    from bond_core.runtime.pipeline import Pipeline, SourceEar
 
 Group = tuple[int, str]
 _DOWN = ("stale", "reconnecting", "failed")
+_REMEMBERED = 16
 
 
 class Failover:
@@ -28,6 +31,7 @@ class Failover:
         self._to_consider: set[Group] = set()
         self._wake = asyncio.Event()
         self._serving: dict[Group, list[str]] = {}
+        self._stood_in: dict[Group, deque[SourceEar]] = {}
 
     def renew(self, bound: BoundStream) -> None:
         """Take other settings of the same sources."""
@@ -38,6 +42,10 @@ class Failover:
         if self._bound.fallbacks.get(group):
             self._to_consider.add(group)
             self._wake.set()
+
+    def stood_in(self, group: Group) -> Sequence[SourceEar]:
+        """Return the fallbacks of a group that stand in, or stood in lately."""
+        return tuple(self._stood_in.get(group, ()))
 
     async def run(self) -> None:
         """Look at the groups whose state changed, as long as the stream runs."""
@@ -88,10 +96,13 @@ class Failover:
         engine.notify(
             Notice(code="failover", source=source.plan.name, detail=detail, from_ns=now_ns)
         )
-        await self._pipeline.listen(source)
+        ear = await self._pipeline.listen(source)
+        self._stood_in.setdefault(source.group, deque(maxlen=_REMEMBERED)).append(ear)
 
     def _step_out(self, name: str, group: Group) -> None:
         engine, now_ns = self._pipeline.engine, self._pipeline.clock.now_ns()
+        if name in self._pipeline.ears:
+            self._pipeline.ears[name].left(now_ns)
         self._pipeline.unlisten(name)
         self._pipeline.take_in()
         engine.remove_source(name, now_ns)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Protocol
 
 from bond_core.model.event import Event, Gap
-from bond_core.model.record import Notice, Status
+from bond_core.model.record import Notice, Repaired, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
+from bond_core.runtime.holes import Holes
 from bond_core.runtime.ingest import SeenIds, are_plain_trades, fault_of, stamp
 
 
@@ -34,6 +36,9 @@ class Listener(Protocol):
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """Learn of a hole."""
 
+    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
+        """Take what was fetched for a hole, in order of time, and learn what is still missing."""
+
 
 class Feed:
     """Counts, dedups and hands on what its source says about one subscription.
@@ -44,15 +49,20 @@ class Feed:
         since_ns: Since when it is in this state, ns.
         last_id: The id of the newest event heard.
         listeners: Who hears, and after how many seconds of silence it wants to be told.
+        holes: What is missing, where that can be known or mended.
     """
 
-    def __init__(self, subscription: Subscription, channel: Channel, *, at_ns: int) -> None:
+    def __init__(
+        self, subscription: Subscription, channel: Channel, *, at_ns: int,
+        holes: Holes | None = None,
+    ) -> None:  # fmt: skip
         self.subscription = subscription
         self.status: Status = "starting"
         self.reason: str | None = None
         self.since_ns = at_ns
         self.last_id: str | None = None
         self.listeners: dict[Listener, float | None] = {}
+        self.holes = holes
         self._kind = channel.kind
         self._by_receipt = channel.time == "receive"
         self._seen = SeenIds()
@@ -87,6 +97,8 @@ class Feed:
         repeats = len(sound) - len(kept)
         if kept:
             self.last_id = kept[-1].id or self.last_id
+            if self.holes is not None:
+                self.holes.heard(kept)
         for listener in tuple(self.listeners):
             if kept:
                 listener.on_events(self.symbol, kept)
@@ -120,9 +132,16 @@ class Feed:
         if status != self.status:  # another reason for the same state is no new beginning
             self.since_ns = at_ns
         self.status, self.reason = status, reason
+        if self.holes is not None and status != "live":
+            self.holes.lost()
         for listener in tuple(self.listeners):
             listener.on_status(self.symbol, status, at_ns, reason)
         return True
+
+    def forgive(self) -> None:
+        """It is live, and what it missed is nothing to tell of."""
+        if self.holes is not None:
+            self.holes.forgive()
 
     def heartbeat(self, ts: int) -> None:
         """Hand on that nothing older than `ts` will come."""
@@ -130,12 +149,41 @@ class Feed:
             listener.on_heartbeat(ts)
 
     def gap(self, notice: Notice) -> None:
-        """Hand on that something may be missing."""
+        """Hand on that something may be missing, unless it is known that nothing is."""
+        from_ns, to_ns, holes = notice.from_ns, notice.to_ns, self.holes
+        if holes is None or from_ns is None or to_ns is None or holes.gap(from_ns, to_ns):
+            self.tell_gap(notice)
+
+    def tell_gap(self, notice: Notice) -> None:
+        """Hand on that something is missing."""
         for listener in tuple(self.listeners):
             listener.on_gap(self.symbol, notice)
 
+    def news_of(self, events: Sequence[Event], now_ns: int) -> list[Event]:
+        """Return those events that make sense and were not heard before, in order of time.
+
+        They were asked for, so those that were heard are no repeats of the source's.
+        """
+        faults: Counter[str] = Counter()
+        sound = self._sound_of(events, now_ns, faults)
+        if unknown := sum(event.id is None for event in sound):
+            faults["it has no id, so it may have been heard before it was fetched"] = unknown
+        for listener in tuple(self.listeners):
+            for why, n in faults.items():
+                listener.on_rejected(self.symbol, n, why)
+        known = [event for event in sound if event.id is not None]
+        return self._seen.new_of(sorted(known, key=_order))
+
+    def repaired(self, events: Sequence[Event], repaired: Repaired) -> None:
+        """Hand on what was fetched for a hole."""
+        for listener in tuple(self.listeners):
+            listener.on_repaired(self.symbol, events, repaired)
+
     def _other_kind(self, event: Event) -> str:
         return f"it is a {event.kind}, and {self.subscription.channel} brings {self._kind}s"
+
+
+_order = attrgetter("ts", "seq")
 
 
 def _notice(gap: Gap) -> Notice:

@@ -190,7 +190,11 @@ class Feeds:
         )
 
     def counts(self) -> Counter[tuple[OriginKind, str]]:
-        """Return `reconnects`, `stales` and `unasked` of all connections since the start."""
+        """Return how often something happened since the start, over all connections.
+
+        That is `reconnects`, `stales`, `unasked`, `backfills` and `repaired`; see Supervisor and
+        Repairs.
+        """
         found = Counter(self._gone)
         for origin, supervisor in self._supervisors.items():
             found.update(_counts(origin, supervisor))
@@ -212,6 +216,8 @@ def _counts(origin: Origin, supervisor: Supervisor) -> dict[tuple[OriginKind, st
         (kind, "reconnects"): supervisor.reconnects,
         (kind, "stales"): supervisor.stales,
         (kind, "unasked"): supervisor.unasked,
+        (kind, "backfills"): supervisor.repairs.requests,
+        (kind, "repaired"): supervisor.repairs.repaired,
     }
 
 

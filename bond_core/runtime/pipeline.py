@@ -22,13 +22,14 @@ from bond_core.clock import Clock
 from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.event_log import EventLog, Retention
 from bond_core.model.event import Event
-from bond_core.model.record import Notice, Status
+from bond_core.model.record import Notice, Repaired, Status
 from bond_core.runtime.binding import BoundSource, BoundStream
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
 from bond_core.runtime.stages import Stages
+from bond_core.windows.coverage import Coverage
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 
@@ -58,7 +59,7 @@ class Pipeline:
         self.stages = Stages()
         self.failure: str | None = None
         self._feeds = feeds
-        self._failover = Failover(bound, self)
+        self.failover = Failover(bound, self)
         self._inbox: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
@@ -88,7 +89,7 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._work(), name=f"windows of {self.stream_id}")
-                tasks.create_task(self._failover.run(), name=f"failover {self.stream_id}")
+                tasks.create_task(self.failover.run(), name=f"failover {self.stream_id}")
                 with self._feeds.ticks.shown_to(self):
                     await asyncio.get_running_loop().create_future()  # until cancelled
         finally:
@@ -145,7 +146,7 @@ class Pipeline:
             return attrs.evolve(source, origin=origin)
 
         self.bound = self.bound.with_sources(renewed)
-        self._failover.renew(self.bound)
+        self.failover.renew(self.bound)
         for source in self.bound.all_sources():
             ear = self.ears.get(source.plan.name)
             if ear is not None and ear.source.origin != source.origin:
@@ -178,7 +179,7 @@ class Pipeline:
     def changed(self, source: BoundSource) -> None:
         """A source's state changed: see whether another must stand in, or need no longer."""
         self._changed.set()
-        self._failover.consider(source.group)
+        self.failover.consider(source.group)
 
     def tick(self, now_ns: int) -> None:
         """See Ticking. Most ticks close nothing, and need no turn."""
@@ -251,6 +252,7 @@ class SourceEar:
         self.source = source
         self.feeds: dict[str, Feed] = {}
         self.status: dict[str, tuple[Status, str | None]] = {}
+        self._live: dict[str, Coverage] = {}
         self._name = source.plan.name
         self._since_ns = pipeline.clock.now_ns()
         self._pipeline = pipeline
@@ -270,6 +272,7 @@ class SourceEar:
         self.status[symbol] = (status, reason)
         # The feed may be older than this stream, which has heard nothing before it began.
         since_ns = max(at_ns, self._since_ns)
+        self._live.setdefault(symbol, Coverage()).turn(status == "live", since_ns)
         self._pipeline.tell(self._engine.on_status, self._name, symbol, status, since_ns, reason)
         if status == "stale" and before != "stale":
             detail = f"{self._name}: {reason or 'nothing new'}"
@@ -297,3 +300,39 @@ class SourceEar:
         """See Listener."""
         gap = attrs.evolve(notice, source=self._name)
         self._pipeline.tell(self._engine.on_gap, self._name, symbol, gap)
+
+    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
+        """See Listener.
+
+        What happened before this stream began to listen, or while another venue stood in for
+        this one, is left out: the one isn't asked for, the other would be counted twice.
+        """
+        if repaired.until_ns <= self._since_ns:
+            return
+        repaired = attrs.evolve(repaired, from_ns=max(repaired.from_ns, self._since_ns))
+        mine = [event for event in events if event.ts >= self._since_ns]
+        stood_in = self._pipeline.failover.stood_in(self.source.group)
+        kept = [e for e in mine if self._is_mine(symbol, e.ts, stood_in)]
+        if left := [e.ts for e in mine if not self._is_mine(symbol, e.ts, stood_in)]:
+            names = ", ".join(dict.fromkeys(ear.source.plan.name for ear in stood_in))
+            detail = f"{repaired.detail}; {len(left)} are left out: {names} stood in then"
+            repaired = attrs.evolve(repaired, detail=detail, missing=(min(left), max(left) + 1))
+        repaired = attrs.evolve(repaired, events=len(kept))
+        self._pipeline.tell(self._engine.on_repaired, self._name, symbol, repaired)
+        if kept:
+            self._pipeline.events_in += len(kept)
+            self._pipeline.tell(self._engine.on_events, self._name, kept)
+
+    def _is_mine(self, symbol: str, ts_ns: int, stood_in: Sequence[SourceEar]) -> bool:
+        """Whether this source is to bring what happened then, and not one that stood in."""
+        return self.was_live(symbol, ts_ns) or not any(e.was_live(symbol, ts_ns) for e in stood_in)
+
+    def was_live(self, symbol: str, ts_ns: int) -> bool:
+        """Whether it heard a symbol at a time."""
+        live = self._live.get(symbol)
+        return live is not None and live.live_ns(ts_ns, ts_ns + 1) > 0
+
+    def left(self, at_ns: int) -> None:
+        """It hears nothing any more."""
+        for live in self._live.values():
+            live.turn(is_live=False, at_ns=at_ns)

@@ -28,6 +28,7 @@ from bond_core.runtime.feed import Feed
 from bond_core.runtime.hiding import Hiding
 from bond_core.runtime.outside import Outside, WayOut
 from bond_core.runtime.pulse import Pulse
+from bond_core.runtime.repair import Repairs
 from bond_core.runtime.wanted import Wanted
 
 WATCH_EVERY_S = 0.25
@@ -87,6 +88,10 @@ class Supervisor:
         out = way_out or Outside(Egress(), own=spec.hosts, simulated_at=simulated_at, clock=clock)
         self.get_json, self.get_text, self.post_json = out.get_json, out.get_text, out.post_json
         self.ws, self.sdk = out.ws, out.sdk  # see Context
+        self.repairs = Repairs(
+            self, spec, config, clock=clock, chance=chance, connector=lambda: self._connector,
+            feeds=self.feeds, hide=self._hide,
+        )  # fmt: skip
 
     # What feeds.py does with it
 
@@ -95,7 +100,8 @@ class Supervisor:
         key = Subscription(channel, symbol)
         if key not in self.feeds:
             now_ns = self.clock.now_ns()
-            self.feeds[key] = Feed(key, self.spec.channel(channel), at_ns=now_ns)
+            holes = self.repairs.holes(channel)
+            self.feeds[key] = Feed(key, self.spec.channel(channel), at_ns=now_ns, holes=holes)
             if channel not in self._pulses:
                 self._pulses[channel] = Pulse.starting(self.clock)
             self.wanted.add(key)
@@ -104,6 +110,7 @@ class Supervisor:
     def drop(self, feed: Feed) -> None:
         """Want a feed no longer."""
         self.feeds.pop(feed.subscription, None)
+        self.repairs.dropped(feed)
         self.wanted.discard(feed.subscription)
         if not self._feeds_of(feed.subscription.channel, None):
             self._pulses.pop(feed.subscription.channel, None)
@@ -119,9 +126,11 @@ class Supervisor:
         """Listen until cancelled, or until the connector is done or failed for good."""
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(self._watch(), name=f"watch {self.name}")
+            repair = tasks.create_task(self.repairs.run(), name=f"repair {self.name}")
             await self._listen()
             self.is_over = True
             watch.cancel()
+            repair.cancel()
 
     async def _listen(self) -> None:
         while True:
@@ -169,6 +178,7 @@ class Supervisor:
             await run
         finally:
             stalled.cancel()
+            self.repairs.interrupt()
             await self._stop(run)
 
     async def _stop(self, run: asyncio.Task[None]) -> None:
@@ -322,6 +332,7 @@ class Supervisor:
         from_ns = silent_since_ns if was == "stale" else feed.since_ns
         feed.turn("live", now_ns)
         if was == "starting" or self.spec.capabilities.mode != "push":
+            feed.forgive()
             return
         seconds = (now_ns - from_ns) / NS
         detail = f"{feed.symbol or 'the source'} was {was} for {seconds:.1f} s; "

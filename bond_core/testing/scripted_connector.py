@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from bond_core.model.event import Event
-from bond_core.model.record import Notice, Status
+from bond_core.model.record import Notice, Repaired, Status
 from bond_core.plugin.context import Context
 from bond_core.plugin.specs import Capabilities, Channel, ConnectorSpec
 
@@ -118,6 +118,7 @@ class RecordingListener:
         events: In the order they came.
         statuses: Each state it was told, the first included, with its reason.
         gaps: The holes it was told of.
+        repairs: What was fetched for them.
         heartbeats: Event times in ns.
         duplicates: How many repeats were dropped.
         rejected: How many events were refused, by reason.
@@ -127,6 +128,7 @@ class RecordingListener:
         self.events: list[Event] = []
         self.statuses: list[tuple[Status, str | None]] = []
         self.gaps: list[Notice] = []
+        self.repairs: list[Repaired] = []
         self.heartbeats: list[int] = []
         self.duplicates = 0
         self.rejected: dict[str, int] = {}
@@ -164,3 +166,8 @@ class RecordingListener:
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
         self.gaps.append(notice)
+
+    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
+        """See Listener."""
+        self.events += events
+        self.repairs.append(repaired)

@@ -50,6 +50,16 @@ class Coverage:
             start_ns, at, is_live = until, at + 1, not is_live
         return total
 
+    def mend(self, from_ns: int, until_ns: int) -> None:
+        """Count `[from, until)` as heard: what was missed there is known now."""
+        if from_ns >= until_ns:
+            return
+        was_on, is_on = (self.live_ns(at, at + 1) > 0 for at in (from_ns - 1, until_ns))
+        changes = [at for at in self._changes if at < from_ns]
+        changes += [] if was_on else [from_ns]
+        changes += [] if is_on else [until_ns]
+        self._changes = changes + [at for at in self._changes if at > until_ns]
+
     def forget(self, before_ns: int) -> None:
         """Drop what no window that starts at or after `before_ns` will ask for."""
         if self._changes and self._changes[0] <= before_ns:

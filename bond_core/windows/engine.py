@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from bond_core.model.event import Event
-from bond_core.model.record import Notice, Status
+from bond_core.model.record import Notice, Repaired, Status
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
@@ -167,6 +167,20 @@ class WindowEngine:
             for tally in state.tallies:
                 tally.gaps += 1
         self._tell(states if symbol is not None else None, notice)
+
+    def on_repaired(self, name: str, symbol: str, repaired: Repaired) -> None:
+        """Learn that what a source missed was fetched; its events are told by `on_events` after.
+
+        Windows of which more is known now are sent again where late events are let in.
+        """
+        for state in self._states(name, symbol):
+            self._grid.revised |= state.repair(repaired, self._grid.sent, self._grid.pane_ns)
+        code = "gap" if repaired.missing else "repaired"
+        from_ns, to_ns = repaired.missing or (repaired.from_ns, repaired.until_ns)
+        detail = repaired.detail
+        self.notify(
+            Notice(code=code, source=name, detail=detail, from_ns=from_ns, to_ns=to_ns), symbol
+        )
 
     def notify(self, notice: Notice, symbol: str | None = None) -> None:
         """Show a notice in the next records of every symbol, or of what its source calls so."""

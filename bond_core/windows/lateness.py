@@ -16,11 +16,10 @@ import attrs
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, SourceReport
+from bond_core.windows.coverage import share
 
 if TYPE_CHECKING:
     from bond_core.windows.symbol_state import SymbolState
-
-_LEAST_COVERAGE = 0.001
 
 
 @attrs.define
@@ -70,14 +69,15 @@ def drop(event: Event, tallies: Iterable[Late]) -> None:
 
 
 def revised_reports(
-    sent: Mapping[str, SourceReport], late: Mapping[SymbolState, int]
+    sent: Mapping[str, SourceReport], late: Mapping[SymbolState, int], start_ns: int, end_ns: int
 ) -> dict[str, SourceReport]:
     """Return the reports of a record that is sent again: the counts are the whole window's.
 
-    What else is counted was told by the record before, and is 0.
+    What else is counted was told by the record before, and is 0. Coverage may have grown: what
+    was fetched completely counts as heard.
     """
     reports = {
-        name: attrs.evolve(report, late=0, duplicates=0, gaps=0, rejected=0)
+        name: attrs.evolve(report, late=0, duplicates=0, gaps=0, rejected=0, repaired=())
         for name, report in sent.items()
     }
     for state, n in late.items():
@@ -86,10 +86,14 @@ def revised_reports(
             status=state.status, reason=state.reason, simulated=plan.simulated, scope=plan.scope,
             coverage=0.0, count=None,
         )  # fmt: skip
+        count = (report.count or 0) + n
+        live_ns = state.coverage.live_ns(start_ns, end_ns)
+        coverage = max(report.coverage, share(live_ns, end_ns - start_ns, count=count))
         reports[plan.name] = attrs.evolve(
             report,
-            count=(report.count or 0) + n,
-            coverage=max(report.coverage, _LEAST_COVERAGE),
+            count=count if coverage else None,
+            coverage=coverage,
+            repaired=tuple(each for each in state.repaired if each.touches(start_ns, end_ns)),
         )
     return reports
 
@@ -98,6 +102,9 @@ def revision_notice(late: Mapping[SymbolState, int]) -> Notice:
     """Tell why a record is sent again."""
     total = sum(late.values())
     names = ", ".join(dict.fromkeys(state.source.plan.name for state in late))
+    if not total:
+        detail = f"it is known now that {names} missed nothing; this record replaces the one before"
+        return Notice(code="revised", detail=detail)
     came = "event came" if total == 1 else "events came"
     detail = f"{total} {came} late from {names}; this record replaces the one before it"
     return Notice(code="revised", detail=detail)

@@ -232,7 +232,10 @@ class StreamState:
         return any(w.has_larger(timeframe, start_ns, end_ns) for w in self.open_windows.values())
 
     def close_again(self, start_ns: int) -> dict[SymbolState, int]:
-        """Take late events into a closed pane; return how many each source brought."""
+        """Take late events into a closed pane; return how many each source brought.
+
+        A source of which more is known, though it brought nothing, is among them.
+        """
         counts: dict[int, int] = {}
         late = {}
         for source in self.sources:
@@ -242,6 +245,9 @@ class StreamState:
                     if n := part.n - part.told:
                         late[state] = n
                     part.told = part.n
+                if start_ns in state.mended:
+                    state.mended.discard(start_ns)
+                    late.setdefault(state, 0)
         for windows in self.open_windows.values():
             if windows.kept is not None and id(windows) in counts:
                 pane = windows.kept.pane(start_ns)
@@ -342,7 +348,7 @@ class StreamState:
             its = {state: late[state] for state in self.states(symbol) if state in late}
             if its and symbol in sent:
                 was = sent[symbol].values.get(CLOSE)
-                sources = revised_reports(sent[symbol].sources, its)
+                sources = revised_reports(sent[symbol].sources, its, start_ns, end_ns)
                 heard = {self._kinds[name] for name, each in sources.items() if each.coverage}
                 sent[symbol] = attrs.evolve(
                     sent[symbol],

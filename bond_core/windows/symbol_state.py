@@ -6,11 +6,12 @@ Tally         what happened there since the last record of one timeframe
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import attrs
 
-from bond_core.model.record import Notice, SourceReport, Status
+from bond_core.model.record import Notice, Repaired, SourceReport, Status
 from bond_core.windows import lag
 from bond_core.windows.coverage import Coverage, share
 from bond_core.windows.lateness import Late
@@ -18,6 +19,9 @@ from bond_core.windows.pane import OpenWindows, PanePart
 
 if TYPE_CHECKING:
     from bond_core.windows.source_state import SourceState
+
+MAX_REPAIRED = 32
+"""So many repairs one record tells of one source and symbol; the notices tell of all."""
 
 
 @attrs.define
@@ -31,6 +35,7 @@ class Tally:
     duplicates: int = 0
     rejected: int = 0
     gaps: int = 0
+    repaired: list[Repaired] = attrs.field(factory=list)
 
     def add(self, part: PanePart) -> None:
         """Take in what a closed pane counted."""
@@ -43,7 +48,8 @@ class Tally:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to tell."""
-        return not (self.count or self.late.count or self.duplicates or self.rejected or self.gaps)
+        told = (self.count, self.late.count, self.duplicates, self.rejected, self.gaps)
+        return not (any(told) or self.repaired)
 
 
 @attrs.define(eq=False)
@@ -58,6 +64,8 @@ class SymbolState:
         parts: Its open panes by start, ns.
         kept: Its parts in closed panes that may still change, by start, ns.
         current: The newest of them, which the loop finds first.
+        repaired: What was fetched for it, as long as windows it is about may be sent again.
+        mended: Starts of closed panes of which more is known than was sent.
         homes: Where the loop finds it: a map and a key each.
     """
 
@@ -72,6 +80,8 @@ class SymbolState:
     coverage: Coverage = attrs.field(factory=Coverage)
     parts: dict[int, PanePart] = attrs.field(factory=dict)
     kept: dict[int, PanePart] = attrs.field(factory=dict)
+    repaired: list[Repaired] = attrs.field(factory=list)
+    mended: set[int] = attrs.field(factory=set)
     _none: PanePart = attrs.field(init=False)
     current: PanePart = attrs.field(init=False)
 
@@ -114,6 +124,34 @@ class SymbolState:
         """Let go the closed parts that start before a time."""
         for start_ns in [start for start in self.kept if start < before_ns]:
             del self.kept[start_ns]
+        if self.repaired:
+            self.repaired = [each for each in self.repaired if each.until_ns >= before_ns]
+
+    def repair(self, repaired: Repaired, sent: Iterable[int], pane_ns: int) -> set[int]:
+        """Take in what was fetched for it; return the sent panes that it makes more known.
+
+        Args:
+            repaired: What was fetched, and what is still missing.
+            sent: Starts of panes that may be sent again.
+            pane_ns: Their length.
+        """
+        if len(self.repaired) < MAX_REPAIRED:
+            self.repaired.append(repaired)
+        for tally in self.tallies:
+            if len(tally.repaired) < MAX_REPAIRED:
+                tally.repaired.append(repaired)
+        touched = [at for at in sent if repaired.touches(at, at + pane_ns)]
+        before = [self.coverage.live_ns(at, at + pane_ns) for at in touched]
+        gap_ns, end_ns = repaired.missing or (repaired.until_ns, repaired.until_ns)
+        self.coverage.mend(repaired.from_ns, gap_ns)
+        self.coverage.mend(end_ns, repaired.until_ns)
+        mended = {
+            at
+            for at, live_ns in zip(touched, before, strict=True)
+            if self.coverage.live_ns(at, at + pane_ns) > live_ns
+        }
+        self.mended |= mended
+        return mended
 
     def turn(self, status: Status, at_ns: int, reason: str | None) -> None:
         """Take in what was said of the source's status."""
@@ -147,6 +185,7 @@ class SymbolState:
             rejected=tally.rejected,
             gaps=tally.gaps,
             scope=source.plan.scope,
+            repaired=tuple(tally.repaired),
         )
         if not tally.is_blank:
             self.tallies[timeframe] = Tally()

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bond_core.log.offset import Offset
-from bond_core.model.record import Notice, Record, SourceReport
+from bond_core.model.record import Notice, Record, Repaired, SourceReport
 from bond_core.wire.times import iso
 
 _encode = msgspec.json.Encoder().encode
@@ -46,6 +46,12 @@ def record_as_json(
     body["raw_data"] = {"sources": list(record.served)}
     if "trades" in record.values:
         body["raw_data"] = {"trades": record.values["trades"], **body["raw_data"]}
+    if any(report.repaired for report in record.sources.values()):
+        body["raw_data"]["repaired"] = {
+            name: [_repaired(repaired) for repaired in report.repaired]
+            for name, report in record.sources.items()
+            if report.repaired
+        }
     return body
 
 
@@ -72,6 +78,15 @@ def _source(report: SourceReport) -> dict[str, Any]:
         "rejected": report.rejected,
     }
     return body
+
+
+def _repaired(repaired: Repaired) -> dict[str, Any]:
+    return {
+        "from": iso(repaired.from_ns),
+        "until": iso(repaired.until_ns),
+        "events": repaired.events,
+        "complete": repaired.missing is None,
+    }
 
 
 def _notice(notice: Notice) -> dict[str, Any]:

@@ -135,6 +135,8 @@ class BondCollector(Collector):
         yield _by_source("bond_reconnects", "Connections made anew", counts, "reconnects")
         yield _by_source("bond_stale", "Times that a feed fell silent", counts, "stales")
         yield _by_source("bond_events_unasked", "Events nobody listened to", counts, "unasked")
+        yield _by_source("bond_backfills", "Requests for what was missed", counts, "backfills")
+        yield _by_source("bond_events_repaired", "Missed events fetched", counts, "repaired")
 
 
 def _of_requests(requests: Requests) -> Iterator[Metric]:

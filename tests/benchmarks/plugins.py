@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bond_core.clock import SystemClock
 from bond_core.model.event import Event, Trade
-from bond_core.model.record import Notice, Status
+from bond_core.model.record import Notice, Repaired, Status
 from bond_core.plugin.context import Context
 from bond_core.plugin.discovery import GROUP, find_plugins
 from bond_core.runtime.supervisor import Supervisor
@@ -159,6 +159,7 @@ class _Ear:
     def on_duplicates(self, symbol: str, n: int) -> None: ...
     def on_rejected(self, symbol: str, n: int, why: str) -> None: ...
     def on_gap(self, symbol: str, notice: Notice) -> None: ...
+    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None: ...
 
 
 async def _through_a_generator(batches: list[list[Event]]) -> int:

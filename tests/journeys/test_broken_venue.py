@@ -2,6 +2,7 @@
 
 (Fault F24.) The stream goes on, its windows are on time, no number is NaN, and each frame that
 the venue sent is accounted for: in a window, late, a duplicate, refused, or told as unreadable.
+What it is asked for again comes on top.
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ class Account:
         notices = [notice for record in self._run.records for notice in record["notices"]]
         return sum("can't be read" in notice["detail"] for notice in notices)
 
+    def fetched(self) -> int:
+        """Return how many trades were fetched that had not been heard."""
+        return sum(each.repairs.repaired for each in self._run.bond.feeds.supervisors())
+
     async def balances(self) -> None:
         """Hold the venue still, and wait until everything that it sent is accounted for."""
         self._run.simulator.faults.stall(VENUE)
-        await self._run.until(lambda _: self.totals.events + self.unreadable() == sum(self._sent))
+        await self._run.until(
+            lambda _: self.totals.events + self.unreadable() == sum(self._sent) + self.fetched()
+        )
         self._run.simulator.faults.resume(VENUE)
 
 

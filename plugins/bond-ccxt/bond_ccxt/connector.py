@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from bond_ccxt.backfill import fetch
 from bond_ccxt.books import open_books
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.errors import translate
@@ -25,7 +26,7 @@ from bond_ccxt.parse import read_book
 from bond_ccxt.polling import poll_open_interest
 from bond_ccxt.symbols import why_no_swap, why_not
 from bond_ccxt.tap import Tap
-from bond_core.plugin import Context, Retryable, Subscription
+from bond_core.plugin import Context, Hole, Page, Retryable, Subscription
 
 _Group = tuple[str, tuple[str, ...]]
 """A channel, and the symbols of it that one call of ccxt watches."""
@@ -37,6 +38,7 @@ class CcxtConnector:
     def __init__(self, config: CcxtConfig) -> None:
         self.config = config
         self.listing = Listing()
+        self._open: tuple[Session, Tap] | None = None
 
     async def run(self, ctx: Context) -> None:
         """Listen until cancelled.
@@ -50,6 +52,7 @@ class CcxtConnector:
         try:
             await self.listing.load(session.exchange, ctx.clock)
             tap = Tap(ctx, session.exchange, session.venue)
+            self._open = session, tap
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_broken(tap))
                 watches = Watches(ctx, session, self.listing, tap, tasks)
@@ -63,7 +66,26 @@ class CcxtConnector:
                 raise
             raise said from error
         finally:
+            self._open = None
             await session.close()
+
+    async def backfill(self, ctx: Context, hole: Hole) -> Page:
+        """Fetch trades that were missed, through the session that listens.
+
+        Raises:
+            Retryable: There is none at the moment, or the venue doesn't answer.
+            Fatal: The venue refuses, or has no such request.
+        """
+        if self._open is None:
+            raise Retryable(f"{self.config.venue} is not connected")
+        session, tap = self._open
+        try:
+            return await fetch(session, hole, tap.parts(hole.symbol))
+        except Exception as error:
+            said = translate(error, self.config.venue)
+            if said is error:
+                raise
+            raise said from error
 
 
 @attrs.define(eq=False)

@@ -70,6 +70,7 @@ class Reading:
         client: ccxt's connection.
         now_ns: The clock.
         heard: Is told the number of each message, where messages are numbered.
+        summed: Is told (symbol, last id, number) of trades that came as one.
     """
 
     markets: Markets
@@ -77,6 +78,7 @@ class Reading:
     client: Any
     now_ns: Callable[[], int]
     heard: Callable[[Any, int], None]
+    summed: Callable[[str, int, int], None]
     _known: dict[str, Market] = attrs.field(factory=dict)
     _tops: dict[str, tuple[dict[float, float], dict[float, float]]] = attrs.field(factory=dict)
 
@@ -183,10 +185,15 @@ def _binance_quote(text: str, r: Reading) -> list[Event]:
 
 
 def _okx_trades(text: str, r: Reading) -> list[Event]:
-    return [
+    trades = _decode_okx_trades(text).data
+    events: list[Event] = [
         r.trade(t.inst_id, _ms(t.ts), t.px, t.sz, _LOWER[t.side], t.trade_id, _seq(t.trade_id))
-        for t in _decode_okx_trades(text).data
+        for t in trades
     ]
+    for t, event in zip(trades, events, strict=True):
+        if t.count is not None and t.count > 1 and event.seq:
+            r.summed(event.symbol, event.seq, t.count)
+    return events
 
 
 def _okx_tickers(text: str, r: Reading) -> list[Event]:

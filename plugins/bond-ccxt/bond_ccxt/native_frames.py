@@ -43,6 +43,7 @@ class OkxTrade(Struct, gc=False, rename="camel"):
     sz: float
     side: str
     ts: int
+    count: int | None = None
 
 
 class OkxTrades(Struct, gc=False):

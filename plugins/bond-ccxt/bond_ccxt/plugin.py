@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bond_ccxt.config import CcxtConfig, TickerConfig
-from bond_ccxt.venues import ALIASES, PROVEN, SIMULATED
-from bond_core.plugin import Capabilities, Channel, ConnectorSpec, hookimpl
+from bond_ccxt.venues import ALIASES, IDS_BY_ONE, PROVEN, SIMULATED
+from bond_core.plugin import Backfill, Capabilities, Channel, ConnectorSpec, hookimpl
 
 PRICES = ("price_avg", "price_open", "price_high", "price_low", "price_close")
 SIMULATOR = "bond_sim.simulator:Simulator"
@@ -27,6 +27,7 @@ TRADES = Channel(
         "trade": "trades",
         "trades": "trades",
     },
+    ids_by_one=IDS_BY_ONE,
 )
 
 QUOTES = Channel(
@@ -118,6 +119,7 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         venue_aliases=ALIASES,
         simulator=SIMULATOR,
         simulated_venues=SIMULATED,
+        capabilities=Capabilities(backfill=Backfill(channels=("trades",), most_requests=20)),
     )
     yield ConnectorSpec(
         name="liquidations",

@@ -20,6 +20,7 @@ end the run.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -36,6 +37,9 @@ from bond_core.plugin import Context, Event, Retryable, Subscription
 
 MOST_UNREADABLE = 20
 """So many frames in a row that can't be read mean that the venue speaks otherwise than we do."""
+
+_PARTS = 10_000
+"""So many ids are remembered of each symbol's trades that came as parts of others."""
 
 _HEARTBEAT_SLACK_NS = 1_000_000_000
 
@@ -93,6 +97,7 @@ class Tap:
         init=False, default=attrs.Factory(lambda self: Markets(self.exchange), takes_self=True)
     )
     _is_reading: bool = False
+    _parts: dict[str, deque[int]] = attrs.field(factory=dict)
     _unreadable: int = 0
     _message: Any = None
     _handle: Callable[[Any, Any], None] = attrs.field(init=False)
@@ -123,7 +128,12 @@ class Tap:
             hear = partial(self._on_frame, client, decode)
             if self.venue.id in READERS:
                 reading = Reading(
-                    self.markets, self.venue.id, client, self.ctx.clock.now_ns, self._number
+                    self.markets,
+                    self.venue.id,
+                    client,
+                    self.ctx.clock.now_ns,
+                    self._number,
+                    self._keep_parts,
                 )
                 hear = partial(self._on_native, reading.read, hear)
             client.handle_text_or_binary_message = hear
@@ -230,6 +240,19 @@ class Tap:
         event = read_trade(trade, self.venue, self.exchange.markets)
         if self._expected("trades", event.symbol):
             self._events["trades"].append(event)
+        if self.venue.trade_count is not None and event.seq:
+            count = trade["info"].get(self.venue.trade_count)
+            if count not in (None, "", "1"):
+                self._keep_parts(event.symbol, event.seq, int(count))
+
+    def _keep_parts(self, symbol: str, last: int, count: int) -> None:
+        """Note the ids of trades that came as one, under the last one's id."""
+        kept = self._parts.setdefault(symbol, deque(maxlen=_PARTS))
+        kept.extend(range(last - count + 1, last))
+
+    def parts(self, symbol: str) -> frozenset[int]:
+        """Return the ids of trades that were heard as parts of others."""
+        return frozenset(self._parts.get(symbol, ()))
 
     def _quote(self, ticker: Mapping[str, Any]) -> None:
         symbol = ticker["symbol"]

@@ -72,6 +72,8 @@ class Venue:
         trade_time: The key of a trade's time in the venue's own message, where that is finer
             than ccxt's milliseconds or needs no second parsing; None takes ccxt's.
         quote_time: Likewise of a quote; looked for in its own entry, then in the message.
+        trade_count: The key that says how many trades, of ids up to its own, one entry stands for;
+            None where each stands for one.
         maker_side: Whether the venue's `side` is the maker's.
         writes_unified: Whether its messages name markets by unified symbols, under `symbol`.
         confirmed: Returns what a message confirms: keys, or the number of the request.
@@ -84,6 +86,7 @@ class Venue:
     feeds: Mapping[str, Feed]
     trade_time: str | None = None
     quote_time: str | None = None
+    trade_count: str | None = None
     maker_side: bool = False
     writes_unified: bool = False
     confirmed: Callable[[Mapping[str, Any]], Iterable[Key | int]] = lambda _: ()
@@ -236,6 +239,7 @@ VENUES: Mapping[str, Venue] = {
             },
             trade_time="ts",
             quote_time="ts",
+            trade_count="count",
             confirmed=_okx_confirmed,
             leave=_okx_leave,
         ),
@@ -332,6 +336,10 @@ VENUES: Mapping[str, Venue] = {
         ),
     )
 }  # fmt: skip
+
+IDS_BY_ONE = ("binance", "coinbase", "coinbaseexchange", "kraken")
+"""The venues whose trades of a market are numbered without a hole. Those of okx would be, but
+one message may stand for several; bybit's ids are no numbers."""
 
 PROVEN = tuple(VENUES)
 """The venues that tests cover, by ccxt id."""

@@ -134,14 +134,14 @@ class Binance:
     def recorded(self, message: Any) -> list[tuple[str, Any]]:
         """Return a combined frame's stream and payload, and for an `aggTrade` a `trade` too.
 
-        The made `trade` has the aggregate's last trade id: it stands for one or more trades.
+        The made `trade` has the aggregate's own id, which rises by one as trade ids do.
         """
         if "stream" not in message:
             return []
         wire, data = message["stream"], message["data"]
         if data.get("e") != "aggTrade":
             return [(wire, data)]
-        single = {"e": "trade", "t": data["l"]}
+        single = {"e": "trade", "t": data["a"]}
         single |= {k: v for k, v in data.items() if k not in ("e", "a", "f", "l")}
         return [(wire, data), (wire.replace("@aggTrade", "@trade"), single)]
 

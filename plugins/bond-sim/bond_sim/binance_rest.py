@@ -46,6 +46,7 @@ def routes(desk: Desk) -> Mapping[str, Callable[[web.Request], web.Response]]:
         "/api/v3/ticker/price": lambda r: _answer(r, desk, _last),
         "/api/v3/depth": lambda r: _answer(r, desk, _depth),
         "/api/v3/trades": lambda r: _trades(r, desk, aggregate=False),
+        "/api/v3/historicalTrades": lambda r: _trades(r, desk, aggregate=False),
         "/api/v3/aggTrades": lambda r: _trades(r, desk, aggregate=True),
     }
 
@@ -177,7 +178,11 @@ def _trades(request: web.Request, desk: Desk, *, aggregate: bool) -> web.Respons
         return web.json_response({"code": -1121, "msg": "Invalid symbol."}, status=400)
     limit = min(int(request.query.get("limit", "500")), 1000)
     rows: list[dict[str, object]] = []
-    for t in desk.market.recent(instrument, desk.clock.now_ns(), limit):
+    from_id = int(request.query.get("fromId", "-1"))
+    below = from_id + limit if from_id >= 0 else None
+    for t in desk.market.recent(instrument, desk.clock.now_ns(), limit, below=below):
+        if t.id < from_id:
+            continue
         price, size, maker = eight(t.price), eight(t.size), t.side == "sell"
         ms = t.at_ns // MS
         if aggregate:

@@ -138,6 +138,8 @@ def _stats(desk: Desk, i: Instrument, _: web.Request) -> object | None:
 
 def _trades(desk: Desk, i: Instrument, request: web.Request) -> object | None:
     limit = min(int(request.query.get("limit", "100")), 1000)
+    after = request.query.get("after")  # the cursor goes back in time: older than this trade
+    below = None if after is None else int(after)
     return [
         {
             "time": iso(t.at_ns),
@@ -146,7 +148,7 @@ def _trades(desk: Desk, i: Instrument, request: web.Request) -> object | None:
             "size": t.size,
             "side": OTHER_SIDE[t.side],
         }
-        for t in reversed(desk.market.recent(i, desk.clock.now_ns(), limit))
+        for t in reversed(desk.market.recent(i, desk.clock.now_ns(), limit, below=below))
     ]
 
 

@@ -6,9 +6,10 @@ call answers about the same moment agree, and any moment can be asked for alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
@@ -21,7 +22,9 @@ from bond_sim.instruments import ASSETS, Instrument
 SLOT_NS = 50_000_000
 """Trades are drawn for slots of 50 ms and sent when their slot is over."""
 
-_IDS_PER_SLOT = 64
+_BUSY = ((20 * NS, 0.25), (3 * NS, 0.25), (NS // 2, 0.3))
+"""Periods in which trading goes up and down, and by which share: together less than all."""
+
 _OCTAVES = [(4**n * NS, 2.0**n) for n in range(9)]  # periods 1 s .. 18 h, as a random walk's
 _STEP = 0.00003  # how far a volatility of 1 moves a price within a second
 _SIDES = ("buy", "sell")
@@ -73,8 +76,10 @@ class Market(Protocol):
         """Return the markets, by venue and the venue's id."""
         ...
 
-    def recent(self, instrument: Instrument, now_ns: int, limit: int) -> Sequence[Trade]:
-        """Return up to `limit` trades before `now_ns`, oldest first."""
+    def recent(
+        self, instrument: Instrument, now_ns: int, limit: int, *, below: int | None = None
+    ) -> Sequence[Trade]:
+        """Return up to `limit` trades before `now_ns`, oldest first; their ids below `below`."""
         ...
 
     def quote(self, instrument: Instrument, now_ns: int) -> Quote | None:
@@ -121,7 +126,7 @@ class SyntheticMarket:
     instruments: Mapping[tuple[str, str], Instrument]
     _keys: dict[object, int] = field(init=False, factory=dict)
     _grid: dict[Instrument, tuple[int, list[float]]] = field(init=False, factory=dict)
-    _extra: dict[Instrument, list[tuple[int, int]]] = field(init=False, factory=dict)
+    _bursts: dict[Instrument, list[tuple[int, list[Trade]]]] = field(init=False, factory=dict)
 
     def _seeded(self, *parts: object) -> int:
         if parts not in self._keys:
@@ -175,17 +180,14 @@ class SyntheticMarket:
         return f"{max(1, round(units / lot)) * lot:.{_places(i.lot)}f}"
 
     def trades(self, instrument: Instrument, slot: int) -> list[Trade]:
-        """Return the trades of one slot, oldest first; ids grow from slot to slot."""
+        """Return the trades of one slot, oldest first; ids rise by one from trade to trade."""
         i, start_ns = instrument, slot * SLOT_NS
+        first = self._before(i, slot)
+        count = self._before(i, slot + 1) - first
+        if not count:
+            return []
         draw = random.Random(self._seeded(i.venue, i.id) ^ slot)
-        per_s = ASSETS.get(i.base, ASSETS["DOT"])[3] * _RATE.get(i.venue, 1.0)
-        busy = math.exp(0.8 * _wave(self._seeded(i.base, "busy"), 20 * NS, start_ns))
-        count, left = 0, math.exp(-per_s * busy * SLOT_NS / NS)
-        chance = draw.random()
-        while chance > left and count < _IDS_PER_SLOT - 1:
-            chance *= draw.random()
-            count += 1
-        first = slot * _IDS_PER_SLOT + self._shift(i, slot)
+        first += self._shift(i, slot)
         trades = []
         for n, part in enumerate(sorted(draw.random() for _ in range(count))):
             at_ns = start_ns + int(part * SLOT_NS)
@@ -193,32 +195,55 @@ class SyntheticMarket:
             trades.append(self._trade(i, first + n, at_ns, usd, draw.choice(_SIDES)))
         return trades
 
+    def _before(self, i: Instrument, slot: int) -> int:
+        """Return how many trades there were before a slot, bursts apart; it never falls.
+
+        Smooth noise runs up and down by at most 3 a period (see `_wave`), so that each period's
+        share of a third of it keeps the whole rising.
+        """
+        at_ns = slot * SLOT_NS
+        per_s = ASSETS.get(i.base, ASSETS["DOT"])[3] * _RATE.get(i.venue, 1.0)
+        passed_ns = float(at_ns)
+        for period_ns, share in _BUSY:
+            # The slow rise and fall is the asset's, on all venues; the quick is the market's own.
+            key = self._seeded(i.base if period_ns > 5 * NS else (i.venue, i.id), "busy")
+            passed_ns += share * period_ns / 3 * _wave(key, period_ns, at_ns)
+        return math.floor(per_s * passed_ns / NS)
+
     def _trade(self, i: Instrument, id: int, at_ns: int, usd: float, side: str) -> Trade:
         bid, ask = self._edges(i, at_ns)
         price = f"{ask if side == 'buy' else bid:.{_places(i.tick)}f}"
         return Trade(id, at_ns, price, self._size(i, usd, at_ns), side)
 
     def _shift(self, i: Instrument, slot: int) -> int:
-        return sum(n for at, n in self._extra.get(i, ()) if at <= slot)
+        return sum(len(burst) for at, burst in self._bursts.get(i, ()) if at <= slot)
 
     def burst(self, instrument: Instrument, now_ns: int, n: int) -> list[Trade]:
         """Return `n` trades of this moment, and number all later trades after them."""
         i, slot = instrument, now_ns // SLOT_NS
-        first = slot * _IDS_PER_SLOT + self._shift(i, slot)
-        self._extra.setdefault(i, []).append((slot, n))
+        first = self._before(i, slot) + self._shift(i, slot)
         pattern = self._trade(i, 0, now_ns, 100.0, "buy")
         price, size = pattern.price, pattern.size
-        return [Trade(first + k, now_ns, price, size, _SIDES[k % 2]) for k in range(n)]
+        trades = [Trade(first + k, now_ns, price, size, _SIDES[k % 2]) for k in range(n)]
+        self._bursts.setdefault(i, []).append((slot, trades))
+        return trades
 
-    def recent(self, instrument: Instrument, now_ns: int, limit: int) -> Sequence[Trade]:
+    def recent(
+        self, instrument: Instrument, now_ns: int, limit: int, *, below: int | None = None
+    ) -> Sequence[Trade]:
         """Return up to `limit` trades of the last minutes, oldest first."""
-        newest_first: list[Trade] = []
-        slot = now_ns // SLOT_NS - 1
-        for at in range(slot, slot - 4000, -1):
-            newest_first.extend(reversed(self.trades(instrument, at)))
-            if len(newest_first) >= limit:
-                break
-        return newest_first[:limit][::-1]
+        found = (t for t in self._back(instrument, now_ns) if below is None or t.id < below)
+        return list(itertools.islice(found, limit))[::-1]
+
+    def _back(self, i: Instrument, now_ns: int) -> Iterator[Trade]:
+        """Yield the trades of the last minutes, newest first."""
+        now = now_ns // SLOT_NS
+        for slot in range(now, now - 4000, -1):
+            if slot < now:  # a slot's own are sent when it is over
+                yield from reversed(self.trades(i, slot))
+            for at, burst in reversed(self._bursts.get(i, ())):
+                if at == slot:
+                    yield from reversed(burst)
 
     def quote(self, instrument: Instrument, now_ns: int) -> Quote:
         """Return the best bid and ask at `now_ns`."""

@@ -50,6 +50,7 @@ class Okx:
             "/api/v5/market/ticker": lambda r: _of_one(r, desk, _ticker_rows),
             "/api/v5/market/tickers": lambda r: _tickers(r, desk),
             "/api/v5/market/trades": lambda r: _of_one(r, desk, _trade_rows),
+            "/api/v5/market/history-trades": lambda r: _of_one(r, desk, _history_rows),
             "/api/v5/market/books": lambda r: _of_one(r, desk, _book_rows),
             "/api/v5/public/open-interest": lambda r: _of_one(r, desk, _interest_rows),
         }
@@ -353,7 +354,16 @@ def _tickers(request: web.Request, desk: Desk) -> web.Response:
 
 
 def _trade_rows(desk: Desk, i: Instrument, request: web.Request) -> list[dict[str, object]]:
-    limit = min(int(request.query.get("limit", "100")), 500)
+    return _trades(desk, i, min(int(request.query.get("limit", "100")), 500), None)
+
+
+def _history_rows(desk: Desk, i: Instrument, request: web.Request) -> list[dict[str, object]]:
+    after = request.query.get("after")  # earlier than this trade id: `type` 1, the default
+    limit = min(int(request.query.get("limit", "100")), 100)
+    return _trades(desk, i, limit, None if after is None else int(after))
+
+
+def _trades(desk: Desk, i: Instrument, limit: int, below: int | None) -> list[dict[str, object]]:
     return [
         {
             "instId": i.id,
@@ -363,7 +373,7 @@ def _trade_rows(desk: Desk, i: Instrument, request: web.Request) -> list[dict[st
             "tradeId": str(t.id),
             "ts": str(t.at_ns // MS),
         }
-        for t in reversed(desk.market.recent(i, desk.clock.now_ns(), limit))
+        for t in reversed(desk.market.recent(i, desk.clock.now_ns(), limit, below=below))
     ]
 
 

@@ -179,9 +179,11 @@ class RecordedMarket:
         if seen.quote is not None:
             self._quotes[seen.symbol] = seen.quote
 
-    def recent(self, instrument: Instrument, now_ns: int, limit: int) -> Sequence[Trade]:
+    def recent(
+        self, instrument: Instrument, now_ns: int, limit: int, *, below: int | None = None
+    ) -> Sequence[Trade]:
         """Return the last trades played, at most 1,000."""
-        kept = self._trades.get(instrument.id, ())
+        kept = [t for t in self._trades.get(instrument.id, ()) if below is None or t.id < below]
         return list(itertools.islice(kept, max(0, len(kept) - limit), None))
 
     def quote(self, instrument: Instrument, now_ns: int) -> Quote | None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from bond_core.aggregators.prices import TradePrices
 from bond_core.aggregators.volume import Volume
-from bond_core.model.event import Trade
-from bond_core.model.record import Notice, Record, Status
+from bond_core.model.event import Event, Trade
+from bond_core.model.record import Notice, Record, Repaired, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
 from bond_core.runtime.feed import Feed
@@ -75,6 +75,9 @@ class Ear:
         """See Listener."""
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
+        """See Listener."""
+
+    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
         """See Listener."""
 
 

@@ -133,11 +133,14 @@ SPECS = (
 )  # fmt: skip
 
 
-def bound(spec: dict[str, Any]) -> Any:
+def bound(spec: dict[str, Any], specs: Sequence[ConnectorSpec] | None = None) -> Any:
     """Return a spec bound to these connectors."""
     rows = [
         PluginRow(name=name, distribution=name, version="1", module=name, state="loaded", specs=s)
-        for name, s in (("builtin", register(builtin, name="builtin")), ("puppets", SPECS))
+        for name, s in (
+            ("builtin", register(builtin, name="builtin")),
+            ("puppets", SPECS if specs is None else specs),
+        )
     ]
     return bind(read_spec(spec)[0], Catalog(rows), Defaults())
 
@@ -145,8 +148,11 @@ def bound(spec: dict[str, Any]) -> Any:
 class World:
     """The clock, the feeds and the log that streams here share."""
 
-    def __init__(self, feeds: Feeds, clock: ManualClock) -> None:
+    def __init__(
+        self, feeds: Feeds, clock: ManualClock, specs: Sequence[ConnectorSpec] | None = None
+    ) -> None:
         self.clock = clock
+        self.specs = specs
         self.log = MemoryLog()
         self._feeds = feeds
 
@@ -154,7 +160,7 @@ class World:
     async def stream(self, spec: dict[str, Any], stream_id: str = "s") -> AsyncIterator[Pipeline]:
         """Run a stream for as long as the context lasts."""
         pipeline = Pipeline(
-            bound(spec), stream_id=stream_id, feeds=self._feeds, log=self.log,
+            bound(spec, self.specs), stream_id=stream_id, feeds=self._feeds, log=self.log,
             retention=Retention(seconds=10_000), clock=self.clock,
         )  # fmt: skip
         await pipeline.start()
@@ -176,7 +182,10 @@ class World:
         return [json.loads(entry.data) for entry in page.entries]
 
 
-def play(story: Callable[[World], Awaitable[None]], *, at_s: float = 0.0) -> None:
+def play(
+    story: Callable[[World], Awaitable[None]], *, at_s: float = 0.0,
+    specs: Sequence[ConnectorSpec] | None = None,
+) -> None:  # fmt: skip
     """Let a story happen, beginning so many seconds after a full minute."""
 
     async def run() -> None:
@@ -185,6 +194,6 @@ def play(story: Callable[[World], Awaitable[None]], *, at_s: float = 0.0) -> Non
         Puppet.contexts.clear()
         Puppet.unlisted.clear()
         async with Feeds(clock=clock, chance=random.Random(1), simulators=simulators) as feeds:
-            await story(World(feeds, clock))
+            await story(World(feeds, clock, specs))
 
     asyncio.run(run())

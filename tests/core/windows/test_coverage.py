@@ -91,3 +91,29 @@ def test_flapping_costs_no_memory_and_claims_no_more_than_was_heard(last):
 def test_a_share_says_all_or_nothing_only_where_it_is(live_ns, count, expected):
     """Rounding never makes heard of unheard, nor whole of nearly."""
     assert share(live_ns, 1_000_000, count=count) == expected
+
+
+@given(
+    turns=st.lists(st.integers(0, 40), unique=True, max_size=12).map(sorted),
+    begins_live=st.booleans(),
+    from_ns=st.integers(0, 40),
+    length=st.integers(0, 40),
+)
+def test_what_is_mended_counts_as_heard(turns, begins_live, from_ns, length):
+    """It is as if the source had been live then, and everything else stays as it was."""
+    coverage, is_live, heard = Coverage(), False, []
+    if begins_live:
+        coverage.turn(is_live=True, at_ns=-10)
+        is_live = True
+    for at in range(-10, 60):
+        if at in turns:
+            is_live = not is_live
+            coverage.turn(is_live=is_live, at_ns=at)
+        heard.append(is_live)
+
+    coverage.mend(from_ns, from_ns + length)
+
+    for at, was_live in zip(range(-10, 60), heard, strict=True):
+        expected = was_live or from_ns <= at < from_ns + length
+        assert coverage.live_ns(at, at + 1) == expected
+    assert coverage.is_live == is_live
