@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Trade,
         Trend,
     )
+    from bond_core.model.us_session import is_us_session
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
@@ -124,6 +125,7 @@ __all__ = [
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",
+    "is_us_session",
     "setting",
     "structure",
 ]
@@ -149,6 +151,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trade",
         "Trend",
     ),
+    "bond_core.model.us_session": ("is_us_session",),
     "bond_core.plugin.aggregator": ("Aggregator",),
     "bond_core.plugin.backfill": (
         "Backfills",

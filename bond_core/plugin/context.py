@@ -121,16 +121,12 @@ class Context(Protocol):
         """Say that one symbol can't be had (unlisted there); the others go on."""
         ...
 
-    def reject(
-        self, why: str, *, n: int = 1, channel: str | None = None, symbol: str | None = None
-    ) -> None:
+    def reject(self, why: str, *, n: int = 1) -> None:
         """Count messages that could not be read, and tell everybody who listens.
 
         Args:
             why: The fault, without the values that had it: equal faults are told as one.
             n: How many.
-            channel: Of which channel, where that is known: who hears others isn't told.
-            symbol: Of which symbol of the channel; None is any.
         """
         ...
 
@@ -138,6 +134,21 @@ class Context(Protocol):
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
     ) -> None:
         """Say that events between two times may be missing."""
+        ...
+
+    def tell(
+        self, channel: str, symbol: str | None, *, code: str, detail: str,
+        at_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """Show everybody who listens a notice that is no hole: trading in a stock is halted.
+
+        Args:
+            channel: Whose listeners are told.
+            symbol: Which of its symbols; None is all of the channel's.
+            code: For programs; `docs/records.md` lists those that there are.
+            detail: A sentence for people.
+            at_ns: When it happened, by the source.
+        """
         ...
 
     def cursor(self, channel: str, symbol: str) -> str | None:

@@ -109,7 +109,9 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     resolved: list[SourceSpec] = []
     assumed: list[str] = []
     for i, given in enumerate(spec.sources):
-        connectors.append(connector_of(given, catalog, f"/spec/sources/{i}"))
+        connectors.append(
+            connector_of(given, catalog, f"/spec/sources/{i}", simulate=defaults.simulate)
+        )
         offers.append(offered(connectors[i], given.event_types, f"/spec/sources/{i}"))
         source, said = resolve(given, connectors[i], defaults, f"/spec/sources/{i}")
         resolved.append(source)

@@ -281,16 +281,13 @@ class Supervisor:
         for feed in self._feeds_of(channel, symbol):
             feed.turn("failed", self.clock.now_ns(), self._hide(reason))
 
-    def reject(
-        self, why: str, *, n: int = 1, channel: str | None = None, symbol: str | None = None
-    ) -> None:
+    def reject(self, why: str, *, n: int = 1) -> None:
         """See Context."""
-        feeds = self.feeds.values() if channel is None else self._feeds_of(channel, symbol)
-        # A stream hears several feeds with one ear; which of them it was, nobody may know.
-        ears = dict.fromkeys(ear for feed in feeds for ear in feed.listeners)
+        # A stream hears several feeds with one ear; which of them it was, nobody knows.
+        ears = dict.fromkeys(ear for feed in self.feeds.values() for ear in feed.listeners)
         why = self._hide(why)
         for ear in ears:
-            ear.on_rejected(symbol or "", n, why)
+            ear.on_rejected("", n, why)
 
     def gap(
         self, channel: str, symbol: str | None, *, from_ns: int, to_ns: int, detail: str
@@ -299,6 +296,15 @@ class Supervisor:
         notice = Notice(code="gap", detail=self._hide(detail), from_ns=from_ns, to_ns=to_ns)
         for feed in self._feeds_of(channel, symbol):
             feed.gap(notice)
+
+    def tell(
+        self, channel: str, symbol: str | None, *, code: str, detail: str,
+        at_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """See Context."""
+        notice = Notice(code=code, detail=self._hide(detail), from_ns=at_ns, to_ns=at_ns)
+        for feed in self._feeds_of(channel, symbol):
+            feed.tell(notice)
 
     def cursor(self, channel: str, symbol: str) -> str | None:
         """See Context."""

@@ -20,7 +20,7 @@ import attrs
 from bond_core.clock import Clock
 from bond_core.plugin import Context, Event, Fatal, Retryable
 from bond_ibkr.refusals import ClosedError, Refusal, ending_of, is_notice, refusal_of
-from bond_ibkr.ticks import BAR_S, UNREPORTED, Reader
+from bond_ibkr.ticks import BAR_S, Reader
 
 ANSWER_S = 10.0
 """How long TWS may take to answer a question."""
@@ -209,10 +209,7 @@ class Session:
         """Take a trade."""
         for reader in self._readers(reqId):
             event = reader.trade(time, price, size, tickAttribLast, exchange)
-            if event is None:
-                self._ctx.reject(UNREPORTED, channel=reader.channel, symbol=reader.symbol)
-            else:
-                self._heard[reader.channel].append(event)
+            self._heard[reader.channel].append(event)
 
     def tickByTickBidAsk(
         self, reqId: int, time: int, bidPrice: float, askPrice: float,

@@ -17,11 +17,6 @@ from bond_ibkr.contracts import Listed
 _NS = 1_000_000_000
 BAR_S = 5
 
-UNREPORTED = (
-    "it is an unreported trade (odd lot, combo, derivative, average price) or past its limit, and "
-    "sets no price"
-)
-
 
 @attrs.define(eq=False)
 class Reader:
@@ -41,14 +36,17 @@ class Reader:
 
     def trade(
         self, time_s: int, price: float, size: float, attributes: Any, exchange: str
-    ) -> Event | None:
-        """Return the trade of a Last or AllLast tick; None for one that sets no price."""
-        if attributes.unreported or attributes.pastLimit:
-            return None
+    ) -> Event:
+        """Return the trade of a Last or AllLast tick.
+
+        One that exchanges don't report (odd lot, combo, derivative, average price), or that is
+        past its limit, counts for volume and sets no price.
+        """
+        sets_price = not (attributes.unreported or attributes.pastLimit)
         return Trade(
             symbol=self.symbol,
             ts=time_s * _NS,
-            price=price / self.listed.magnifier,
+            price=price / self.listed.magnifier if sets_price else None,
             size=size,
             seq=next(self.order),
             venue=exchange,

@@ -68,8 +68,8 @@ async def traded(run, kit, symbol="AAPL", kinds=("Last",), trades=TRADES):
     for kind in kinds:
         await kit.subscribed(run.tws, symbol, kind)
     second = run.tws.clock.now_ns() // kit.NS
-    for price, size in trades:
-        run.tws.trade(symbol, price, size, at_s=second)
+    for price, size, *unreported in trades:
+        run.tws.trade(symbol, price, size, at_s=second, unreported=bool(unreported))
     return second
 
 
@@ -143,25 +143,24 @@ def test_two_streams_share_one_upstream(kit):
 
 def test_event_types_choose_all_last_beside_last(kit):
     """
-    One stream hears AllLast, another Last: each its own request, on one connection, and the
-    unreported trade is told to the first alone.
+    One stream hears AllLast, another Last: each its own request, on one connection. A trade that
+    exchanges don't report counts for the volume of the first, and for no price.
     """
 
     async def go():
         async with running() as run:
             chosen = {"event_types": ["AllLast"]}
-            all_last = await run.listen(spec(source=chosen, fields=["trades", "volume_sum"]))
-            last = await run.listen(spec(fields=["trades", "volume_sum"]))
-            await kit.subscribed(run.tws, "AAPL", "Last")
-            await kit.subscribed(run.tws, "AAPL", "AllLast")
-            run.tws.trade("AAPL", 999.0, 1, unreported=True)
-            await traded(run, kit)
+            fields = ["trades", "volume_sum", "price_high", "price_close"]
+            all_last = await run.listen(spec(source=chosen, fields=fields))
+            last = await run.listen(spec(fields=fields))
+            odd = [(999.0, 7, True)]
+            await traded(run, kit, kinds=("Last", "AllLast"), trades=[*TRADES, *odd])
             records = [await until(lambda r: r["trades"]) for until in (all_last, last)]
             return records, run.tws.asked, run.tws.dialled
 
     records, asked, dialled = asyncio.run(go())
-    assert [(r["trades"], r["volume_sum"]) for r in records] == [(5, 500.0), (5, 500.0)]
-    assert [r["sources"]["ibkr"]["rejected"] for r in records] == [1, 0]
+    assert [(r["trades"], r["volume_sum"]) for r in records] == [(6, 507.0), (5, 500.0)]
+    assert [(r["price_high"], r["price_close"]) for r in records] == [(230.40, 230.30)] * 2
     assert sorted(a[2] for a in asked if a[0] == "subscribe") == ["AllLast", "Last"]
     assert dialled == 1
 

@@ -70,41 +70,19 @@ def test_the_same_trade_twice_is_two(kit):
 
 
 @pytest.mark.parametrize("flags", [{"unreported": True}, {"past_limit": True}])
-def test_what_sets_no_price_is_left_out_and_told(kit, flags):
+def test_what_sets_no_price_has_none(kit, flags):
     """
-    An unreported trade, or one past its limit, is counted as rejected, for AllLast only.
+    An unreported trade, or one past its limit, has its size and no price.
     """
 
     def act(tws):
         tws.trade("AAPL", 999.0, 7, at_s=S, **flags)
         tws.trade("AAPL", 230.0, 100, at_s=S)
 
-    ear = heard_of(kit, "all_trades", "AAPL", act)
+    ear = heard_of(kit, "all_trades", "AAPL", act, n=2)
 
-    assert [e.price for e in ear.events] == [230.0]
-    ((why, n),) = ear.rejected.items()
-    assert n == 1
-    assert "sets no price" in why
-
-
-def test_who_listens_to_last_is_not_told_of_all_last(kit):
-    """
-    What one channel leaves out is no news to the others.
-    """
-
-    async def go():
-        wanted = [("all_trades", "AAPL"), ("trades", "AAPL"), ("all_trades", "MSFT")]
-        async with kit.tws() as tws, kit.hearing(*wanted, at=tws.url) as heard:
-            for symbol, kind in (("AAPL", "AllLast"), ("AAPL", "Last"), ("MSFT", "AllLast")):
-                await kit.subscribed(tws, symbol, kind)
-            tws.trade("AAPL", 999.0, 7, unreported=True)
-            tws.trade("AAPL", 230.0, 100)
-            tws.trade("MSFT", 420.0, 100)
-            ears = [heard.ears[each] for each in wanted]
-            await kit.until(lambda: all(ear.events for ear in ears))
-            return [len(ear.rejected) for ear in ears]
-
-    assert asyncio.run(go()) == [1, 0, 0]
+    assert [(e.price, e.size) for e in ear.events] == [(None, 7.0), (230.0, 100.0)]
+    assert ear.rejected == {}
 
 
 def test_a_quote_without_a_side_leaves_it_unknown(kit):
