@@ -119,7 +119,8 @@ class TwsSimulator:
 
     def drop(self) -> None:
         """Break every connection."""
-        for client in list(self.clients):
+        gone, self.clients = self.clients, []
+        for client in gone:
             client.writer.transport.abort()
 
     def refuse(

@@ -454,15 +454,15 @@ def test_a_feed_that_freezes_is_stale(kit):
             tws.trade("AAPL", 230.0, 5)
             await heard.status("live")
             reason = await heard.status("stale")
-            await kit.until(lambda: tws.dialled > 1)
-            await kit.subscribed(tws, "AAPL")
-            tws.trade("AAPL", 231.0, 5)
-            await heard.status("live")
-            return reason, heard.ears[TRADES]
+            ear = heard.ears[TRADES]
+            # The connection of before may still be there; and only a new second is progress.
+            await kit.until(lambda: tws.trade("AAPL", 231.0, 5) >= 0 and ear.status == "live")
+            return reason, ear, tws.dialled
 
-    reason, ear = asyncio.run(go())
+    reason, ear, dialled = asyncio.run(go())
     assert "nothing new on trades" in reason
-    assert len(ear.gaps) == 1
+    assert ear.gaps
+    assert dialled > 1
 
 
 def test_outside_of_trading_hours_silence_is_no_fault(kit):
