@@ -12,8 +12,9 @@ from bond_core.clock import NS
 from bond_core.plugin import Context, Subscription
 from bond_ibkr.contracts import Listed, choose, contract_of
 from bond_ibkr.refusals import Refusal
-from bond_ibkr.session import Session, TickType, done_within
+from bond_ibkr.session import Session, TickType
 from bond_ibkr.ticks import Reader
+from bond_ibkr.waiting import done_within
 
 CONFIRMED_S = 2.0
 """TWS confirms no subscription: one that it hasn't refused for so long stands."""
@@ -65,11 +66,11 @@ class Desk:
         while True:
             await self.session.answers()
             now_ns = self.ctx.clock.now_ns()
-            for channel in {kept.channel for kept in self._kept}:
-                symbols = [kept.symbol for kept in self._kept if kept.channel == channel]
-                if all(self._is_closed(symbol, now_ns) for symbol in symbols):
-                    # Times are whole seconds: one that is told now may be of a second ago.
-                    self.ctx.heartbeat(channel, now_ns - NS)
+            readers = [r for line in self.session.lines.values() for r in line.readers]
+            open_now = {r.channel for r in readers if not r.listed.hours.is_closed(now_ns)}
+            for channel in {reader.channel for reader in readers} - open_now:
+                # Times are whole seconds: one that is told now may be of a second ago.
+                self.ctx.heartbeat(channel, now_ns - NS)
             await self.ctx.clock.sleep(ASK_EVERY_S)
 
     async def _keep(self, wanted: Subscription) -> None:
@@ -108,10 +109,3 @@ class Desk:
     async def _look_up(self, symbol: str) -> Listed | Refusal:
         found = await self.session.describe(contract_of(self.ib, symbol), symbol)
         return found if isinstance(found, Refusal) else choose(symbol, found)
-
-    def _is_closed(self, symbol: str, now_ns: int) -> bool:
-        listing = self._listings.get(symbol)
-        if listing is None or not listing.done() or listing.cancelled() or listing.exception():
-            return False
-        listed = listing.result()
-        return isinstance(listed, Listed) and listed.hours.is_closed(now_ns)

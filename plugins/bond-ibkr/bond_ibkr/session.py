@@ -1,4 +1,4 @@
-# ruff: noqa: N802, N803 -- the names are those by which TWS's API calls a wrapper
+# ruff: noqa: N802, N803, N815 -- the names are those by which TWS's API calls a wrapper
 """Hold one connection to TWS: ask for data, and hand on what comes, by the request it answers.
 
 ib_async's `Client` connects, speaks the protocol and decodes; a `Session` is the wrapper that it
@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 import attrs
 
-from bond_core.clock import Clock
 from bond_core.plugin import Context, Event, Fatal, Retryable
 from bond_ibkr.refusals import ClosedError, Refusal, ending_of, is_notice, refusal_of
 from bond_ibkr.ticks import BAR_S, Reader
+from bond_ibkr.waiting import done_within
 
 ANSWER_S = 10.0
 """How long TWS may take to answer a question."""
@@ -233,6 +233,15 @@ class Session:
         for reader in self._readers(reqId):
             self._heard[reader.channel].append(reader.bar(time, open_, high, low, close, volume))
 
+    def bondContractDetails(self, reqId: int, details: Any) -> None:
+        """Take one bond that fits."""
+        self.contractDetails(reqId, details)
+
+    def openOrder(self, *_: Any) -> None:
+        """Leave the orders of a program that goes by the same client id to that program."""
+
+    completedOrder = execDetails = commissionReport = openOrder
+
     def tcpDataProcessed(self) -> None:
         """Hand on what one packet brought."""
         heard, self._heard = self._heard, defaultdict(list)
@@ -285,14 +294,3 @@ class _Unreadable:
         """See logging.Logger."""
         self._ctx.log.warning("a message of TWS can't be read: %s", said[:200], exc_info=True)  # noqa: LOG014 -- its caller handles one
         self._ctx.reject("a message of TWS can't be read")
-
-
-async def done_within(clock: Clock, future: asyncio.Future[Any], seconds: float) -> bool:
-    """Wait for a future, so long at most; whether it is done."""
-    timer = asyncio.ensure_future(clock.sleep(seconds))
-    try:
-        await asyncio.wait({future, timer}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        timer.cancel()
-        await asyncio.gather(timer, return_exceptions=True)
-    return future.done()

@@ -95,6 +95,7 @@ def test_a_symbol_of_two_contracts_names_both(kit, monkeypatch):
         (322, "Max number of tick-by-tick requests has been reached", "quote booster"),
         (101, "Max number of tickers has been reached.", "market data lines"),
         (420, "Invalid Real-time Query: Historical data request pacing violation", "too often"),
+        (10190, "One request for the same instrument within 15 seconds", "too often"),
         (4711, "Something new.", "TWS refuses it"),
     ],
 )
@@ -380,6 +381,45 @@ def test_a_broken_connection_is_taken_up_again(kit):
     assert len(ear.gaps) == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (502, "Couldn't connect to TWS."),
+        (504, "Not connected"),
+        (507, "Bad Message Length (EOF)"),
+        (1300, "TWS socket port has been reset and this connection is being dropped."),
+    ],
+)
+def test_what_tws_ends_is_begun_anew(kit, code, text):
+    """
+    TWS says that the connection is over: told in its words, and connected to anew.
+    """
+
+    async def go():
+        async with kit.tws() as tws, kit.hearing(TRADES, at=tws.url) as heard:
+            await kit.subscribed(tws, "AAPL")
+            tws.say(code, text)
+            reason = await heard.status("reconnecting")
+            await kit.until(lambda: tws.dialled == 2)
+            return reason
+
+    assert text.rstrip(".") in asyncio.run(go())
+
+
+def test_a_tws_that_calls_itself_too_old_is_fatal(kit):
+    """
+    503 is not tried again.
+    """
+
+    async def go():
+        async with kit.tws() as tws, kit.hearing(TRADES, at=tws.url) as heard:
+            await kit.subscribed(tws, "AAPL")
+            tws.say(503, "The TWS is out of date and must be upgraded.")
+            return await heard.status("failed")
+
+    assert "update TWS" in asyncio.run(go())
+
+
 def test_another_session_of_the_user_is_told(kit):
     """
     10197: the data are another session's; that is told, and TWS is left alone for a while.
@@ -467,7 +507,8 @@ def test_a_feed_that_freezes_is_stale(kit):
 
 def test_outside_of_trading_hours_silence_is_no_fault(kit):
     """
-    The market is closed: its feed is live and beats, for minutes, on one connection.
+    The market is closed: its feed is live and beats, for minutes, on one connection, whatever
+    else there is on its channel that can't be had.
     """
     closed = "20231115:0900-20231115:2100"  # ManualClock begins on 2023-11-14 at 22:13:20
 
@@ -475,7 +516,7 @@ def test_outside_of_trading_hours_silence_is_no_fault(kit):
         clock = ManualClock()
         async with (
             kit.tws(clock=clock, hours=closed) as tws,
-            kit.hearing(TRADES, at=tws.url, clock=clock) as heard,
+            kit.hearing(TRADES, ("trades", "ZZZZ"), at=tws.url, clock=clock) as heard,
         ):
             ear = heard.ears[TRADES]
             await kit.subscribed(tws, "AAPL")

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from bond_ibkr.wire import frame
+
 S = 1_700_000_000  # some second
 
 
@@ -186,6 +188,19 @@ def test_what_cannot_be_read_is_counted_and_survived(kit):
             return ear.rejected, tws.dialled
 
     assert asyncio.run(go()) == ({"a message of TWS can't be read": 1}, 1)
+
+
+def test_what_concerns_orders_is_none_of_our_business(kit):
+    """
+    TWS tells of an execution of the same client id: nothing is rejected for it.
+    """
+
+    def act(tws):
+        for client in tws.clients:
+            client.writer.write(frame(59, 1, "0001", 1.0, "USD", 0, 0, ""))  # a commission
+        tws.trade("AAPL", 230.0, 5, at_s=S)
+
+    assert heard_of(kit, "trades", "AAPL", act).rejected == {}
 
 
 def test_thousands_of_ticks_in_one_go_all_arrive(kit):
