@@ -22,6 +22,9 @@ CONFIRMED_S = 2.0
 ASK_EVERY_S = 15.0
 """How often TWS is asked whether it still lives."""
 
+CLOCK_OFF_S = 3.0
+"""How far this machine's clock may be from TWS's before that is told; 5 s ahead are refused."""
+
 TICK_TYPES: Mapping[str, TickType | None] = {
     "trades": "Last",
     "all_trades": "AllLast",
@@ -44,6 +47,7 @@ class Desk:
     session: Session
     tasks: asyncio.TaskGroup
     order: Iterator[int]
+    _is_off: bool = False
     _kept: dict[Subscription, asyncio.Task[None]] = attrs.field(factory=dict)
     _listings: dict[str, asyncio.Task[Listed | Refusal]] = attrs.field(factory=dict)
 
@@ -64,20 +68,31 @@ class Desk:
         Outside of its trading hours a contract is silent, which is no fault.
         """
         while True:
-            await self.session.answers()
+            time_s = await self.session.time_s()
             now_ns = self.ctx.clock.now_ns()
             readers = [r for line in self.session.lines.values() for r in line.readers]
+            self._compare(time_s + 0.5 - now_ns / NS)  # somewhere in that second
             open_now = {r.channel for r in readers if not r.listed.hours.is_closed(now_ns)}
             for channel in {reader.channel for reader in readers} - open_now:
                 # Times are whole seconds: one that is told now may be of a second ago.
                 self.ctx.heartbeat(channel, now_ns - NS)
             await self.ctx.clock.sleep(ASK_EVERY_S)
 
+    def _compare(self, ahead_s: float) -> None:
+        """Tell once that the clocks differ, and again when they did not meanwhile."""
+        was_off, self._is_off = self._is_off, abs(ahead_s) > CLOCK_OFF_S
+        if was_off or not self._is_off:
+            return
+        way = "behind" if ahead_s > 0 else "ahead of"
+        detail = f"this machine's clock is {abs(ahead_s):.0f} s {way} TWS's: set one of them right"
+        for channel in {wanted.channel for wanted in self.ctx.wanted.current()}:
+            self.ctx.tell(channel, None, code="clock_off", detail=detail)
+
     async def _keep(self, wanted: Subscription) -> None:
         """Have a subscription, and ask again where that may help."""
         while True:
             refusal = await self._have(wanted)
-            if refusal.again_s != 0:
+            if refusal.fails:
                 self.ctx.failed(wanted.channel, wanted.symbol, refusal.reason)
             if refusal.again_s is None:
                 return

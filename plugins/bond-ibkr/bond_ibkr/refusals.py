@@ -22,7 +22,9 @@ PACE_S = 10.0
 """How long to stay away after too many messages."""
 
 BUST = 10225
-"""A correction has ended the subscription: ask for it again at once."""
+"""A correction has ended the subscription: ask for it again."""
+
+BUST_S = 1.0
 
 _HARMLESS = frozenset({300, 366, 10167})
 """Answers to cancelling what is over already; and that delayed data are shown, not these."""
@@ -59,10 +61,12 @@ class Refusal:
     Attributes:
         reason: For people: what happened, and what to do.
         again_s: After how long to ask again; None is not at all.
+        fails: Whether what it is about fails meanwhile.
     """
 
     reason: str
     again_s: float | None = None
+    fails: bool = True
 
 
 class InUseError(Retryable):
@@ -85,7 +89,7 @@ def refusal_of(code: int, text: str) -> Refusal:
     if code == 101:
         return Refusal(f"{_TICKERS}; asked for again every minute{said}", AGAIN_S)
     if code == BUST:
-        return Refusal(f"its bars were corrected; asked for again{said}", 0.0)
+        return Refusal(f"its bars were corrected; asked for again{said}", BUST_S, fails=False)
     known = _SYMBOLS.get(code)
     if known is not None:
         return Refusal(known + said)

@@ -69,7 +69,7 @@ class Session:
     def __init__(self, ctx: Context, ib: Any) -> None:
         self._ctx = ctx
         self._questions: dict[int, tuple[list[Any], asyncio.Future[Refusal | None]]] = {}
-        self._pong: asyncio.Future[None] | None = None
+        self._pong: asyncio.Future[int] | None = None
         self._heard: defaultdict[str, list[Event]] = defaultdict(list)
         self._broken_farms: dict[str, int] = {}
         self._closed = asyncio.Event()
@@ -100,14 +100,16 @@ class Session:
             del self._questions[number]
         return answered.result() or found
 
-    async def answers(self) -> None:
-        """Return when TWS has told its time.
+    async def time_s(self) -> int:
+        """Return the time that TWS tells, seconds since 1970.
 
         Raises:
-            Retryable: It doesn't.
+            Retryable: It doesn't answer.
         """
-        if not await done_within(self._ctx.clock, self._told_time(), ANSWER_S):
+        told = self._told_time()
+        if not await done_within(self._ctx.clock, told, ANSWER_S):
             raise Retryable(f"TWS does not answer: asked for its time {ANSWER_S:g} s ago")
+        return told.result()
 
     def ask(self, tick_type: TickType | None, reader: Reader) -> Line:
         """Subscribe to ticks, or to bars of five seconds made of trades at all hours.
@@ -200,7 +202,7 @@ class Session:
     def currentTime(self, time: int) -> None:
         """Take TWS's time."""
         if self._pong is not None and not self._pong.done():
-            self._pong.set_result(None)
+            self._pong.set_result(time)
 
     def tickByTickAllLast(
         self, reqId: int, tickType: int, time: int, price: float, size: float,
@@ -255,7 +257,7 @@ class Session:
         line = self.lines.get(number)
         return () if line is None else line.readers
 
-    def _told_time(self) -> asyncio.Future[None]:
+    def _told_time(self) -> asyncio.Future[int]:
         self._pong = asyncio.get_running_loop().create_future()
         self.client.reqCurrentTime()
         return self._pong

@@ -36,6 +36,7 @@ class Options:
         version: Of its protocol.
         odd_lots: The share of small trades that only AllLast has, as unreported.
         hours: When all is traded, as TWS writes it, in UTC; empty is always.
+        ahead_s: How far its clock is ahead of the one it was given.
     """
 
     per_s: float = 8.0
@@ -43,6 +44,7 @@ class Options:
     version: int = 178
     odd_lots: float = 0.2
     hours: str = ""
+    ahead_s: int = 0
 
 
 class TwsSimulator:
@@ -80,6 +82,11 @@ class TwsSimulator:
         if self._server is None:
             raise RuntimeError("the simulator serves inside `async with` only")
         return f"tcp://127.0.0.1:{self.port}"
+
+    @property
+    def time_s(self) -> int:
+        """What time it tells, in seconds."""
+        return self.clock.now_ns() // NS + self.options.ahead_s
 
     async def __aenter__(self) -> Self:
         """Serve on a free port of 127.0.0.1, and start the market."""
@@ -207,7 +214,7 @@ class TwsSimulator:
         return None
 
     def _tick(self, symbol: str, kinds: tuple[str, ...], at_s: int | None, *values: object) -> int:
-        time_s = self.clock.now_ns() // NS if at_s is None else at_s
+        time_s = self.time_s if at_s is None else at_s
         heard = self.lines(symbol, *kinds)
         for client, line in heard:
             client.tick(line.number, TICK_NUMBERS[line.tick_type], time_s, *values)
@@ -247,7 +254,7 @@ class TwsSimulator:
     def _play_one(self, listed: Instrument, from_ns: int, to_ns: int) -> None:
         symbol = listed.symbol
         for traded in self._market.between(listed, from_ns, to_ns):
-            at_s = traded.at_ns // NS
+            at_s = traded.at_ns // NS + self.options.ahead_s
             odd = traded.size < 100 and traded.at_ns % 1000 < 1000 * self.options.odd_lots
             self.trade(symbol, traded.price, traded.size, at_s=at_s, unreported=odd)
             self.quote(

@@ -68,6 +68,9 @@ class _Tws(Protocol):
     clock: Clock
 
     @property
+    def time_s(self) -> int: ...
+
+    @property
     def options(self) -> _Options: ...
 
     def refusal(self, listed: Instrument | None, tick_type: str | None) -> Refused | None: ...
@@ -171,7 +174,7 @@ class Client:
             self.error(-1, code, text)
 
     def _time(self, _: list[str]) -> None:
-        self.writer.write(frame(Tell.CURRENT_TIME, 1, self._tws.clock.now_ns() // NS))
+        self.writer.write(frame(Tell.CURRENT_TIME, 1, self._tws.time_s))
 
     def _describe(self, fields: list[str]) -> None:
         number, (con_id, symbol, kind) = int(fields[2]), fields[3:6]

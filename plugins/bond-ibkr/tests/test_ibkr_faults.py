@@ -551,6 +551,28 @@ def test_a_tws_that_hangs_is_left(kit):
     assert "does not answer" in asyncio.run(go())
 
 
+@pytest.mark.parametrize(("ahead_s", "told"), [(60, "s behind"), (-60, "s ahead of")])
+def test_a_clock_that_is_off_is_told(kit, ahead_s, told):
+    """
+    TWS's clock and this machine's differ: told once, with which way, and ticks of the future are
+    counted as rejected.
+    """
+
+    async def go():
+        async with kit.tws(ahead_s=ahead_s) as tws, kit.hearing(TRADES, at=tws.url) as heard:
+            ear = heard.ears[TRADES]
+            await kit.until(lambda: tws.trade("AAPL", 230.0, 5) and (ear.events or ear.rejected))
+            heard.want("quotes", "AAPL")  # whatever else happens on the connection
+            await heard.status("live", "quotes")
+            return ear
+
+    ear = asyncio.run(go())
+    ((code, detail),) = [(notice.code, notice.detail) for notice in ear.notices]
+    assert code == "clock_off"
+    assert told in detail
+    assert bool(ear.rejected) is (ahead_s > 0)
+
+
 def test_a_data_farm_that_was_away_leaves_a_gap(kit):
     """
     TWS's data farm breaks (2103) and comes back (2104): what lies between is told as a gap.

@@ -55,7 +55,7 @@ async def running(**options):
 
 def spec(*, symbol="AAPL", interval=1, **more):
     """Return the spec of one symbol of ibkr."""
-    source = {"type": "ibkr", **more.pop("source", {})}
+    source = {"type": "ibkr", "lateness_sec": 0, **more.pop("source", {})}
     return {"spec": {"sources": [source], "symbols": [symbol], "interval_sec": interval, **more}}
 
 

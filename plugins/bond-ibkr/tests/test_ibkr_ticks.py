@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
+from bond_ibkr.contracts import choose
 from bond_ibkr.wire import frame
 
 S = 1_700_000_000  # some second
@@ -147,6 +149,25 @@ def test_a_share_class_is_written_as_tws_has_it(kit):
     ear = heard_of(kit, "trades", "BRK.B", lambda tws: tws.trade("BRK B", 460.0, 5, at_s=S))
 
     assert [e.symbol for e in ear.events] == ["BRK.B"]
+
+
+def test_a_contract_at_several_exchanges_is_asked_for_at_smart():
+    """
+    One contract, described once for each exchange, is one, and SMART is where it is asked for.
+    """
+    found = [
+        SimpleNamespace(
+            contract=SimpleNamespace(conId=7, exchange=exchange, secType="STK"), priceMagnifier=0,
+            tradingHours="", timeZoneId="",
+        )
+        for exchange in ("NASDAQ", "SMART", "ARCA")
+    ]  # fmt: skip
+
+    listed = choose("X", found)
+
+    assert (listed.contract.exchange, listed.magnifier) == ("SMART", 1)
+    assert choose("X", found[:1]).contract.exchange == "NASDAQ"
+    assert "name a contract id" in choose("X", []).reason
 
 
 def test_pence_become_pounds(kit):
