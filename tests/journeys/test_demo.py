@@ -131,7 +131,7 @@ def test_a_fault_shows_in_the_records():
 
 
 WRONG = [
-    (["BTC price on kraken every 1s"], 1, "error[not_simulated]"),
+    (["BTC price on kucoin every 1s"], 1, "error[not_simulated]"),
     (["BCT price every 1s"], 1, "error[unknown_symbol]"),
     (["--recording", "no-such-file"], 1, "error[bad_recording]"),
     (["--fault", "explode:binance"], 1, "error[bad_fault]"),

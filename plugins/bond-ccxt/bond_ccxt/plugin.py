@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bond_ccxt.config import CcxtConfig, TickerConfig
-from bond_ccxt.venues import ALIASES, IDS_BY_ONE, PROVEN, SIMULATED
+from bond_ccxt.venues import ALIASES, IDS_BY_ONE, PROVEN, SIMULATED, UNPROVEN
 from bond_core.plugin import Backfill, Capabilities, Channel, ConnectorSpec, hookimpl
 
 PRICES = ("price_avg", "price_open", "price_high", "price_low", "price_close")
@@ -115,7 +115,7 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         config=CcxtConfig,
         channels=(TRADES, QUOTES, BOOK, FUNDING, OPEN_INTEREST, CANDLES),
         summary="Trades, best bid/ask and order books of crypto exchanges, as they happen",
-        venues=PROVEN,
+        venues=(*PROVEN, *UNPROVEN),
         venue_aliases=ALIASES,
         simulator=SIMULATOR,
         simulated_venues=SIMULATED,
@@ -138,7 +138,7 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         config=TickerConfig,
         channels=(TICKER,),
         summary="Last price, bid and ask of crypto exchanges, asked for every few seconds",
-        venues=PROVEN,
+        venues=(*PROVEN, *UNPROVEN),
         venue_aliases=ALIASES,
         simulator=SIMULATOR,
         simulated_venues=SIMULATED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import ccxt
+import ccxt.pro
 import pytest
 
 from bond_ccxt import plugin
@@ -12,7 +12,7 @@ from bond_ccxt.config import CcxtConfig, TickerConfig
 from bond_ccxt.errors import translate
 from bond_ccxt.parse import base_units, read_trade, to_ns
 from bond_ccxt.symbols import nearest, why_not
-from bond_ccxt.venues import ALIASES, PROVEN, VENUES, unproven
+from bond_ccxt.venues import ALIASES, PROVEN, UNPROVEN, VENUES, unproven
 from bond_core.plugin import Fatal, Retryable, structure
 from bond_core.settings import SettingsError
 
@@ -156,9 +156,11 @@ def test_the_specs():
     ccxt_, liquidations, ticker = plugin.bond_connectors()
 
     assert (ccxt_.name, ticker.name) == ("ccxt", "ccxt.ticker")
-    assert ccxt_.venues == ticker.venues == PROVEN
+    assert ccxt_.venues == ticker.venues == (*PROVEN, *UNPROVEN)
+    assert len(set(ccxt_.venues)) == len(ccxt_.venues)
+    assert set(ccxt_.venues) <= set(ccxt.pro.exchanges)
     assert set(liquidations.venues) == {id for id in PROVEN if "liquidations" in VENUES[id].feeds}
-    assert set(ALIASES.values()) <= set(PROVEN)
+    assert set(ALIASES.values()) <= {*PROVEN, *UNPROVEN}
     assert ccxt_.fields[:10] == (
         "price_avg", "price_open", "price_high", "price_low", "price_close", "vwap",
         "volume_sum", "trades", "bid_avg", "ask_avg",
