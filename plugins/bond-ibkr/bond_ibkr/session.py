@@ -26,7 +26,7 @@ ANSWER_S = 10.0
 """How long TWS may take to answer a question."""
 
 CLOSE_WITHIN_S = 0.2
-"""How long TWS may take to hear that it is over, and to let go. Real seconds."""
+"""How long the connection may take to close. Real seconds: it may hang where no clock reaches."""
 
 BURST = 15, 0.5
 """So many requests at most in so many seconds: TWS takes 50 in a second, by its own clock."""
@@ -106,7 +106,9 @@ class Session:
         Raises:
             Retryable: It doesn't answer.
         """
-        told = self._told_time()
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pong = told
+        self.client.reqCurrentTime()
         if not await done_within(self._ctx.clock, told, ANSWER_S):
             raise Retryable(f"TWS does not answer: asked for its time {ANSWER_S:g} s ago")
         return told.result()
@@ -149,11 +151,6 @@ class Session:
         connection = self.client.conn
         if not connection.isConnected():
             return
-        if self.client.isReady():
-            # What is unread when a socket closes resets it, and what was sent last is lost: once
-            # TWS has answered, it has heard that nobody wants its ticks any more.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._told_time(), CLOSE_WITHIN_S)
         self.client.disconnect()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), CLOSE_WITHIN_S)
@@ -256,11 +253,6 @@ class Session:
         """Return who reads a request's ticks: nobody, where it is over and they are late."""
         line = self.lines.get(number)
         return () if line is None else line.readers
-
-    def _told_time(self) -> asyncio.Future[int]:
-        self._pong = asyncio.get_running_loop().create_future()
-        self.client.reqCurrentTime()
-        return self._pong
 
     def _end(self, why: Exception) -> None:
         if not self.over.done():
