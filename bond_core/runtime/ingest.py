@@ -9,18 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, cast
 
-from bond_core.model.event import Candle, Event, Funding, OpenInterest, OrderBook, Trade
+from bond_core.model.event import (
+    Candle,
+    Event,
+    Funding,
+    News,
+    OpenInterest,
+    OrderBook,
+    Post,
+    Trade,
+    Trend,
+)  # fmt: skip
 
 MAX_FUTURE_NS = 5_000_000_000
 """How far an event's time may lie after its receipt: a venue's clock may be ahead, not wrong."""
 
 
 def stamp(event: Event, now_ns: int, *, by_receipt: bool) -> None:
-    """Give the event its receive time, and its event time where the source has no clock."""
+    """Give the event its receive time, and its event time where it counts by that."""
     # Frozen for type checkers only; see bond_core.model.event.
     if not event.recv_ts:
         event.recv_ts = now_ns  # type: ignore[misc]  # the one place that may
     if by_receipt:
+        if isinstance(event, (Post, News, Trend)) and not event.own_ts:
+            event.own_ts = event.ts  # type: ignore[misc]  # as above
         event.ts = event.recv_ts  # type: ignore[misc]  # as above
 
 

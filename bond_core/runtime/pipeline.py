@@ -1,7 +1,8 @@
 """Run one stream: open this file first to see how an event becomes a record.
 
-    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Publisher ──▶ EventLog
-              one a source  in order   pure              ids, JSON
+    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Screen ──▶ Publisher ──▶ EventLog
+              one a source  in order  pure             filter,    ids, JSON
+                                                       alerts
 
 What was heard waits in the inbox for the stream's turn: a thousand streams that hear one trade,
 or whose windows end at one boundary, take their turns one after the other, and everything else
@@ -28,6 +29,7 @@ from bond_core.runtime.failover import Failover
 from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.screening import Screen
 from bond_core.runtime.stages import Stages
 from bond_core.windows.coverage import Coverage
 from bond_core.windows.engine import ClosedWindow, WindowEngine
@@ -52,6 +54,7 @@ class Pipeline:
         self.clock = clock
         self.started_ns = clock.now_ns()
         self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
+        self.screen = Screen(bound.spec)
         self.publisher = Publisher(log, stream_id, retention, fence=fence)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
@@ -114,7 +117,7 @@ class Pipeline:
         self.engine.finish(self.clock.now_ns())
         windows = self.engine.take()
         self.windows_closed += len(windows)
-        await self.publisher.publish(windows)
+        await self.publisher.publish(self.screen.screened(windows))
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -220,7 +223,7 @@ class Pipeline:
         ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
-        await self._append_until_done(windows)
+        await self._append_until_done(self.screen.screened(windows))
         now_ns = self.clock.monotonic_ns()
         self.stages.append.saw(now_ns - since_ns)
         for end_ms in ends_ms:
@@ -234,8 +237,9 @@ class Pipeline:
                 self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
                 self.take_in()  # windows go on meanwhile
-                windows = self.engine.take()  # the publisher has those before
-                self._note_closed(windows)
+                closed = self.engine.take()  # the publisher has those before
+                self._note_closed(closed)
+                windows = self.screen.screened(closed)
             except FencedError as error:
                 self.failure = error.detail
                 raise

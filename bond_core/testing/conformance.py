@@ -131,9 +131,13 @@ class ConnectorConformance(Conformance):
 
     def test_it_says_the_same_again(self) -> None:
         """The same answers give the same events: none has its time from this machine's clock."""
+        spec = self.installed()
+        assert isinstance(spec, ConnectorSpec)
+        # What counts by the time it is heard is given that time by the runtime.
+        heard: dict[str, Any] = {"ts": 0} if {c.time for c in spec.channels} == {"receive"} else {}
 
         def said(event: Event) -> list[Any]:
-            return [event.kind, *attrs.astuple(attrs.evolve(event, recv_ts=0))]
+            return [event.kind, *attrs.astuple(attrs.evolve(event, recv_ts=0, **heard))]
 
         first, _ = self.heard(lambda ear: len(ear.events) >= self._expected())
         second, _ = self.heard(lambda ear: len(ear.events) >= self._expected())

@@ -23,7 +23,7 @@ from bond_core.windows.source_state import SourceState
 from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.value import Failed
 
-_NO_VENUE = frozenset({"post", "chain", "trend", "custom", "gap"})
+_NO_VENUE = frozenset({"post", "news", "chain", "trend", "custom", "gap"})
 """Kinds whose events don't happen at a venue: their sources served no market."""
 
 Closed = Mapping[tuple[str | None, str], Any]
