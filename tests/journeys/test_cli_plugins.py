@@ -62,7 +62,7 @@ def test_info_shows_what_a_plugin_brings():
     assert "venues    binance okx" in text.stdout
     assert "setting   timeout_s: number, from 1, to 60" in text.stdout
     provided = {spec["name"]: spec for spec in json.loads(as_json.stdout)["provides"]}
-    assert provided.keys() == {"ccxt", "ccxt.ticker", "liquidations"}
+    assert provided.keys() == {"ccxt", "ccxt.liquidations", "ccxt.ticker"}
     assert provided["ccxt"]["config"]["required"] == ["venue"]
 
 
