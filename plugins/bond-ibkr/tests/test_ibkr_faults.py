@@ -127,6 +127,26 @@ def test_what_may_pass_is_asked_for_again(kit, code, text, told):
     assert "was failed for" in gaps[0].detail
 
 
+def test_a_contract_that_could_not_be_looked_up_is_looked_up_again(kit):
+    """
+    What TWS said to the look-up is not kept: it is asked again, as for any other refusal.
+    """
+
+    async def go():
+        clock = ManualClock()
+        async with kit.tws() as tws:
+            tws.refuse(4711, "Something new.", tick_type="details", times=1)
+            async with kit.hearing(TRADES, at=tws.url, clock=clock) as heard:
+                await heard.status("failed")
+                async with asyncio.timeout(20):
+                    while not tws.lines("AAPL"):
+                        await clock.advance(1.0)
+                        await asyncio.sleep(0.01)
+                return tws.asked.count(("describe", "AAPL", ""))
+
+    assert asyncio.run(go()) == 2
+
+
 def test_the_sixth_line_is_one_too_many(kit):
     """
     With five lines the sixth tick-by-tick subscription is refused, and real-time bars are not.
