@@ -80,7 +80,7 @@ class LoopbackHttp:
         trace: TracebackType | None,
     ) -> None:
         """Stop serving, and let go of every connection."""
-        assert self._server is not None  # noqa: S101 -- it was entered
+        assert self._server is not None
         self._server.close()
         for task in self._tasks:
             task.cancel()

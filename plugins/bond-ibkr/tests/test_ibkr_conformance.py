@@ -91,12 +91,12 @@ class TestIbkr(ConnectorConformance):
 
     spec = "ibkr"
     symbols = ("AAPL",)
-    bad_configs = {  # noqa: RUF012 -- as the kit has it
+    bad_configs = {
         "a typo": {"hots": "127.0.0.1"},
         "a number": {"client_id": 2},
         "a list": {"ports": [7497]},
     }
-    sdks = {"ib_async": SimpleNamespace(Client=Client, Contract=ib_async.Contract)}  # noqa: RUF012
+    sdks = {"ib_async": SimpleNamespace(Client=Client, Contract=ib_async.Contract)}
 
     def drop_sdk(self, clients):
         for client in clients:
