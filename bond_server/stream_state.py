@@ -74,5 +74,7 @@ def stream_metrics(stream_id: str, pipeline: Pipeline) -> dict[str, Any]:
         "late": late,
         "duplicates": duplicates,
         "rejected": rejected,
+        "wrong_unit": sum(t.wrong_unit for t in totals),
+        "clamped": sum(t.clamped for t in totals),
         "failure": pipeline.failure,
     }

@@ -9,6 +9,7 @@ Times are those of the windows, so a replay tells the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import attrs
@@ -89,6 +90,14 @@ class Alert:
             state.state = "alerting"
             told += self._fire(record, state)
         return told
+
+    def states(self) -> Mapping[str, AlertState]:
+        """Return where it stands, by symbol."""
+        return self._states
+
+    def state_of(self, symbol: str) -> AlertState:
+        """Return where it stands for a symbol, to be put back."""
+        return self._state(symbol)
 
     def _state(self, symbol: str) -> AlertState:
         if symbol not in self._states:

@@ -8,11 +8,13 @@ least every 15 s a record is sent all the same, and says that it doesn't pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import attrs
 
 from bond_core.model.record import Notice, Record, SourceReport
 from bond_core.runtime.alerting import Alert
+from bond_core.runtime.screen_memory import plain, restore
 from bond_core.spec.conditions.evaluate import Condition, Memory, condition_of
 from bond_core.spec.conditions.parse import parse_condition
 from bond_core.spec.stream_spec import StreamSpec
@@ -96,6 +98,25 @@ class Screen:
     def unknown_alerts(self) -> int:
         """How often a record could not tell whether an alert holds."""
         return sum(alert.unknown for alert in self._alerts)
+
+    def remembered(self) -> Iterable[tuple[Any, Any]]:
+        """See Remembering: by symbol, what is held back of each timeframe, and each alert."""
+        for key, held in self._held.items():
+            yield key, plain(held)
+        for number, alert in enumerate(self._alerts):
+            for symbol, state in alert.states().items():
+                yield (symbol, "alert", number), plain(state)
+
+    def recall(self, key: Any, known: Any) -> None:
+        """See Remembering."""
+        if len(key) == 3:
+            return restore(self._alerts[key[2]].state_of(key[0]), known)
+        if self._filter is None:
+            raise ValueError("this stream has no filter")
+        held = HeldBack(memory=self._filter.begin())
+        restore(held, known)
+        self._held[key] = held
+        return None
 
     def screened(self, windows: Sequence[ClosedWindow]) -> list[ClosedWindow]:
         """Return the windows that are to be published, with what there is to tell."""

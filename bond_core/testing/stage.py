@@ -243,6 +243,9 @@ class _Ear:
         """See Listener."""
         self._stage.rejected[why] = self._stage.rejected.get(why, 0) + n
 
+    def on_clamped(self, symbol: str, n: int) -> None:
+        """See Listener: here nothing is clamped."""
+
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
 

@@ -9,11 +9,13 @@ from bond_core.model.event import (
     Custom,
     Funding,
     Liquidation,
+    News,
     OpenInterest,
     OrderBook,
     Post,
     Quote,
     Trade,
+    Trend,
 )
 from bond_core.testing import AggregatorConformance
 
@@ -55,9 +57,14 @@ EVENTS = {
         for n, ts in enumerate(AT_NS)
     ],
     "post": [
-        Post("BTC", ts, text="up", author=author)
+        Post("BTC", ts, text="up", author=author, engagement=len(author or ""))
         for ts, author in zip(AT_NS, ("ann", "bo", "ann", None, "cy", "bo"), strict=True)
     ],
+    "news": [
+        News("BTC", ts, text="up", publisher=publisher)
+        for ts, publisher in zip(AT_NS, ("desk", "wire", "desk", None, "desk", "post"), strict=True)
+    ],
+    "trend": [Trend("BTC", ts, keyword="bitcoin", value=40.0 + n) for n, ts in enumerate(AT_NS)],
     "chain": [Chain("BTC", ts, chain="bitcoin", type="tx", amount=1.0) for ts in AT_NS],
     "custom": [Custom("BTC", ts, values={"n": 1}) for ts in AT_NS],
     "liquidation": [
