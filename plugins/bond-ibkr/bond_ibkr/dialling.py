@@ -75,7 +75,8 @@ async def _dial(ctx: Context, ib: Any, host: str, port: int, client_id: int) -> 
     except ConnectionRefusedError:
         raise _NobodyThereError("nothing listens there") from None
     except TimeoutError:
-        raise _NobodyThereError(f"no answer in {CONNECT_S:g} s") from None
+        why_not = f"no answer in {CONNECT_S:g} s; does TWS ask whether to let it in?"
+        raise _NobodyThereError(why_not) from None
     except OSError as error:
         raise _NobodyThereError(error.strerror or str(error)) from None
     finally:
