@@ -128,9 +128,12 @@ class ConnectorEvents(ConnectorBase):
                     assert price in given, f"{name} is {price!r}, which the source never said"
 
 
-def _all_said(stage: Stage) -> list[tuple[Any, ...]]:
-    """Return what was said, each thing once: a poll may say it any number of times."""
-    return list(dict.fromkeys((channel, *said(event)) for channel, event in stage.emitted))
+def _all_said(stage: Stage) -> list[str]:
+    """Return what was said, each thing once: a poll may say it any number of times.
+
+    As texts, for a NaN is like no other.
+    """
+    return list(dict.fromkeys(repr((channel, *said(event))) for channel, event in stage.emitted))
 
 
 def _prices(value: Any) -> list[Any]:
