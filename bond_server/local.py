@@ -149,7 +149,8 @@ class Bond:
         self.log: EventLog = log or MemoryLog()
         if tracing is not NO_TRACING:
             self.log = TracedLog(self.log, tracing)
-        self.defaults = defaults or Defaults()
+        egress = egress or Egress()
+        self.defaults = attrs.evolve(defaults or Defaults(), egress=egress.policy)
         self.retention = retention or Retention()
         self.max_streams = max_streams
         self.simulators = Simulators(
@@ -164,7 +165,7 @@ class Bond:
         self.sinks = SinkHost(
             clock=self.clock,
             chance=random.Random(seed),  # noqa: S311 -- as above
-            egress=egress or Egress(),
+            egress=egress,
             policy=self.defaults.sinks,
             places=places or MemoryPlaces(),
         )

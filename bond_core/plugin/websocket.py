@@ -84,6 +84,10 @@ class WebSocketConnector(ABC):
     ) -> None:
         """Ask no longer for these. Without it they keep coming, and are dropped."""
 
+    def why_silent(self, channel: str) -> str | None:  # noqa: ARG002 -- may be left out
+        """Return what is heard in place of a channel's events, for the reason of a stale feed."""
+        return None
+
     async def keepalive(self, ws: WebSocket, ctx: Context) -> None:  # noqa: B027 -- as above
         """Send what the source wants to hear now and then."""
 
