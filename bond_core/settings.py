@@ -17,7 +17,7 @@ import os
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -68,13 +68,14 @@ class Secret:
         return hash(self._value)
 
 
-def setting(
+def setting(  # noqa: PLR0913 -- each is a word of its own, and none depends on another
     *,
     doc: str,
     default: Any = _NO_DEFAULT,
     ge: float | None = None,
     le: float | None = None,
     choices: Sequence[str] = (),
+    check: Callable[[Any], object] | None = None,
     example: object = None,
     advanced: bool = False,
     env: str | None = None,
@@ -87,13 +88,15 @@ def setting(
         ge: Smallest number allowed.
         le: Largest number allowed.
         choices: The only texts allowed.
+        check: Is given a value that fits so far, and raises ValueError where it won't do; the
+            text says why, and the error where. Of a secret it must not show what it is.
         example: A value that works, for the documentation.
         advanced: Whether most users never need it.
         env: An environment variable of the server that fills it where a request doesn't: a
             key, an endpoint. Only for `Secret` and `str`.
     """
     metadata = {
-        "doc": doc, "ge": ge, "le": le, "choices": tuple(choices),
+        "doc": doc, "ge": ge, "le": le, "choices": tuple(choices), "check": check,
         "example": example, "advanced": advanced, "env": env,
     }  # fmt: skip
     if isinstance(default, (list, dict, set)):

@@ -258,7 +258,7 @@ def _class_hook(cls: type, converter: Converter) -> Hook:
             struct_hook=_bounded(field, converter.get_structure_hook(hints[field.name]))
         )
         for field in attrs.fields(cls)
-        if any(field.metadata.get(bound) not in (None, ()) for bound in ("ge", "le", "choices"))
+        if any(field.metadata.get(bound) not in (None, ()) for bound in _BOUNDS)
     }
     fields: Hook = make_dict_structure_fn(
         cls, converter, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True, **bounded
@@ -272,10 +272,13 @@ def _class_hook(cls: type, converter: Converter) -> Hook:
     return take
 
 
+_BOUNDS = ("ge", "le", "choices", "check")
+
+
 def _bounded(field: attrs.Attribute[Any], hook: Hook) -> Hook:
     """Let a value pass that keeps within the field's `setting()`."""
     least, most = field.metadata.get("ge"), field.metadata.get("le")
-    choices = field.metadata.get("choices") or ()
+    choices, check = field.metadata.get("choices") or (), field.metadata.get("check")
 
     def take(given: object, hint: object) -> Any:
         value = hook(given, hint)
@@ -286,6 +289,8 @@ def _bounded(field: attrs.Attribute[Any], hook: Hook) -> Hook:
                 raise MisfitError(f"must be at most {most}, was {shown(value)}")
         if choices and isinstance(value, str) and value not in choices:
             raise _not_among(choices, value)
+        if check is not None:
+            check(value)
         return value
 
     return take

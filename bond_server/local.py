@@ -29,9 +29,11 @@ from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.binding import Defaults, bind
+from bond_core.runtime.checkpoints import Checkpoints
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.deliveries import FLUSH_WITHIN_S, Deliveries
 from bond_core.runtime.delivery import SinkHost
+from bond_core.runtime.feed import Future
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.places import MemoryPlaces, Places
@@ -131,6 +133,10 @@ class Bond:
         egress: Guards the URLs that specs bring; None lets them name any public host.
         tracing: Where spans go; nowhere, unless said.
         plugins: What loads the catalogue, and looks again at each `rescan`.
+        future: What happens to events whose time lies in the future: they are refused, or
+            (`clamp`) count when they were heard.
+        checkpoints: Where snapshots of running streams are kept, so that they go on after a
+            restart; None keeps none.
         places: How far sinks have come; None remembers it as long as the process lasts.
     """
 
@@ -140,7 +146,8 @@ class Bond:
         retention: Retention | None = None, seed: int | None = None,
         simulator_options: Mapping[str, Mapping[str, object]] | None = None,
         max_streams: int = 5, egress: Egress | None = None, tracing: Tracing = NO_TRACING,
-        plugins: Plugins | None = None, places: Places | None = None,
+        plugins: Plugins | None = None, checkpoints: Checkpoints | None = None,
+        future: Future = "reject", places: Places | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -152,6 +159,7 @@ class Bond:
         egress = egress or Egress()
         self.defaults = attrs.evolve(defaults or Defaults(), egress=egress.policy)
         self.retention = retention or Retention()
+        self.checkpoints = checkpoints
         self.max_streams = max_streams
         self.simulators = Simulators(
             clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
@@ -161,6 +169,7 @@ class Bond:
             chance=random.Random(seed),  # noqa: S311 -- jitter, no secrets
             simulators=self.simulators,
             egress=egress,
+            future=future,
         )
         self.sinks = SinkHost(
             clock=self.clock,
@@ -190,8 +199,15 @@ class Bond:
         """Stop every stream, feed and simulator."""
         self._reaper.cancel()
         # All at once: each may have sinks that take their time.
-        await asyncio.gather(*(self._stop(s, FLUSH_WITHIN_S) for s in self._streams.values()))
+        await asyncio.gather(*map(self._leave, self._streams.values()))
         await self._stack.aclose()
+
+    async def _leave(self, stream: Stream) -> None:
+        """Stop a stream that is to go on after a restart, if it is running."""
+        await self._stop_task(stream)
+        if self.checkpoints is not None and stream.state() not in ("complete", "failed"):
+            await stream.pipeline.save()
+        await self._stop(stream, FLUSH_WITHIN_S)
 
     async def rescan(self) -> tuple[PluginRow, ...]:
         """Look again for plugins: new ones can be asked for from now on, and return all rows.
@@ -298,6 +314,7 @@ class Bond:
             except Exception as error:  # noqa: BLE001 -- logged, and shown as the stream's failure
                 self._failed(stream, error)
             stream.tail.end()
+            await self._forget(stream)
 
     def cursor(self, stream_id: str, after: Offset | None = None) -> Cursor:
         """Stand somewhere in a stream's log: after an offset, or (None) at its top.
@@ -321,7 +338,7 @@ class Bond:
         await self.log.open_stream(stream_id, self.retention)
         pipeline = Pipeline(
             compiled.bound, stream_id=stream_id, feeds=self.feeds, log=self.log,
-            retention=self.retention, clock=self.clock,
+            retention=self.retention, clock=self.clock, checkpoints=self.checkpoints,
         )  # fmt: skip
         tail = Tail(self.log, stream_id, self.retention)
         await tail.load()
@@ -363,6 +380,11 @@ class Bond:
             self._gone.add(stream.pipeline)
         await stream.deliveries.forget()
         await self.log.delete(stream.stream_id)
+        await self._forget(stream)
+
+    async def _forget(self, stream: Stream) -> None:
+        if self.checkpoints is not None:
+            await self.checkpoints.forget(stream.stream_id)
 
     async def _stop(self, stream: Stream, within_s: float) -> None:
         await self._stop_task(stream)

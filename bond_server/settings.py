@@ -17,6 +17,7 @@ import attrs
 from bond_core.errors import Problem, SetupError
 from bond_core.plugin.egress import EgressPolicy
 from bond_core.runtime.binding import Defaults
+from bond_core.runtime.feed import Future
 from bond_core.runtime.sink_policy import SinkPolicy
 from bond_core.settings import Secret, SettingsError
 from bond_core.wire.times import parse_iso
@@ -56,6 +57,8 @@ class ServerSettings:
             `wss://streams.example.com/ws`.
         ws_host: Host and port of the WebSocket server in the URLs given out.
         data_dir: Where it keeps what must outlive it.
+        snapshot_s: How often running streams are written down there, in seconds; 0 is never.
+        future: What happens to events whose time lies in the future.
         redis_url: Where records are kept; None keeps them in this process. It may hold a password.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
@@ -80,6 +83,8 @@ class ServerSettings:
     public_ws_base: str | None = None
     ws_host: str | None = None
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
+    snapshot_s: float = 5.0
+    future: Future = "reject"
     redis_url: Secret | None = None
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
@@ -136,6 +141,10 @@ def read_settings(
         "max_streams": read.whole("BOND_MAX_STREAMS", 5, at_least=1, at_most=1_000_000),
         "ring_seconds": read.number("BOND_RING_SECONDS", 60.0, at_least=0, at_most=86_400),
         "drain_s": read.number("BOND_DRAIN_SECONDS", 10.0, at_least=0, at_most=10),
+        "future": read.matching("BOND_FUTURE_EVENTS", "reject|clamp", "reject or clamp")
+        or "reject",
+        # Less often, and what is lost by a crash would be older than what a restart makes good.
+        "snapshot_s": read.number("BOND_SNAPSHOT_SECONDS", 5.0, at_least=0, at_most=30),
         "public_ws_base": read.matching(
             "PUBLIC_WS_BASE", r"wss?://[^\s?#]+", "ws:// or wss:// and a host, such as "
             "wss://streams.example.com/ws"

@@ -15,7 +15,10 @@ PLUGINS = sorted(found.parent for found in ROOT.glob("plugins/*/pyproject.toml")
 # The checkout itself, even where an older copy is installed.
 SOURCES = os.pathsep.join(map(str, [ROOT, *PLUGINS, ROOT / "sdk" / "python"]))
 
-HEAVY = ("aiohttp", "ccxt", "httpx", "litestar", "redis", "rich", "uvicorn", "websockets")
+HEAVY = (
+    "aiohttp", "ccxt", "feedparser", "grpc", "httpx", "litestar", "redis", "rich", "tweepy",
+    "uvicorn", "websockets",
+)  # fmt: skip
 OURS = ("bond_core", "bond_server")
 
 

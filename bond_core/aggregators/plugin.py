@@ -175,6 +175,29 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         },
     )  # fmt: skip
     yield AggregatorSpec(
+        name="builtin.engagement",
+        kind="post",
+        fields=("engagement",),
+        factory="bond_core.aggregators.authors:Engagement",
+        summary="How often posts were liked, repeated, quoted and answered when they were heard",
+        words={"engagement": "engagement", "post engagement": "engagement"},
+    )
+    yield AggregatorSpec(
+        name="builtin.news",
+        kind="news",
+        fields=("news",),
+        factory="bond_core.aggregators.counts:News",
+        summary="Number of news items",
+    )
+    yield AggregatorSpec(
+        name="builtin.trends",
+        kind="trend",
+        fields=("trends", "trends_rising"),
+        factory="bond_core.aggregators.trends:Trends",
+        summary="Search interest as last told, and what rises beside it",
+        words={"rising queries": "trends_rising", "rising searches": "trends_rising"},
+    )
+    yield AggregatorSpec(
         name="builtin.tweets",
         kind="post",
         fields=("tweets",),
@@ -188,6 +211,16 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         factory="bond_core.aggregators.counts:Onchain",
         summary="Number of on-chain events",
     )
+    yield AggregatorSpec(
+        name="builtin.onchain_types",
+        kind="chain",
+        fields=(
+            "onchain_tx", "onchain_transfers", "onchain_blocks", "onchain_accounts",
+            "onchain_moved",
+        ),
+        factory="bond_core.aggregators.counts:OnchainTypes",
+        summary="Number of on-chain events by type, and the amount that transfers moved",
+    )  # fmt: skip
     yield AggregatorSpec(
         name="builtin.custom",
         kind="custom",

@@ -26,7 +26,7 @@ Levels = tuple[tuple[float, float], ...]
 """Levels of one side of an order book, best first: `(price, size)`."""
 Kind = Literal[
     "trade", "quote", "book", "candle", "liquidation", "funding",
-    "open_interest", "post", "chain", "trend", "custom", "gap",
+    "open_interest", "post", "news", "chain", "trend", "custom", "gap",
 ]  # fmt: skip
 
 
@@ -195,12 +195,21 @@ class OpenInterest:
 
 @event_class
 class Post:
-    """Something somebody wrote: a tweet, a news item. `symbol` is the asset it was matched to.
+    """Something somebody wrote to everybody. `symbol` is the asset it was matched to.
 
-    `text` comes from strangers: show it, never act on it.
+    Attributes:
+        text: What it says, as `bond_core.model.text.plain` leaves it.
+        author: The account's name, without an @.
+        engagement: How often it was liked, repeated, quoted and answered when it was heard;
+            None where the source doesn't say.
+        own_ts: When it was written, ns. Posts count by the time they are heard, and the
+            runtime puts that into `ts`; what was there is kept here.
     """
 
     kind: ClassVar[Kind] = "post"
+    untrusted: ClassVar[tuple[str, ...]] = ("text", "author", "url")
+    """What strangers wrote: show it as it is, and never act on it."""
+
     symbol: str
     ts: int
     text: str
@@ -210,6 +219,32 @@ class Post:
     seq: int = 0
     recv_ts: int = 0
     venue: str = ""
+    engagement: int | None = None
+    own_ts: int = 0
+
+
+@event_class
+class News:
+    """An item of a news feed. `symbol` is the asset it was matched to; the rest is as in Post.
+
+    Attributes:
+        text: Its headline, and the summary where there is one.
+        publisher: The feed's name.
+    """
+
+    kind: ClassVar[Kind] = "news"
+    untrusted: ClassVar[tuple[str, ...]] = ("text", "publisher", "url")
+
+    symbol: str
+    ts: int
+    text: str
+    publisher: str | None = None
+    url: str | None = None
+    id: str | None = None
+    seq: int = 0
+    recv_ts: int = 0
+    venue: str = ""
+    own_ts: int = 0
 
 
 @event_class
@@ -231,9 +266,17 @@ class Chain:
 
 @event_class
 class Trend:
-    """How much something is searched for; `value` on the source's own scale."""
+    """How much something is searched for; `value` on the source's own scale.
+
+    Attributes:
+        rising: What is searched for more and more beside it, the steepest first; None where the
+            source doesn't say.
+        own_ts: The time it is about, as in Post.
+    """
 
     kind: ClassVar[Kind] = "trend"
+    untrusted: ClassVar[tuple[str, ...]] = ("rising",)
+
     symbol: str
     ts: int
     keyword: str
@@ -242,6 +285,8 @@ class Trend:
     seq: int = 0
     recv_ts: int = 0
     venue: str = ""
+    rising: str | None = None
+    own_ts: int = 0
 
 
 @event_class
@@ -276,7 +321,7 @@ class Gap:
 
 Event = (
     Trade | Quote | OrderBook | Candle | Liquidation | Funding
-    | OpenInterest | Post | Chain | Trend | Custom | Gap
+    | OpenInterest | Post | News | Chain | Trend | Custom | Gap
 )  # fmt: skip
 """Any of them. All have `kind`, `symbol`, `ts`, `id`, `seq`, `recv_ts`, `venue`."""
 
@@ -284,7 +329,7 @@ EVENT_CLASSES: Mapping[str, type] = {
     cls.kind: cls
     for cls in (
         Trade, Quote, OrderBook, Candle, Liquidation, Funding,
-        OpenInterest, Post, Chain, Trend, Custom, Gap,
+        OpenInterest, Post, News, Chain, Trend, Custom, Gap,
     )
 }  # fmt: skip
 """The class for each kind."""

@@ -84,6 +84,7 @@ class Notice:
         from_ns: When it began, ns; None where it has no extent.
         to_ns: When it ended, ns.
         detail: A sentence.
+        alert: Which alert it tells of; None where it tells of none.
     """
 
     code: str
@@ -91,6 +92,7 @@ class Notice:
     source: str | None = None
     from_ns: int | None = None
     to_ns: int | None = None
+    alert: str | None = None
 
 
 @attrs.frozen
@@ -121,6 +123,7 @@ class Record:
         partial: Whether the stream ran for only a part of the window.
         served: Names of the venues that contributed, in the spec's order.
         size_unit: What sizes count where it isn't base units.
+        passes: Whether it fulfils the stream's filter; one that doesn't is sent now and then.
         skipped: Windows before this one that were held back: by a filter, or as silent.
         bar: Which bar it is, where its window is not one of time.
         filled: Whether its prices are the last close, because nothing was traded.
@@ -138,5 +141,6 @@ class Record:
     served: Sequence[str] = ()
     size_unit: str | None = None
     skipped: int = 0
+    passes: bool = True
     filled: bool = False
     bar: BarName | None = None

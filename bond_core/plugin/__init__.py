@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Gap,
         Kind,
         Liquidation,
+        News,
         OpenInterest,
         OrderBook,
         Post,
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
         Trade,
         Trend,
     )
+    from bond_core.model.mentions import Mentions, Phrases, search_terms
+    from bond_core.model.text import plain
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
-    from bond_core.plugin.context import Context, Subscription, Subscriptions, WebSocket
+    from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
         NoConfig,
         SinkSpec,
     )
+    from bond_core.plugin.syndication import Item, Newsfeed, read_feed
     from bond_core.plugin.websocket import WebSocketConnector
     from bond_core.settings import Secret, setting, structure
     from bond_core.windows.plan import (
@@ -94,16 +98,22 @@ __all__ = [
     "Funding",
     "Gap",
     "Hole",
+    "Item",
+    "Kept",
     "Kind",
     "Last",
     "Liquidation",
     "Max",
+    "Mentions",
     "Metric",
     "Min",
+    "News",
+    "Newsfeed",
     "NoConfig",
     "OpenInterest",
     "OrderBook",
     "Page",
+    "Phrases",
     "PollingConnector",
     "Post",
     "Quote",
@@ -124,6 +134,9 @@ __all__ = [
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",
+    "plain",
+    "read_feed",
+    "search_terms",
     "setting",
     "structure",
 ]
@@ -142,6 +155,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Gap",
         "Kind",
         "Liquidation",
+        "News",
         "OpenInterest",
         "OrderBook",
         "Post",
@@ -149,6 +163,12 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trade",
         "Trend",
     ),
+    "bond_core.model.mentions": (
+        "Mentions",
+        "Phrases",
+        "search_terms",
+    ),
+    "bond_core.model.text": ("plain",),
     "bond_core.plugin.aggregator": ("Aggregator",),
     "bond_core.plugin.backfill": (
         "Backfills",
@@ -165,6 +185,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.plugin.context": (
         "Context",
+        "Kept",
         "Subscription",
         "Subscriptions",
         "WebSocket",
@@ -188,6 +209,11 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ConnectorSpec",
         "NoConfig",
         "SinkSpec",
+    ),
+    "bond_core.plugin.syndication": (
+        "Item",
+        "Newsfeed",
+        "read_feed",
     ),
     "bond_core.plugin.websocket": ("WebSocketConnector",),
     "bond_core.settings": (

@@ -8,7 +8,7 @@ import attrs
 
 from bond_core.plugin.discovery import PluginRow, Plugins, load_plugins
 from bond_core.plugin.field_names import family_of, template_of
-from bond_core.plugin.plans import with_checked_plans
+from bond_core.plugin.plans import check_plans
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec, describe
 
 __all__ = ["Catalog", "describe"]
@@ -33,13 +33,13 @@ class Catalog:
     @classmethod
     def installed(cls, *, only: Iterable[str] | None = None, strict: bool = False) -> Catalog:
         """Return the catalogue of what is installed in this environment."""
-        rows = load_plugins(only=None if only is None else frozenset(only), strict=strict)
-        return cls(with_checked_plans(rows, strict=strict))
+        chosen = None if only is None else frozenset(only)
+        return cls(load_plugins(only=chosen, strict=strict, look=check_plans))
 
     @classmethod
     def loaded(cls, plugins: Plugins) -> Catalog:
         """Return the catalogue of what this process's plugins are now."""
-        return cls(with_checked_plans(plugins.load(), strict=False))
+        return cls(plugins.load(check_plans))
 
     @property
     def connectors(self) -> tuple[ConnectorSpec, ...]:

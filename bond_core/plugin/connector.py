@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from bond_core.clock import NS
+from bond_core.errors import Retryable
 from bond_core.model.event import Event
 from bond_core.plugin.context import Context
+from bond_core.plugin.unreadable import MAX_UNREADABLE, UNREADABLE
 
 
 class Connector(Protocol):
@@ -35,7 +37,8 @@ class Connector(Protocol):
 class PollingConnector(ABC):
     """A connector that asks, again and again: an author writes `poll` and nothing else.
 
-    A successful poll counts as a heartbeat of every channel it was asked about.
+    A successful poll counts as a heartbeat of every channel it was asked about. An answer that
+    can't be read is counted as rejected, and asked for again when the next poll is due.
     """
 
     every_s: float = 5.0
@@ -47,16 +50,26 @@ class PollingConnector(ABC):
 
     @abstractmethod
     async def poll(self, ctx: Context, channel: str, symbols: Sequence[str]) -> Sequence[Event]:
-        """Return what is new on one channel for these symbols. Raise Retryable or Fatal."""
+        """Return what is new on one channel for these symbols. Raise Retryable or Fatal.
+
+        ValueError, TypeError, KeyError and the like say that the answer can't be read.
+        """
 
     async def run(self, ctx: Context) -> None:
         """Poll every channel that is wanted, each `every_s` seconds."""
+        unreadable = 0
         while True:
             started_ns = ctx.clock.monotonic_ns()
             wanted = ctx.wanted.current()
             for channel in sorted({w.channel for w in wanted}):
                 symbols = sorted(w.symbol for w in wanted if w.channel == channel)
-                events = await self.poll(ctx, channel, symbols)
+                try:
+                    events = await self.poll(ctx, channel, symbols)
+                except UNREADABLE as error:
+                    unreadable += 1
+                    _tell_unreadable(ctx, error, unreadable)
+                    continue
+                unreadable = 0
                 ctx.live(channel)
                 ctx.emit(channel, events)
                 ctx.heartbeat(channel)
@@ -66,3 +79,13 @@ class PollingConnector(ABC):
             # Not until a time of day: the machine's clock may be set while we wait.
             passed_s = (ctx.clock.monotonic_ns() - started_ns) / NS
             await ctx.clock.sleep(self.every_s - passed_s)
+
+
+def _tell_unreadable(ctx: Context, error: Exception, n: int) -> None:
+    """Tell of an answer that can't be read, the `n`th in a row; Retryable if they are too many."""
+    what = type(error).__name__
+    if n == 1:
+        ctx.log.warning("an answer could not be read", exc_info=error)
+    ctx.reject(f"an answer could not be read ({what})")
+    if n == MAX_UNREADABLE:
+        raise Retryable(f"{n} answers in a row could not be read, last: {what}") from error

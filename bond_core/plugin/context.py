@@ -37,6 +37,21 @@ class Subscriptions(Protocol):
         ...
 
 
+@attrs.define
+class Kept:
+    """A page as it was when it was last fetched: with it `get_text` asks only what has changed.
+
+    Attributes:
+        body: What it was; None before the first time.
+        etag: How the server calls that version of it.
+        last_modified: When the server says it was changed last.
+    """
+
+    body: bytes | None = attrs.field(default=None, repr=False)
+    etag: str | None = None
+    last_modified: str | None = None
+
+
 class WebSocket(Protocol):
     """An open WebSocket. `async for frame in ws` gives its messages; it ends by raising only.
 
@@ -156,8 +171,13 @@ class Context(Protocol):
     async def get_text(
         self, url: str, *, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+        kept: Kept | None = None,
     ) -> str:  # fmt: skip
-        """Fetch text (RSS, CSV) over HTTP, read as UTF-8. Raises as `get_json` does."""
+        """Fetch text (RSS, CSV) over HTTP, read as UTF-8. Raises as `get_json` does.
+
+        With `kept` it is asked for on condition (RFC 9110, 13) and kept there: where the server
+        says that it is the same (304), what is kept is returned.
+        """
         ...
 
     async def post_json(

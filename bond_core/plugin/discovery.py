@@ -28,13 +28,23 @@ from bond_core.plugin.hookspecs import (
     ConnectorHooks,
     SinkHooks,
 )
-from bond_core.plugin.patience import AT_LAST_S, PATIENCE_S, Attempt, Patience, TooSlowError
+from bond_core.plugin.patience import (
+    AT_LAST_S,
+    PATIENCE_S,
+    Attempt,
+    Patience,
+    TooSlowError,
+    wait_together,
+)
 from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
 
 State = Literal["found", "loaded", "failed", "conflict", "disabled"]
 
 _BUILTIN = "builtin"
 _BUILTIN_MODULE = "bond_core.aggregators.plugin"
+
+Look = Callable[[Spec], object]
+"""Looks at what a plugin registered; raises PluginError where it won't do."""
 
 _ARGUMENTS = {"api": ApiInfo()}
 _MOST_SPECS = 200
@@ -100,18 +110,21 @@ def find_plugins() -> list[PluginRow]:
     return [found.row for found in _find()]
 
 
-def load_plugins(*, only: Collection[str] | None = None, strict: bool = False) -> list[PluginRow]:
+def load_plugins(
+    *, only: Collection[str] | None = None, strict: bool = False, look: Look | None = None
+) -> list[PluginRow]:
     """Load the installed plugins and return a row for each.
 
     Args:
         only: Names of those to load; the rest are `disabled`. `builtin` always loads. None: all.
         strict: Raise for the first that fails instead of going on without it.
+        look: See `Plugins.load`.
 
     Raises:
         PluginError: `strict`, and a plugin failed; or `only` names one that isn't installed.
     """
     choice = Choice(only=None if only is None else frozenset(only))
-    rows = Plugins(lambda: choice).load()
+    rows = Plugins(lambda: choice).load(look)
     broken = [row for row in rows if row.state in ("failed", "conflict")]
     if strict and broken:
         raise PluginError(f"plugin {broken[0].name} ({broken[0].distribution}): {broken[0].reason}")
@@ -138,8 +151,12 @@ class Plugins:
         self._tried: dict[str, str] = {}
         self._slow: dict[str, Attempt[tuple[Spec, ...]]] = {}
 
-    def load(self) -> list[PluginRow]:
+    def load(self, look: Look | None = None) -> list[PluginRow]:
         """Return a row for each that is installed now, loading those that are not yet.
+
+        Args:
+            look: Looks at each spec of one that is loaded, where that can hold up nobody
+                either: it may run the plugin's code.
 
         Raises:
             PluginError: The choice names one that isn't installed.
@@ -152,15 +169,20 @@ class Plugins:
                 f"BOND_PLUGINS names {', '.join(sorted(unknown))}, which isn't installed; "
                 f"installed: {names}"
             )
+        for name in [n for n, attempt in self._slow.items() if attempt.is_over_with_error]:
+            del self._slow[name]  # to be tried anew
         patience = Patience(self._patience_s)
-        rows = [self._row(f, choice, patience) for f in found]
-        at_last = Patience(AT_LAST_S)  # most that are slow have only been slow
+        rows = [self._row(f, choice, patience, look) for f in found]
+        wait_together(self._slow.values(), AT_LAST_S)  # most that are slow have only been slow
+        at_last = Patience(0.0)
         return [
-            self._row(f, choice, at_last) if row.name in self._slow else row
+            self._row(f, choice, at_last, look) if row.name in self._slow else row
             for f, row in zip(found, rows, strict=True)
         ]
 
-    def _row(self, found: _Found, choice: Choice, patience: Patience) -> PluginRow:
+    def _row(
+        self, found: _Found, choice: Choice, patience: Patience, look: Look | None
+    ) -> PluginRow:
         row = found.row
         if row.state in ("conflict", "failed"):
             return row
@@ -173,16 +195,22 @@ class Plugins:
         tried = self._tried.setdefault(row.name, row.version)
         if tried != row.version and row.module.partition(":")[0] in sys.modules:
             return _to_restart(row, tried, attrs.evolve(row, state="failed"))
-        row = self._load_one(found, patience)
+        row = self._load_one(found, patience, look)
         if row.state == "loaded":
             self._loaded[row.name] = row
         return row
 
-    def _load_one(self, found: _Found, patience: Patience) -> PluginRow:
+    def _load_one(self, found: _Found, patience: Patience, look: Look | None) -> PluginRow:
         row = found.row
-        attempt = self._slow.pop(row.name, None)
-        if attempt is None or attempt.is_over_with_error:
-            attempt = Attempt(lambda: register(found.load(), name=row.name), name=row.name)
+
+        def work() -> tuple[Spec, ...]:
+            specs = register(found.load(), name=row.name)
+            if look is not None:
+                for spec in specs:
+                    look(spec)
+            return specs
+
+        attempt = self._slow.pop(row.name, None) or Attempt(work, name=row.name)
         if row.name == _BUILTIN:  # ours: without it nothing works, however slow the machine
             attempt.wait(None)
         try:

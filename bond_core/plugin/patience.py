@@ -7,7 +7,8 @@ another, never two at once unless one hangs: Python's import locks are not made 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -15,11 +16,11 @@ T = TypeVar("T")
 PATIENCE_S = 1.0
 """How long a plugin may take to register. Real seconds: it hangs where no clock reaches."""
 
-AFTER_THAT = 10
+AFTER_THAT = 20
 """Once one has hung, the others get so many times less each."""
 
 AT_LAST_S = 0.3
-"""How long those are waited for, in the end, that were slower than that."""
+"""How long those are waited for together, in the end, that were slower than that."""
 
 
 class TooSlowError(Exception):
@@ -62,6 +63,13 @@ class Attempt(Generic[T]):
             self.error = error
         finally:
             self._over.set()
+
+
+def wait_together(attempts: Iterable[Attempt[T]], seconds: float) -> None:
+    """Wait for the end of all of them, at most so long."""
+    until_s = time.monotonic() + seconds
+    for attempt in attempts:
+        attempt.wait(max(0.0, until_s - time.monotonic()))
 
 
 class Patience:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-
-import attrs
+from collections.abc import Callable, Mapping
 
 from bond_core.errors import PluginError
-from bond_core.plugin.discovery import PluginRow
 from bond_core.plugin.factories import load_class
 from bond_core.plugin.field_names import family_of, template_of
-from bond_core.plugin.specs import AggregatorSpec, NoConfig
+from bond_core.plugin.specs import AggregatorSpec, NoConfig, Spec
 from bond_core.settings import structure
 from bond_core.windows.compile import plan_kind
 from bond_core.windows.plan import FieldPlan
@@ -28,7 +25,7 @@ def plans_of(spec: AggregatorSpec) -> Plans:
     make = load_class(spec.factory)
     try:
         aggregator = make() if spec.config is NoConfig else make(config=structure(spec.config, {}))
-        plans: Plans = dict(aggregator.plan())
+        plans: Plans = dict(_mapping(aggregator.plan()))
         missing = [field for field in spec.fields if field not in plans]
         for field in plans:
             template = template_of(field)
@@ -58,32 +55,20 @@ def plan_of(spec: AggregatorSpec, plans: Plans, field: str) -> FieldPlan:
         raise PluginError(detail) from error
 
 
-def with_checked_plans(rows: Iterable[PluginRow], *, strict: bool) -> list[PluginRow]:
-    """Return the plugins' rows, those `failed` whose aggregators are wrong.
+def check_plans(spec: Spec) -> None:
+    """See that what a spec plans can be computed, where it is an aggregator's.
 
     Raises:
-        PluginError: `strict`, and one is.
+        PluginError: As `plans_of` says.
     """
-    checked = []
-    for row in rows:
-        reason = next(filter(None, map(_fault_of, row.specs)), None)
-        if reason is not None and strict:
-            raise PluginError(f"plugin {row.name} ({row.distribution}): {reason}")
-        is_fine = reason is None
-        checked.append(
-            row if is_fine else attrs.evolve(row, state="failed", reason=reason, specs=())
-        )
-    return checked
-
-
-def _fault_of(spec: object) -> str | None:
-    if not isinstance(spec, AggregatorSpec):
-        return None
-    try:
+    if isinstance(spec, AggregatorSpec):
         plans_of(spec)
-    except PluginError as error:
-        return error.detail
-    return None
+
+
+def _mapping(planned: object) -> Plans:
+    if not isinstance(planned, Mapping):
+        raise PluginError(f"plan() must return a mapping, returned {type(planned).__name__}")
+    return planned
 
 
 def _plan(plans: Plans, field: str) -> FieldPlan:

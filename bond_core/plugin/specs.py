@@ -122,6 +122,8 @@ class ConnectorSpec:
         venue_aliases: Names people use for a venue → its id.
         simulator: `package.module:Class` of a loopback server that speaks its protocol.
         simulated_venues: The venues that simulator serves; empty where it has none.
+        simulated_by: Environment variables that ask for the simulator, with the value that
+            does (`{"ONCHAIN_MODE": "mock"}`), where neither a source nor the server says.
         default_symbol: What a bare asset becomes: `market` (`BTC` → `BTC/USDT`), `stock`
             (`AAPL`) or `asset` (`BTC`).
         needs: Environment variables without which it refuses, with a line on each.
@@ -144,6 +146,7 @@ class ConnectorSpec:
     venue_aliases: Mapping[str, str] = attrs.field(factory=dict)
     simulator: str | None = None
     simulated_venues: tuple[str, ...] = ()
+    simulated_by: Mapping[str, str] = attrs.field(factory=dict)
     default_symbol: Literal["market", "stock", "asset"] = "market"
     needs: Mapping[str, str] = attrs.field(factory=dict)
     hosts: tuple[str, ...] = ()

@@ -29,13 +29,7 @@ from typing import Any
 from bond_core.errors import Retryable
 from bond_core.model.event import Event
 from bond_core.plugin.context import Context, Subscription, WebSocket
-
-MAX_UNREADABLE = 3
-"""So many frames in a row that can't be read mean that the connection is no use."""
-
-# What reading a message of the wrong shape raises. An AttributeError isn't among them: that
-# is a mistake in the code, and is told as one.
-UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError)
+from bond_core.plugin.unreadable import MAX_UNREADABLE, UNREADABLE
 
 Heard = Event | tuple[str, Event]
 """An event, or a channel and an event of it."""

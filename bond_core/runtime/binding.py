@@ -18,6 +18,7 @@ from bond_core.model.instrument import base_asset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.egress import check_url
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.answerable import refuse_unanswerable
 from bond_core.runtime.feeds import Origin
 from bond_core.runtime.fields import channels_of, field_plans, fields_of, refuse_idle_depth
 from bond_core.runtime.refusals import refuse_what_is_missing
@@ -142,6 +143,8 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         raise RequestError(detail, code="invalid_spec", problems=[problem])
     refuse_idle_depth(spec.depth, fields, catalog)
     plans, instead = field_plans(fields, [s.plan for s in sources], catalog, spec.depth)
+    standing_in = (each for group in fallbacks.values() for each in group)
+    refuse_unanswerable(spec, plans, [s.plan.name for s in (*sources, *standing_in)])
     return BoundStream(
         spec=spec,
         plan=StreamPlan(

@@ -15,7 +15,8 @@ from bond_core.model.record import Notice
 from bond_core.runtime.binding import BoundSource, BoundStream
 
 if TYPE_CHECKING:
-    from bond_core.runtime.pipeline import Pipeline, SourceEar
+    from bond_core.runtime.pipeline import Pipeline
+    from bond_core.runtime.source_ear import SourceEar
 
 Group = tuple[int, str]
 _DOWN = ("stale", "reconnecting", "failed")
@@ -89,13 +90,11 @@ class Failover:
 
     async def _step_in(self, source: BoundSource, down: list[BoundSource]) -> None:
         engine, now_ns = self._pipeline.engine, self._pipeline.clock.now_ns()
-        self._pipeline.take_in()
-        engine.add_source(source.plan, now_ns)
+        self._pipeline.tell(engine.add_source, source.plan, now_ns)
         names = ", ".join(s.plan.name for s in down)
         detail = f"{source.plan.name} stands in for {names}"
-        engine.notify(
-            Notice(code="failover", source=source.plan.name, detail=detail, from_ns=now_ns)
-        )
+        told = Notice(code="failover", source=source.plan.name, detail=detail, from_ns=now_ns)
+        self._pipeline.tell(engine.notify, told)
         ear = await self._pipeline.listen(source)
         self._stood_in.setdefault(source.group, deque(maxlen=_REMEMBERED)).append(ear)
 
@@ -104,10 +103,10 @@ class Failover:
         if name in self._pipeline.ears:
             self._pipeline.ears[name].left(now_ns)
         self._pipeline.unlisten(name)
-        self._pipeline.take_in()
-        engine.remove_source(name, now_ns)
+        self._pipeline.tell(engine.remove_source, name, now_ns)
         back = ", ".join(
             s.plan.name for s in self._bound.sources if s.group == group and not self._is_down(s)
         )
         detail = f"{name} stands by again; {back or 'others'} serve"
-        engine.notify(Notice(code="failover", source=name, detail=detail, to_ns=now_ns))
+        told = Notice(code="failover", source=name, detail=detail, to_ns=now_ns)
+        self._pipeline.tell(engine.notify, told)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bond_core.model.event import Event, Gap
 from bond_core.model.record import Notice, Repaired, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
 from bond_core.runtime.holes import Holes
-from bond_core.runtime.ingest import SeenIds, are_plain_trades, fault_of, stamp
+from bond_core.runtime.ingest import FUTURE, SeenIds, are_plain_trades, fault_of, stamp
+
+Future = Literal["reject", "clamp"]
+"""What happens to an event whose time lies in the future: it is refused, or counts when heard."""
+
+REMEMBERED = 1_000
+"""So many of the newest ids of a feed are kept over a restart."""
 
 
 class Listener(Protocol):
@@ -33,6 +39,9 @@ class Listener(Protocol):
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """Count events that made no sense."""
 
+    def on_clamped(self, symbol: str, n: int) -> None:
+        """Count events whose time lay in the future, and which count when they were heard."""
+
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """Learn of a hole."""
 
@@ -49,12 +58,13 @@ class Feed:
         since_ns: Since when it is in this state, ns.
         last_id: The id of the newest event heard.
         listeners: Who hears, and after how many seconds of silence it wants to be told.
+        newest: The ids of the newest events heard; None where one has none.
         holes: What is missing, where that can be known or mended.
     """
 
     def __init__(
         self, subscription: Subscription, channel: Channel, *, at_ns: int,
-        holes: Holes | None = None,
+        future: Future = "reject", holes: Holes | None = None,
     ) -> None:  # fmt: skip
         self.subscription = subscription
         self.status: Status = "starting"
@@ -62,9 +72,11 @@ class Feed:
         self.since_ns = at_ns
         self.last_id: str | None = None
         self.listeners: dict[Listener, float | None] = {}
+        self.newest: deque[str | None] = deque(maxlen=REMEMBERED)
         self.holes = holes
         self._kind = channel.kind
         self._by_receipt = channel.time == "receive"
+        self._clamps = future == "clamp"
         self._seen = SeenIds()
 
     @property
@@ -86,17 +98,29 @@ class Feed:
         """Let a listener hear no more."""
         self.listeners.pop(listener, None)
 
+    def resume(self, cursor: str | None, ids: Iterable[str]) -> bool:
+        """Stand where a feed stood before a restart; not once something was heard: then False."""
+        if self.newest:
+            return False
+        self.last_id = cursor
+        self.newest.extend(ids)
+        for event_id in self.newest:
+            self._seen.is_repeat(event_id or "")
+        return True
+
     def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
         """Check events and hand them on; return the newest event time among them, or None."""
         faults: Counter[str] = Counter()
+        clamped = 0
         if self._kind == "trade" and not self._by_receipt and are_plain_trades(events, now_ns):
             sound = list(events)
         else:
-            sound = self._sound_of(events, now_ns, faults)
+            sound, clamped = self._sound_of(events, now_ns, faults)
         kept = self._seen.new_of(sound)
         repeats = len(sound) - len(kept)
         if kept:
             self.last_id = kept[-1].id or self.last_id
+            self.newest.extend([event.id for event in kept])
             if self.holes is not None:
                 self.holes.heard(kept)
         for listener in tuple(self.listeners):
@@ -104,13 +128,21 @@ class Feed:
                 listener.on_events(self.symbol, kept)
             if repeats:
                 listener.on_duplicates(self.symbol, repeats)
+            if clamped:
+                listener.on_clamped(self.symbol, clamped)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
         return max([event.ts for event in kept], default=None)
 
-    def _sound_of(self, events: Sequence[Event], now_ns: int, faults: Counter[str]) -> list[Event]:
-        """Return the events that make sense; count why the others don't, and tell of gaps."""
+    def _sound_of(
+        self, events: Sequence[Event], now_ns: int, faults: Counter[str]
+    ) -> tuple[list[Event], int]:
+        """Return the events that make sense, and how many were clamped; tell of gaps.
+
+        Why the others make none is counted in `faults`.
+        """
         sound: list[Event] = []
+        clamped = 0
         kind, by_receipt = self._kind, self._by_receipt
         for event in events:
             if event.kind != kind and isinstance(event, Gap):
@@ -119,11 +151,15 @@ class Feed:
             if by_receipt or not event.recv_ts:
                 stamp(event, now_ns, by_receipt=by_receipt)
             fault = fault_of(event) if event.kind == kind else self._other_kind(event)
+            if fault is FUTURE and self._clamps:
+                stamp(event, now_ns, by_receipt=True)
+                fault = fault_of(event)
+                clamped += fault is None
             if fault is None:
                 sound.append(event)
             else:
                 faults[fault] += 1
-        return sound
+        return sound, clamped
 
     def turn(self, status: Status, at_ns: int, reason: str | None = None) -> bool:
         """Change the state and tell it; whether it did change."""
@@ -165,10 +201,12 @@ class Feed:
         They were asked for, so those that were heard are no repeats of the source's.
         """
         faults: Counter[str] = Counter()
-        sound = self._sound_of(events, now_ns, faults)
+        sound, clamped = self._sound_of(events, now_ns, faults)
         if unknown := sum(event.id is None for event in sound):
             faults["it has no id, so it may have been heard before it was fetched"] = unknown
         for listener in tuple(self.listeners):
+            if clamped:
+                listener.on_clamped(self.symbol, clamped)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
         known = [event for event in sound if event.id is not None]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from bond_core.errors import Fatal, Retryable
+from bond_core.plugin.context import Kept
 from bond_core.plugin.egress import Route
 from bond_core.plugin.sink import Reply
 
@@ -54,7 +55,7 @@ async def fetch_json(
 async def fetch(
     route: Route, *, params: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
-    tls: ssl.SSLContext | None = None, sent: bytes | None = None,
+    tls: ssl.SSLContext | None = None, sent: bytes | None = None, kept: Kept | None = None,
 ) -> bytes:  # fmt: skip
     """Return the body of an answer. Errors name the host, never the query, headers or body.
 
@@ -65,18 +66,23 @@ async def fetch(
         timeout_s: For all of it, in real seconds.
         tls: What the certificate is checked with; None is httpx's default.
         sent: The body of a POST; None is a GET.
+        kept: What is known of the page, and where what is learned now is put.
 
     Raises:
         Retryable: No connection, a time-out, or a status that may pass.
         Fatal: Any other status that isn't 2xx, or a body that is too large.
     """
     async with _answered(
-        route, _with_query(route.target, params), headers=headers, timeout_s=timeout_s, tls=tls,
-        sent=sent,
+        route, _with_query(route.target, params), headers={**(headers or {}), **_conditions(kept)},
+        timeout_s=timeout_s, tls=tls, sent=sent,
     ) as reply:  # fmt: skip
+        if reply.status_code == 304 and kept is not None and kept.body is not None:
+            return kept.body
         if not reply.is_success:
             raise refusal(route.host, reply.status_code, reply.headers)
-        return await _body(reply, route)
+        body = await _body(reply, route)
+        _keep(kept, body, reply.headers)
+        return body
 
 
 async def post(
@@ -138,6 +144,21 @@ async def _answered(
                 await reply.aclose()
     except (httpx.HTTPError, TimeoutError) as error:
         raise unreachable(route, error) from None
+
+
+def _conditions(kept: Kept | None) -> dict[str, str]:
+    """Return the headers that ask only for what has changed since (RFC 9110, 13.1)."""
+    if kept is None or kept.body is None:
+        return {}
+    asked = {"If-None-Match": kept.etag, "If-Modified-Since": kept.last_modified}
+    return {name: value for name, value in asked.items() if value is not None and value.isascii()}
+
+
+def _keep(kept: Kept | None, body: bytes, headers: Mapping[str, str]) -> None:
+    if kept is None:
+        return
+    kept.body, kept.etag = body, headers.get("etag")
+    kept.last_modified = headers.get("last-modified")
 
 
 @functools.cache

@@ -9,18 +9,42 @@ from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any, cast
 
-from bond_core.model.event import Candle, Event, Funding, OpenInterest, OrderBook, Trade
+from bond_core.model.event import (
+    Candle,
+    Event,
+    Funding,
+    News,
+    OpenInterest,
+    OrderBook,
+    Post,
+    Trade,
+    Trend,
+)  # fmt: skip
 
 MAX_FUTURE_NS = 5_000_000_000
 """How far an event's time may lie after its receipt: a venue's clock may be ahead, not wrong."""
 
+FUTURE = "its time lies in the future"
+
+_UNITS = {10**3: "microseconds", 10**6: "milliseconds", 10**9: "seconds"}
+_IN_UNIT = {factor: f"its time is in {unit}, not in nanoseconds" for factor, unit in _UNITS.items()}
+_TIMES_TOO_LARGE = {
+    factor: f"its time is {factor} times too large: its unit was mistaken" for factor in _UNITS
+}
+WRONG_UNIT = frozenset((*_IN_UNIT.values(), *_TIMES_TOO_LARGE.values()))
+"""The faults that say that a connector mistook the unit of a time."""
+
+_FAR = 2**63
+
 
 def stamp(event: Event, now_ns: int, *, by_receipt: bool) -> None:
-    """Give the event its receive time, and its event time where the source has no clock."""
+    """Give the event its receive time, and its event time where it counts by that."""
     # Frozen for type checkers only; see bond_core.model.event.
     if not event.recv_ts:
         event.recv_ts = now_ns  # type: ignore[misc]  # the one place that may
     if by_receipt:
+        if isinstance(event, (Post, News, Trend)) and not event.own_ts:
+            event.own_ts = event.ts  # type: ignore[misc]  # as above
         event.ts = event.recv_ts  # type: ignore[misc]  # as above
 
 
@@ -31,6 +55,7 @@ def are_plain_trades(events: Sequence[Event], now_ns: int) -> bool:
     that comes by the ten thousand a second, written in one piece; if it says False, each event
     is looked at.
     """
+    oldest = now_ns // 2  # what is older has its unit looked at
     for e in events:
         if e.__class__ is not Trade:
             return False
@@ -45,6 +70,7 @@ def are_plain_trades(events: Sequence[Event], now_ns: int) -> bool:
             and recv_ts.__class__ is int
             and 0.0 < price < inf
             and 0.0 <= size < inf
+            and oldest < ts
             and (ts <= recv_ts or ts <= recv_ts + MAX_FUTURE_NS)
         ):
             return False
@@ -58,12 +84,26 @@ def fault_of(event: Event) -> str | None:
     """
     if event.ts.__class__ is not int or event.recv_ts.__class__ is not int:
         return "its time is not a whole number of nanoseconds"
-    if event.ts > event.recv_ts + MAX_FUTURE_NS:
-        return "its time lies in the future"
+    if not event.recv_ts // 2 < event.ts <= event.recv_ts + MAX_FUTURE_NS:
+        fault = _far_fault(event.ts, event.recv_ts)
+        if fault is not None:
+            return fault
     if event.id is not None and event.id.__class__ is not str:
         return "its id is not a text"
     check = _CHECKS.get(event.kind)
     return check(event) if check else None
+
+
+def _far_fault(ts_ns: int, recv_ns: int) -> str | None:
+    """Return what is wrong with a time that is far from when it was heard."""
+    for factor in _UNITS:
+        if abs(abs(ts_ns) * factor - recv_ns) <= recv_ns // 10:
+            return _IN_UNIT[factor]
+        if abs(abs(ts_ns) - recv_ns * factor) <= recv_ns * factor // 10:
+            return _TIMES_TOO_LARGE[factor]
+    if abs(ts_ns) >= _FAR:
+        return "its time has more than 64 bits"
+    return FUTURE if ts_ns > recv_ns + MAX_FUTURE_NS else None
 
 
 def _is_price(value: Any) -> bool:

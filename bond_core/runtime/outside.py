@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bond_core.clock import NS, Clock
 from bond_core.errors import Fatal
-from bond_core.plugin.context import WebSocket
+from bond_core.plugin.context import Kept, WebSocket
 from bond_core.plugin.egress import Egress, Route
 from bond_core.plugin.factories import load_name
 from bond_core.plugin.sink import Reply
@@ -34,6 +34,7 @@ class WayOut(Protocol):
     async def get_text(
         self, url: str, *, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+        kept: Kept | None = None,
     ) -> str:  # fmt: skip
         """See Context."""
         ...
@@ -104,12 +105,14 @@ class Outside:
     async def get_text(
         self, url: str, *, params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None, timeout_s: float = 10.0,
+        kept: Kept | None = None,
     ) -> str:  # fmt: skip
         """See Context."""
         route = await self._request(url)
         body = await fetch(
-            route, params=params, headers=headers, timeout_s=timeout_s, tls=self._egress.tls
-        )
+            route, params=params, headers=headers, timeout_s=timeout_s, tls=self._egress.tls,
+            kept=kept,
+        )  # fmt: skip
         return body.decode("utf-8", errors="replace")
 
     async def post_json(

@@ -1,7 +1,8 @@
 """Run one stream: open this file first to see how an event becomes a record.
 
-    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Publisher ──▶ EventLog
-              one a source  in order   pure              ids, JSON
+    feeds ──▶ SourceEar ──▶ inbox ──▶ WindowEngine ──▶ Screen ──▶ Publisher ──▶ EventLog
+              one a source  in order  pure             filter,    ids, JSON
+                                                       alerts
 
 What was heard waits in the inbox for the stream's turn: a thousand streams that hear one trade,
 or whose windows end at one boundary, take their turns one after the other, and everything else
@@ -21,16 +22,19 @@ import attrs
 from bond_core.clock import Clock
 from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.event_log import EventLog, Retention
-from bond_core.model.event import Event
-from bond_core.model.record import Notice, Repaired, Status
 from bond_core.runtime.binding import BoundSource, BoundStream
+from bond_core.runtime.checkpoints import Checkpoints, Heard, Remembering, written
 from bond_core.runtime.failover import Failover
-from bond_core.runtime.feed import Feed
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.resuming import Resuming
+from bond_core.runtime.screening import Screen
+from bond_core.runtime.source_ear import SourceEar
 from bond_core.runtime.stages import Stages
-from bond_core.windows.coverage import Coverage
 from bond_core.windows.engine import ClosedWindow, WindowEngine
+
+_AT_ONCE = 8_192
+"""So many bytes of a snapshot are written before everything else gets a turn."""
 
 
 class Pipeline:
@@ -41,41 +45,54 @@ class Pipeline:
         windows_closed: Windows that the engine closed; each has a record per symbol.
         stages: How long its events, windows and records took.
         failure: Why it can't go on, or None.
+        remembering: By name, what is to go on after a restart beside its engine.
     """
 
     def __init__(
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
         retention: Retention, clock: Clock, fence: int = 0,
+        checkpoints: Checkpoints | None = None,
     ) -> None:  # fmt: skip
         self.bound = bound
         self.stream_id = stream_id
         self.clock = clock
         self.started_ns = clock.now_ns()
         self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
+        self.screen = Screen(bound.spec)
         self.publisher = Publisher(log, stream_id, retention, fence=fence)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
         self.windows_closed = 0
         self.stages = Stages()
         self.failure: str | None = None
+        self.remembering: dict[str, Remembering] = {"filter and alerts": self.screen}
+        self.resuming = Resuming(self)
+        self.log = logging.getLogger("bond.stream")
+        self._checkpoints = checkpoints
+        self._left: tuple[int, list[Heard]] | None = None  # when it let go of all feeds
+        self._still = asyncio.Lock()  # who has it may rely on the engine: nobody tells it more
         self._feeds = feeds
         self.failover = Failover(bound, self)
         self._inbox: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
         self._bug: Exception | None = None
-        self._log = logging.getLogger("bond.stream")
 
     async def start(self) -> None:
         """Find the log and subscribe to everything. What can't be had at all raises here.
+
+        If there is a snapshot of the stream, it goes on from there.
 
         Raises:
             BondError: A simulator is missing, or the log can't be reached.
         """
         try:
+            if self._checkpoints is not None:
+                await self.resuming.load(self._checkpoints)
             await self.publisher.open()
             for source in self.bound.sources:
                 await self.listen(source)
+            self.resuming.begin()
         except BaseException:
             self.let_go()
             raise
@@ -90,6 +107,9 @@ class Pipeline:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._work(), name=f"windows of {self.stream_id}")
                 tasks.create_task(self.failover.run(), name=f"failover {self.stream_id}")
+                if self._checkpoints is not None:
+                    keeping = self._keep(self._checkpoints.every_s)
+                    tasks.create_task(keeping, name=f"snapshots of {self.stream_id}")
                 with self._feeds.ticks.shown_to(self):
                     await asyncio.get_running_loop().create_future()  # until cancelled
         finally:
@@ -105,6 +125,8 @@ class Pipeline:
 
     def let_go(self) -> None:
         """Unsubscribe from everything."""
+        if self.ears:
+            self._left = self.clock.now_ns(), self._heard()
         for name in tuple(self.ears):
             self.unlisten(name)
 
@@ -114,17 +136,63 @@ class Pipeline:
         self.engine.finish(self.clock.now_ns())
         windows = self.engine.take()
         self.windows_closed += len(windows)
-        await self.publisher.publish(windows)
+        await self.publisher.publish(self.screen.screened(windows))
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
         ear = self.ears.setdefault(source.plan.name, SourceEar(source, self))
         for symbol in source.asks:
             if symbol not in ear.feeds:
-                ear.feeds[symbol] = await self._feeds.subscribe(
+                ear.feeds[symbol] = feed = await self._feeds.subscribe(
                     source.origin, source.channel.name, symbol, ear, stale_s=source.stale_s
                 )
+                self.resuming.subscribed(ear, feed)
         return ear
+
+    async def save(self) -> None:
+        """Write down where the stream stands, if that is asked for.
+
+        In small steps, with everything else in between; the windows wait meanwhile. What can't
+        be written is logged, and the snapshot before stays.
+        """
+        if self._checkpoints is None:
+            return
+        try:
+            lines = await self._written()
+            if lines and self._bug is None:
+                await self._checkpoints.save(self.stream_id, lines)
+        except Exception as error:  # noqa: BLE001 -- nothing about a snapshot is worth the stream
+            detail = f"{type(error).__name__}: {error}"
+            self.log.warning("stream %s can't be written down: %s", self.stream_id, detail)
+
+    async def _written(self) -> list[bytes]:
+        lines: list[bytes] = []
+        fresh = 0
+        async with self._still:
+            self.take_in()
+            at_ns, heard = self._left or (self.clock.now_ns(), self._heard())
+            waiting = (*self.resuming.waiting, *self.publisher.waiting)
+            for line in written(
+                self.stream_id, at_ns, heard, self.engine, waiting, self.remembering
+            ):
+                lines.append(line)
+                fresh += len(line)
+                if fresh >= _AT_ONCE:
+                    fresh = 0
+                    await asyncio.sleep(0)
+        return lines
+
+    def _heard(self) -> list[Heard]:
+        return [
+            Heard(name, symbol, feed.last_id, [each for each in feed.newest if each])
+            for name, ear in self.ears.items()
+            for symbol, feed in ear.feeds.items()
+        ]
+
+    async def _keep(self, every_s: float) -> None:
+        while True:
+            await self.clock.sleep(every_s)
+            await self.save()
 
     def unlisten(self, name: str) -> None:
         """Let go of a source's feeds."""
@@ -183,7 +251,9 @@ class Pipeline:
 
     def tick(self, now_ns: int) -> None:
         """See Ticking. Most ticks close nothing, and need no turn."""
-        if self._inbox:
+        if self.resuming.holds_back(now_ns):
+            return
+        if self._inbox or self._still.locked():
             self.tell(self.engine.on_tick, now_ns)
             return
         try:
@@ -195,9 +265,10 @@ class Pipeline:
             self.tell(self.engine.close_due)
 
     async def _work(self) -> None:
+        await self._append_until_done(self.resuming.take_waiting())
         while True:
             await self._stirred.wait()
-            async with self._feeds.turns as turns:
+            async with self._still, self._feeds.turns as turns:
                 self._stirred.clear()
                 self.take_in()
                 await turns.pause(was_long=self.engine.has_closed)
@@ -220,7 +291,7 @@ class Pipeline:
         ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
-        await self._append_until_done(windows)
+        await self._append_until_done(self.screen.screened(windows))
         now_ns = self.clock.monotonic_ns()
         self.stages.append.saw(now_ns - since_ns)
         for end_ms in ends_ms:
@@ -231,108 +302,13 @@ class Pipeline:
             try:
                 return await self.publisher.publish(windows)
             except LogUnavailableError as error:
-                self._log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
+                self.log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
-                self.take_in()  # windows go on meanwhile
-                windows = self.engine.take()  # the publisher has those before
-                self._note_closed(windows)
+                async with self._still:
+                    self.take_in()  # windows go on meanwhile
+                closed = self.engine.take()  # the publisher has those before
+                self._note_closed(closed)
+                windows = self.screen.screened(closed)
             except FencedError as error:
                 self.failure = error.detail
                 raise
-
-
-class SourceEar:
-    """What one source tells one stream, handed to the engine under the source's name.
-
-    It is a Listener, and so never raises: a bug in this stream's engine ends this stream, and
-    neither the connector nor others who hear the same feed.
-    """
-
-    def __init__(self, source: BoundSource, pipeline: Pipeline) -> None:
-        self.source = source
-        self.feeds: dict[str, Feed] = {}
-        self.status: dict[str, tuple[Status, str | None]] = {}
-        self._live: dict[str, Coverage] = {}
-        self._name = source.plan.name
-        self._since_ns = pipeline.clock.now_ns()
-        self._pipeline = pipeline
-        self._engine = pipeline.engine
-
-    def on_events(self, symbol: str, events: Sequence[Event]) -> None:
-        """See Listener."""
-        pipeline = self._pipeline
-        pipeline.events_in += len(events)
-        newest = events[-1]
-        pipeline.stages.source.saw(newest.recv_ts - newest.ts)
-        pipeline.tell(self._engine.on_events, self._name, events)
-
-    def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
-        """See Listener."""
-        before = self.status.get(symbol, ("starting", None))[0]
-        self.status[symbol] = (status, reason)
-        # The feed may be older than this stream, which has heard nothing before it began.
-        since_ns = max(at_ns, self._since_ns)
-        self._live.setdefault(symbol, Coverage()).turn(status == "live", since_ns)
-        self._pipeline.tell(self._engine.on_status, self._name, symbol, status, since_ns, reason)
-        if status == "stale" and before != "stale":
-            detail = f"{self._name}: {reason or 'nothing new'}"
-            stale = Notice(code="stale", source=self._name, detail=detail, from_ns=at_ns)
-            self._pipeline.tell(self._engine.notify, stale, symbol)
-        self._pipeline.changed(self.source)
-
-    def on_heartbeat(self, ts: int) -> None:
-        """See Listener."""
-        self._pipeline.tell(self._engine.on_heartbeat, self._name, ts)
-
-    def on_duplicates(self, symbol: str, n: int) -> None:
-        """See Listener."""
-        self._pipeline.tell(self._engine.on_duplicates, self._name, symbol, n)
-
-    def on_rejected(self, symbol: str, n: int, why: str) -> None:
-        """See Listener."""
-        self._pipeline.tell(self._engine.on_rejected, self._name, symbol, n)
-        were = "event was" if n == 1 else "events were"
-        detail = f"{symbol or self._name}: {n} {were} refused: {why}"
-        refused = Notice(code="rejected", source=self._name, detail=detail)
-        self._pipeline.tell(self._engine.notify, refused, symbol)
-
-    def on_gap(self, symbol: str, notice: Notice) -> None:
-        """See Listener."""
-        gap = attrs.evolve(notice, source=self._name)
-        self._pipeline.tell(self._engine.on_gap, self._name, symbol, gap)
-
-    def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
-        """See Listener.
-
-        What happened before this stream began to listen, or while another venue stood in for
-        this one, is left out: the one isn't asked for, the other would be counted twice.
-        """
-        if repaired.until_ns <= self._since_ns:
-            return
-        repaired = attrs.evolve(repaired, from_ns=max(repaired.from_ns, self._since_ns))
-        mine = [event for event in events if event.ts >= self._since_ns]
-        stood_in = self._pipeline.failover.stood_in(self.source.group)
-        kept = [e for e in mine if self._is_mine(symbol, e.ts, stood_in)]
-        if left := [e.ts for e in mine if not self._is_mine(symbol, e.ts, stood_in)]:
-            names = ", ".join(dict.fromkeys(ear.source.plan.name for ear in stood_in))
-            detail = f"{repaired.detail}; {len(left)} are left out: {names} stood in then"
-            repaired = attrs.evolve(repaired, detail=detail, missing=(min(left), max(left) + 1))
-        repaired = attrs.evolve(repaired, events=len(kept))
-        self._pipeline.tell(self._engine.on_repaired, self._name, symbol, repaired)
-        if kept:
-            self._pipeline.events_in += len(kept)
-            self._pipeline.tell(self._engine.on_events, self._name, kept)
-
-    def _is_mine(self, symbol: str, ts_ns: int, stood_in: Sequence[SourceEar]) -> bool:
-        """Whether this source is to bring what happened then, and not one that stood in."""
-        return self.was_live(symbol, ts_ns) or not any(e.was_live(symbol, ts_ns) for e in stood_in)
-
-    def was_live(self, symbol: str, ts_ns: int) -> bool:
-        """Whether it heard a symbol at a time."""
-        live = self._live.get(symbol)
-        return live is not None and live.live_ns(ts_ns, ts_ns + 1) > 0
-
-    def left(self, at_ns: int) -> None:
-        """It hears nothing any more."""
-        for live in self._live.values():
-            live.turn(is_live=False, at_ns=at_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -43,6 +43,11 @@ class Publisher:
         self._lost: list[ClosedWindow] = []
         self.published = 0
         self.lost = 0
+
+    @property
+    def waiting(self) -> Sequence[ClosedWindow]:
+        """What is not known to be in the log yet, in order."""
+        return tuple(self._pending)
 
     async def open(self) -> None:
         """Find out where the log stands."""

@@ -9,8 +9,6 @@ from bond_core.spec.stream_spec import StreamSpec
 def refuse_what_is_missing(spec: StreamSpec) -> None:
     """Raise RequestError `unsupported` for keys that are understood but not built yet."""
     asked = {
-        "filter": spec.filter is not None,
-        "alerts": bool(spec.alerts),
         "mode": spec.mode != "windows",
         "late": spec.late == "side",
     }

@@ -71,7 +71,10 @@ def resolve(
         RequestError: A venue that the connector doesn't know, or none is left.
         SetupError: A key is missing from the environment.
     """
-    simulate = defaults.simulate if source.simulate is None else source.simulate
+    simulate = source.simulate
+    if simulate is None:
+        by = connector.simulated_by.items()
+        simulate = defaults.simulate or any(os.environ.get(name) == value for name, value in by)
     if simulate and connector.simulator is None:
         raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
     if not simulate:

@@ -24,7 +24,7 @@ from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.contained import cause_of, contained
-from bond_core.runtime.feed import Feed
+from bond_core.runtime.feed import Feed, Future
 from bond_core.runtime.hiding import Hiding
 from bond_core.runtime.outside import Outside, WayOut
 from bond_core.runtime.pulse import Pulse
@@ -53,6 +53,7 @@ class Supervisor:
         name: For people: `ccxt binance`.
         simulated_at: Base URL of a simulator, or None for the real system.
         way_out: How it reaches the outside world; None is the world, plainly guarded.
+        future: What happens to events whose time lies in the future.
 
     Attributes:
         reconnects: How often it was started anew after it had broken off or stalled.
@@ -60,10 +61,10 @@ class Supervisor:
         unasked: Events of symbols that nobody listens to (any more), dropped here.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that stands between a connector and the world
         self, spec: ConnectorSpec, config: Any, *, name: str, clock: Clock,
         chance: random.Random, simulated_at: str | None, backoff: Backoff | None = None,
-        way_out: WayOut | None = None,
+        way_out: WayOut | None = None, future: Future = "reject",
     ) -> None:  # fmt: skip
         self.spec = spec
         self.name = name
@@ -79,6 +80,7 @@ class Supervisor:
         self.unasked = 0
         self.is_over = False
         self._config = config
+        self._future = future
         self._chance = chance
         self._backoff = backoff or Backoff()
         self._pulses: dict[str, Pulse] = {}
@@ -100,8 +102,8 @@ class Supervisor:
         key = Subscription(channel, symbol)
         if key not in self.feeds:
             now_ns = self.clock.now_ns()
-            holes = self.repairs.holes(channel)
-            self.feeds[key] = Feed(key, self.spec.channel(channel), at_ns=now_ns, holes=holes)
+            its, holes = self.spec.channel(channel), self.repairs.holes(channel)
+            self.feeds[key] = Feed(key, its, at_ns=now_ns, future=self._future, holes=holes)
             if channel not in self._pulses:
                 self._pulses[channel] = Pulse.starting(self.clock)
             self.wanted.add(key)

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from bond_core.spec.duration import format_duration, seconds
-from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamSpec
+from bond_core.spec.stream_spec import AlertSpec, SinkEntry, SourceSpec, StreamSpec
 
 STREAM_ID_LENGTH = 16
 
@@ -28,6 +28,9 @@ _DURATIONS = {
     "corrections_ms": "corrections_sec",
     "lateness_ms": "lateness_sec",
     "stale_ms": "stale_sec",
+    "for_ms": "for_sec",
+    "cooldown_ms": "cooldown_sec",
+    "no_data_ms": "no_data_sec",
     "batch_wait_ms": "batch_wait_sec",
 }
 
@@ -52,6 +55,8 @@ def stream_id(project: str, spec: StreamSpec) -> str:
 def _spec(spec: StreamSpec, duration: Callable[[int], object]) -> dict[str, Any]:
     body = _known(spec, duration)
     body["sources"] = [_known(source, duration) for source in spec.sources]
+    if spec.alerts:
+        body["alerts"] = [_known(alert, duration) for alert in spec.alerts]
     if spec.sinks:
         body["sinks"] = [_sink(sink, duration) for sink in spec.sinks]
     return body
@@ -64,7 +69,7 @@ def _sink(sink: SinkEntry, duration: Callable[[int], object]) -> dict[str, Any]:
 
 
 def _known(
-    data: StreamSpec | SourceSpec | SinkEntry, duration: Callable[[int], object]
+    data: StreamSpec | SourceSpec | AlertSpec | SinkEntry, duration: Callable[[int], object]
 ) -> dict[str, Any]:
     body: dict[str, Any] = {}
     for field in attrs.fields(type(data)):

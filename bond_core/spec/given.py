@@ -6,6 +6,7 @@ milliseconds. None is a key that was left out, or `null`.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ from cattrs import Converter
 from bond_core.model.instrument import parse_symbol
 from bond_core.settings import setting
 from bond_core.spec.bar_size import BarSize, parse_bar_size
+from bond_core.spec.conditions.given import KEYS, condition_text
 from bond_core.spec.duration import parse_duration_ms
-from bond_core.spec.stream_spec import SINK_KEYS
+from bond_core.spec.stream_spec import SINK_KEYS, AlertSpec
 from bond_core.structuring import MisfitError, must_be, shown, strict_converter, text_of
 
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 100, 86_400_000
@@ -35,6 +37,8 @@ Symbol = NewType("Symbol", str)
 Name = NewType("Name", str)
 SinkName = NewType("SinkName", str)
 Json = NewType("Json", dict[str, Any])
+ConditionText = NewType("ConditionText", str)  # canonical
+Alert = NewType("Alert", AlertSpec)
 Texts = tuple[str, ...] | None
 
 _MAX_DEPTH = 16
@@ -64,6 +68,19 @@ class SourceInput:
 
 
 @attrs.frozen(kw_only=True)
+class AlertInput:
+    """One entry of `alerts`. The keys of a condition may stand here instead of `when`."""
+
+    when: ConditionText
+    name: Name | None = None
+    symbol: Symbol | None = None
+    for_sec: Patience | None = None
+    cooldown_sec: Milliseconds | None = None
+    recover: ConditionText | None = None
+    no_data_sec: Span | None = None
+
+
+@attrs.frozen(kw_only=True)
 class SinkInput:
     """One entry of `sinks`. Every key that isn't named here is one of the sink's own settings."""
 
@@ -89,8 +106,8 @@ class SpecInput:
     timeframes: tuple[Timeframe, ...] | None = None
     window_sec: Span | None = None
     fields: Texts = None
-    filter: Json | None = None
-    alerts: tuple[Json, ...] | None = None
+    filter: ConditionText | None = None
+    alerts: tuple[Alert, ...] | None = None
     derived: Texts = None
     depth: int | None = setting(default=None, ge=1, doc="Levels of an order book")
     mode: Literal["windows", "raw"] | None = None
@@ -120,8 +137,10 @@ def spec_converter() -> Converter:
         (Name, _name_of),
         (SinkName, _sink_name_of),
         (Json, _json_of),
+        (ConditionText, _condition_of),
     ):
         converter.register_structure_hook(kind, hook)
+    converter.register_structure_hook(Alert, functools.partial(_alert_of, converter))
     read_sink = converter.get_structure_hook(SinkInput)
     converter.register_structure_hook(SinkInput, lambda v, t: read_sink(_sink_parts(v), t))
     return converter
@@ -235,6 +254,31 @@ def _name_of(value: object, _: object) -> str:
     if len(name) > MAX_NAME or not name.isprintable():
         raise MisfitError(f"must be at most {MAX_NAME} printable characters", text=shown(name))
     return name
+
+
+def _condition_of(value: object, _: object) -> str:
+    return condition_text(value)
+
+
+def _alert_of(converter: Converter, value: object, _: object) -> AlertSpec:
+    if not isinstance(value, Mapping):
+        raise must_be("an object", value)
+    condition = {key: value[key] for key in value if key in KEYS}
+    given = {key: value[key] for key in value if key not in KEYS}
+    if condition and "when" in given:
+        raise MisfitError("an alert has one condition: in `when`, or beside its other keys")
+    if condition:
+        given["when"] = condition
+    alert = converter.structure(given, AlertInput)
+    return AlertSpec(
+        when=alert.when,
+        name=alert.name or "",
+        symbol=alert.symbol,
+        for_ms=alert.for_sec or 0,
+        cooldown_ms=alert.cooldown_sec or 0,
+        recover=alert.recover,
+        no_data_ms=alert.no_data_sec,
+    )
 
 
 def _json_of(value: object, _: object) -> Mapping[str, Any]:

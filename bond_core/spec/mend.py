@@ -16,7 +16,7 @@ EXAMPLE: Mapping[str, Any] = {
 
 MAX_ITEMS: Mapping[str, int] = {
     "sources": 8, "symbols": 500, "timeframes": 32, "fields": 100, "derived": 100,
-    "sinks": 8,
+    "alerts": 32, "sinks": 8,
 }  # fmt: skip
 """How long the lists of a spec may be."""
 

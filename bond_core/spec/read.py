@@ -162,7 +162,8 @@ def _contradictions(given: SpecInput) -> Iterator[MisfitError]:
         yield MisfitError("name at least one field, or leave it out", pointer="/fields")
     lists = {
         "sources": given.sources, "symbols": symbols, "timeframes": given.timeframes or (),
-        "fields": given.fields or (), "derived": given.derived or (), "sinks": given.sinks or (),
+        "fields": given.fields or (), "derived": given.derived or (),
+        "alerts": given.alerts or (), "sinks": given.sinks or (),
     }  # fmt: skip
     for key, items in lists.items():
         if len(items) > (most := MAX_ITEMS[key]):

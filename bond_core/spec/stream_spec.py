@@ -51,6 +51,29 @@ class SourceSpec:
 
 
 @attrs.frozen(kw_only=True)
+class AlertSpec:
+    """What is to be told, and how often.
+
+    Attributes:
+        when: The canonical text of a condition.
+        name: What it is called; empty leaves that to `when`.
+        symbol: Whose records are looked at; None for all, each by itself.
+        for_ms: How long it must hold before it is told.
+        cooldown_ms: How long after it was told it is not told again.
+        recover: When it is over; None as soon as it no longer holds.
+        no_data_ms: For how long it may be unknown before that is told; None never.
+    """
+
+    when: str
+    name: str = ""
+    symbol: str | None = None
+    for_ms: int = 0
+    cooldown_ms: int = 0
+    recover: str | None = None
+    no_data_ms: int | None = None
+
+
+@attrs.frozen(kw_only=True)
 class SinkEntry:
     """One place where a stream's records are carried to.
 
@@ -81,6 +104,7 @@ class StreamSpec:
         timeframes: All window lengths as durations, the interval among them; behind them the
             sizes of bars that trades close (`100ticks`).
         window_ms: The length of windows that overlap: one ends with every interval.
+        filter: Which records are sent: the canonical text of a condition.
         fields: Record fields to keep; None keeps those of all feeds.
         late: What happens to an event whose window has closed.
         fill: What a record of a window without a trade says.
@@ -94,8 +118,8 @@ class StreamSpec:
     timeframes: tuple[str, ...] = ()
     window_ms: int | None = None
     fields: tuple[str, ...] | None = None
-    filter: Mapping[str, Any] | None = None
-    alerts: tuple[Mapping[str, Any], ...] = ()
+    filter: str | None = None
+    alerts: tuple[AlertSpec, ...] = ()
     derived: tuple[str, ...] = ()
     depth: int | None = None
     mode: str = "windows"

@@ -122,6 +122,7 @@ class RecordingListener:
         heartbeats: Event times in ns.
         duplicates: How many repeats were dropped.
         rejected: How many events were refused, by reason.
+        clamped: How many events of the future count when they were heard.
     """
 
     def __init__(self) -> None:
@@ -132,6 +133,7 @@ class RecordingListener:
         self.heartbeats: list[int] = []
         self.duplicates = 0
         self.rejected: dict[str, int] = {}
+        self.clamped = 0
 
     @property
     def status(self) -> Status:
@@ -162,6 +164,10 @@ class RecordingListener:
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
         self.rejected[why] = self.rejected.get(why, 0) + n
+
+    def on_clamped(self, symbol: str, n: int) -> None:
+        """See Listener."""
+        self.clamped += n
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""

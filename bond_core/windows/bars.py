@@ -20,6 +20,7 @@ from bond_core.windows.notices import Notices
 from bond_core.windows.pane import PanePart
 from bond_core.windows.plan import BarPlan
 from bond_core.windows.program import Program
+from bond_core.windows.recording import record_of_bar
 from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.watermark import NEVER
 
@@ -204,7 +205,7 @@ class Bars:
         for state, part in bar.parts.items():
             state.tallies[self.frame].add(part)
         told = self.notices.pop(symbol, Notices()).take().get(None, ())
-        record = self.stream.bar(self, symbol, bar, end_ns, told)
+        record = record_of_bar(self.stream, self, symbol, bar, end_ns, told)
         self.filling[symbol] = Filling(start_ns=end_ns, room=self.plan.size, number=bar.number + 1)
         return record
 

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from bond_core.model.record import Notice, Record
+from bond_core.windows.one_window import Closed
+from bond_core.windows.recording import records_of, revisions_of
 from bond_core.windows.source_state import Grid
-from bond_core.windows.stream_state import Closed, StreamState
+from bond_core.windows.stream_state import StreamState
 from bond_core.windows.symbol_state import SymbolState
 
 MAX_FILL = 100
@@ -70,7 +72,7 @@ class Closer:
         for end_ns, of_one_end in itertools.groupby(ends, key=operator.itemgetter(0)):
             records: list[Record] = []
             for key in of_one_end:
-                records += self.stream.revisions(key[1], end_ns, late_by_end[key])
+                records += revisions_of(self.stream, key[1], end_ns, late_by_end[key])
             if records:
                 self.closed.append(ClosedWindow(end_ns, tuple(records), is_revision=True))
 
@@ -198,6 +200,7 @@ class Closer:
         return self._records(timeframe, end_ns, self.stream.close_larger(timeframe, end_ns))
 
     def _records(self, timeframe: int, end_ns: int, closed: Closed) -> list[Record]:
-        begins_before = end_ns - self.stream.plan.timeframes_ns[timeframe] < self.start_ns
-        is_partial = begins_before or self.is_last
-        return self.stream.records(timeframe, end_ns, closed, is_partial=is_partial)
+        from_ns = end_ns - self.stream.plan.timeframes_ns[timeframe]
+        is_partial = self.is_last or from_ns < self.start_ns
+        is_partial = is_partial or self.stream.has_missed(from_ns, end_ns)
+        return records_of(self.stream, timeframe, end_ns, closed, is_partial=is_partial)

@@ -253,7 +253,8 @@ class _Planner:
         return self.slots[key]
 
     def reduce(self, name: str, field: Reduce) -> ReduceField:
-        key = (tuple(field.columns), id(field.reduce), id(field.merge))
+        functions = (field.reduce, field.merge, field.dump, field.load)
+        key = (tuple(field.columns), *map(id, functions))
         slot = self.shared.setdefault(key, f"r{len(self.shared)}")
         values = [expression.parse_value(c, kind=self.kind, field=name) for c in field.columns]
         conditions = _once(tuple(need for value in values for need in value.needs))

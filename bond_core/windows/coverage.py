@@ -19,26 +19,26 @@ class Coverage:
 
     Attributes:
         is_live: Whether it is now.
+        changes: When `is_live` turned, ns, rising. Every second one is a turn to the same side.
     """
 
     is_live: bool = False
-    _changes: list[int] = attrs.field(factory=list, init=False)
-    """When `is_live` turned, ns, rising. Every second one is a turn to the same side."""
+    changes: list[int] = attrs.field(factory=list)
 
     def turn(self, is_live: bool, at_ns: int) -> None:  # noqa: FBT001 -- it is the thing said
         """Take in a status. One that is said to be older than the last counts from the last."""
         if is_live == self.is_live:
             return
         self.is_live = is_live
-        self._changes.append(max(at_ns, self._changes[-1]) if self._changes else at_ns)
-        if len(self._changes) > MAX_CHANGES:
-            first_is_on = self.is_live == (len(self._changes) % 2 == 1)
+        self.changes.append(max(at_ns, self.changes[-1]) if self.changes else at_ns)
+        if len(self.changes) > MAX_CHANGES:
+            first_is_on = self.is_live == (len(self.changes) % 2 == 1)
             # Forget one spell of being live, never one of silence: unheard is the safe mistake.
-            del self._changes[0 if first_is_on else 1 : 2 if first_is_on else 3]
+            del self.changes[0 if first_is_on else 1 : 2 if first_is_on else 3]
 
     def live_ns(self, start_ns: int, end_ns: int) -> int:
         """Return for how long of `[start, end)` it was live, ns."""
-        changes = self._changes
+        changes = self.changes
         if not changes or changes[-1] <= start_ns:
             return end_ns - start_ns if self.is_live else 0
         at = bisect_right(changes, start_ns)
@@ -55,15 +55,15 @@ class Coverage:
         if from_ns >= until_ns:
             return
         was_on, is_on = (self.live_ns(at, at + 1) > 0 for at in (from_ns - 1, until_ns))
-        changes = [at for at in self._changes if at < from_ns]
+        changes = [at for at in self.changes if at < from_ns]
         changes += [] if was_on else [from_ns]
         changes += [] if is_on else [until_ns]
-        self._changes = changes + [at for at in self._changes if at > until_ns]
+        self.changes = changes + [at for at in self.changes if at > until_ns]
 
     def forget(self, before_ns: int) -> None:
         """Drop what no window that starts at or after `before_ns` will ask for."""
-        if self._changes and self._changes[0] <= before_ns:
-            del self._changes[: bisect_right(self._changes, before_ns)]
+        if self.changes and self.changes[0] <= before_ns:
+            del self.changes[: bisect_right(self.changes, before_ns)]
 
 
 def share(live_ns: int, length_ns: int, *, count: int) -> float:

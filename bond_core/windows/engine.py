@@ -15,16 +15,20 @@ back as their watermark began, at start - lateness - idle. Both are `partial`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import attrs
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Repaired, Status
 from bond_core.windows.closing import MAX_FILL, ClosedWindow, Closer
+from bond_core.windows.joining import give_states
 from bond_core.windows.notices import Notices
 from bond_core.windows.plan import SourcePlan, StreamPlan
+from bond_core.windows.plan_check import check_plan
 from bond_core.windows.source_state import Aside, Grid, SourceState, Totals, leave
 from bond_core.windows.stream_state import StreamState
-from bond_core.windows.symbol_state import SymbolState, Tally
+from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.watermark import NEVER, SourceWatermark, stream_watermark
 
 __all__ = ["ClosedWindow", "WindowEngine"]
@@ -34,6 +38,23 @@ MAX_KEYS = 100_000
 
 _AHEAD_NS = 60_000_000_000
 """How far beyond their normal bound open panes may reach, as when ticks are held back."""
+
+
+@attrs.frozen
+class EngineParts:
+    """What an engine is made of, for `bond_core.windows.checkpoint` alone.
+
+    Attributes:
+        sources: Those that are here; `stream.sources` has also those that left.
+    """
+
+    plan: StreamPlan
+    stream: StreamState
+    grid: Grid
+    closer: Closer
+    sources: dict[str, SourceState]
+    now_ns: int
+    watermark_ns: int
 
 
 class WindowEngine:
@@ -61,7 +82,7 @@ class WindowEngine:
             PluginError: A field's plan is wrong; says which and why.
             ValueError: Timeframes are not multiples of the smallest, or names repeat.
         """
-        _check(plan)
+        check_plan(plan)
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
         self._plan = plan
@@ -92,6 +113,44 @@ class WindowEngine:
     def watermark_ns(self) -> int:
         """What is older is late, ns."""
         return self._watermark_ns
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the stream has ended."""
+        return self._is_finished
+
+    @property
+    def parts(self) -> EngineParts:
+        """All of its state, to be written down or put in place."""
+        return EngineParts(
+            self._plan, self._stream, self._grid, self._closer, self._sources,
+            self._now_ns, self._watermark_ns,
+        )  # fmt: skip
+
+    def put_source(self, plan: SourcePlan) -> SourceState:
+        """Return the source of a plan, as yet without anything: for checkpoints."""
+        known = next((x for x in self._stream.sources if x.plan == plan), None)
+        return self._new_source(plan) if known is None else known
+
+    def go_on_from(self, now_ns: int, watermark_ns: int) -> None:
+        """Stand where another engine stood: for checkpoints."""
+        self._now_ns, self._watermark_ns = now_ns, watermark_ns
+
+    def slept(self, from_ns: int, to_ns: int, *, brought: Collection[str] = ()) -> None:
+        """Take in that the stream did not run for a time, and that its sources start anew.
+
+        Unless all of them bring what happened meanwhile, windows of that time are `partial`.
+
+        Args:
+            from_ns: Since when it knows nothing.
+            to_ns: When it ran again.
+            brought: The sources that go on where they were.
+        """
+        for source in self._sources.values():
+            for state in source.states.values():
+                state.turn("starting", from_ns, None)
+        if not self._sources.keys() <= set(brought):
+            self._stream.missing.append((from_ns, to_ns))
 
     def on_events(self, name: str, events: Sequence[Event]) -> None:
         """Take in events of the source of that name, in the order in which they were heard.
@@ -152,10 +211,16 @@ class WindowEngine:
         for tally in (tally for state in states for tally in state.tallies):
             tally.duplicates += n
 
-    def on_rejected(self, name: str, symbol: str, n: int = 1) -> None:
-        """Count events that made no sense."""
+    def on_clamped(self, name: str, symbol: str, n: int = 1) -> None:
+        """Count events that go where they were heard, as their time lay in the future."""
+        self.totals[name].clamped += n * max(len(self._states(name, symbol)), 1)
+
+    def on_rejected(self, name: str, symbol: str, n: int = 1, code: str = "rejected") -> None:
+        """Count events that made no sense, also as what they are told as."""
         states = self._states(name, symbol)
         self.totals[name].rejected += n * max(len(states), 1)
+        if code == "wrong_unit":
+            self.totals[name].wrong_unit += n * max(len(states), 1)
         for tally in (tally for state in states for tally in state.tallies):
             tally.rejected += n
 
@@ -173,13 +238,14 @@ class WindowEngine:
 
         Windows of which more is known now are sent again where late events are let in.
         """
-        for state in self._states(name, symbol):
+        states = self._states(name, symbol)
+        for state in states:
             self._grid.revised |= state.repair(repaired, self._grid.sent, self._grid.pane_ns)
         code = "gap" if repaired.missing else "repaired"
         from_ns, to_ns = repaired.missing or (repaired.from_ns, repaired.until_ns)
         detail = repaired.detail
-        self.notify(
-            Notice(code=code, source=name, detail=detail, from_ns=from_ns, to_ns=to_ns), symbol
+        self._tell(
+            states, Notice(code=code, source=name, detail=detail, from_ns=from_ns, to_ns=to_ns)
         )
 
     def notify(self, notice: Notice, symbol: str | None = None) -> None:
@@ -261,21 +327,11 @@ class WindowEngine:
             progress=self._advance,
             aside=self._aside,
         )
-        targets = {target: None for targets in plan.routes.values() for target in targets}
-        keys = (None,) if plan.scope == "stream" else tuple(targets)
-        room = max(self._max_keys - sum(len(s.states) for s in self._stream.sources), 0)
-        if refused := keys[room:]:
-            source.totals.refused_keys += len(refused)
-            detail = f"{plan.name}: no room for {len(refused)} more symbols, which are not counted"
+        room = self._max_keys - sum(len(s.states) for s in self._stream.sources)
+        if refused := give_states(source, self._stream, room=max(room, 0)):
+            source.totals.refused_keys += refused
+            detail = f"{plan.name}: no room for {refused} more symbols, which are not counted"
             self.notify(Notice(code="too_many_keys", source=plan.name, detail=detail))
-        for symbol in keys[:room]:
-            tallies = [Tally() for _ in range(self._plan.frames)]
-            windows = self._stream.windows(symbol, plan.kind)
-            source.states[symbol] = SymbolState(
-                source=source, symbol=symbol, windows=windows, tallies=tallies,
-                timeframes=len(self._plan.timeframes_ns),
-            )  # fmt: skip
-        source.open()
         return source
 
     def _known(self, name: str) -> SourceState | None:
@@ -322,20 +378,3 @@ def _said(error: Exception) -> str:
     except Exception:  # noqa: BLE001 -- whatever it does, it is told as what it is
         text = "its text can't be had"
     return f"{type(error).__name__}: {text[:300]}"
-
-
-def _check(plan: StreamPlan) -> None:
-    frames = plan.timeframes_ns
-    if not frames or frames[0] <= 0 or list(frames) != sorted(set(frames)):
-        raise ValueError(f"timeframes are lengths in ns, the smallest first, not {frames}")
-    if odd := [frame for frame in frames if frame % frames[0]]:
-        raise ValueError(f"timeframes must be multiples of {frames[0]} ns, but {odd} are not")
-    if plan.release_ns is not None and (frames[0] % plan.release_ns or plan.slide_ns is not None):
-        raise ValueError(
-            f"{frames[0]} ns must be a multiple of {plan.release_ns} ns, and not slide"
-        )
-    targets = {t for s in plan.sources for each in s.routes.values() for t in each}
-    if plan.slide_ns is not None and (len(frames) > 1 or frames[0] % plan.slide_ns):
-        raise ValueError(f"one length that is a multiple of {plan.slide_ns} ns can slide")
-    if unknown := sorted(targets - set(plan.symbols)):
-        raise ValueError(f"sources route to {unknown}, which are no symbols of the stream")

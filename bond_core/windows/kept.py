@@ -26,6 +26,9 @@ class KeptPanes:
             a window is over is kept for it, merged.
         panes: By start, ns; only those that had an event.
         merged: What has left `panes`, by a window's length and start, ns.
+        starts: Of `panes`, rising.
+        tails: By start, the panes from there to `since_ns` merged: what windows share.
+        since: The panes since then merged; None if there are none.
     """
 
     program: Program
@@ -33,19 +36,19 @@ class KeptPanes:
     lengths_ns: Sequence[int] = ()
     panes: dict[int, Any] = attrs.field(factory=dict)
     merged: dict[tuple[int, int], Any] = attrs.field(factory=dict)
-    _starts: list[int] = attrs.field(factory=list)
-    _tails: dict[int, Any] = attrs.field(factory=dict)
-    _since: Any = None
-    _since_ns: int = 0
+    starts: list[int] = attrs.field(factory=list)
+    tails: dict[int, Any] = attrs.field(factory=dict)
+    since: Any = None
+    since_ns: int = 0
 
     def add(self, start_ns: int, pane: Any) -> None:
         """Keep a pane that has closed."""
         self.panes[start_ns] = pane
-        insort(self._starts, start_ns)
+        insort(self.starts, start_ns)
 
     def pane(self, start_ns: int) -> Any:
         """Return a closed pane to be changed, a new one where it had no event yet."""
-        self._tails = {}
+        self.tails = {}
         if start_ns not in self.panes:
             self.add(start_ns, self.program.new_pane())
         return self.panes[start_ns]
@@ -67,51 +70,51 @@ class KeptPanes:
         """Return the same for windows that come one after the other, and overlap.
 
         The panes that the newest windows share are merged once: from each of the older ones to
-        the end of them (`_tails`), and those since, as they come (`_since`). So a window costs a
+        the end of them (`tails`), and those since, as they come (`since`). So a window costs a
         few merges, however many panes it has.
         """
         starts = self._between(start_ns, end_ns)
         if not starts:
             return None
-        if starts[0] not in self._tails:
+        if starts[0] not in self.tails:
             self._merge_tails(starts, end_ns)
         into = self.program.new_pane()
-        self.program.absorb(into, self._tails[starts[0]])
-        for start in self._between(self._since_ns, end_ns):
-            if self._since is None:
-                self._since = self.program.new_pane()
-            self.program.absorb(self._since, self.panes[start])
-        self._since_ns = end_ns
-        if self._since is not None:
-            self.program.absorb(into, self._since)
+        self.program.absorb(into, self.tails[starts[0]])
+        for start in self._between(self.since_ns, end_ns):
+            if self.since is None:
+                self.since = self.program.new_pane()
+            self.program.absorb(self.since, self.panes[start])
+        self.since_ns = end_ns
+        if self.since is not None:
+            self.program.absorb(into, self.since)
         return into
 
     def forget(self, before_ns: int) -> None:
         """Let go panes that start before a time, and windows that end by then."""
-        gone = bisect_left(self._starts, before_ns)
-        for start_ns in self._starts[:gone]:
+        gone = bisect_left(self.starts, before_ns)
+        for start_ns in self.starts[:gone]:
             pane = self.panes.pop(start_ns)
-            self._tails.pop(start_ns, None)
+            self.tails.pop(start_ns, None)
             for length_ns in self.lengths_ns:
                 key = (length_ns, start_ns - start_ns % length_ns)
                 into = self.merged.get(key)
                 if into is None:
                     into = self.merged[key] = self.program.new_pane()
                 self.program.absorb(into, pane)
-        del self._starts[:gone]
+        del self.starts[:gone]
         for key in [key for key in self.merged if sum(key) <= before_ns]:
             del self.merged[key]
 
     def _between(self, start_ns: int, end_ns: int) -> Sequence[int]:
-        starts = self._starts
+        starts = self.starts
         return starts[bisect_left(starts, start_ns) : bisect_left(starts, end_ns)]
 
     def _merge_tails(self, starts: Sequence[int], end_ns: int) -> None:
-        self._tails, self._since, self._since_ns = {}, None, end_ns
+        self.tails, self.since, self.since_ns = {}, None, end_ns
         tail = None
         for start in reversed(starts):
             into = self.program.new_pane()
             self.program.absorb(into, self.panes[start])
             if tail is not None:
                 self.program.absorb(into, tail)
-            tail = self._tails[start] = into
+            tail = self.tails[start] = into

@@ -106,8 +106,10 @@ class Reduce:
         finish: Turns a partial into the field's value.
         empty: The value over no events, where that is known: 0 of a number of things.
         gives: What the value is; anything else counts as the author's mistake.
+        dump: Makes plain data of a partial that isn't, to be kept over a restart.
+        load: Makes the partial of those data again.
 
-    Fields with equal columns and the same `reduce` and `merge` share one partial.
+    Fields with equal columns and the same `reduce`, `merge`, `dump` and `load` share a partial.
     """
 
     columns: Sequence[str]
@@ -116,6 +118,8 @@ class Reduce:
     finish: Callable[[Any], Value]
     empty: Value = None
     gives: Gives = "number"
+    dump: Callable[[Any], Any] | None = None
+    load: Callable[[Any], Any] | None = None
 
 
 @attrs.frozen
@@ -128,6 +132,8 @@ class Fold:
         merge: Joins two states, the earlier pane's first.
         result: Turns a state into the field's value; must not change it.
         gives: What the value is; anything else counts as the author's mistake.
+        dump: Makes plain data of a state that isn't, to be kept over a restart.
+        load: Makes the state of those data again.
     """
 
     zero: Callable[[], Any]
@@ -135,6 +141,8 @@ class Fold:
     merge: Callable[[Any, Any], Any]
     result: Callable[[Any], Value]
     gives: Gives = "number"
+    dump: Callable[[Any], Any] | None = None
+    load: Callable[[Any], Any] | None = None
 
 
 @attrs.frozen

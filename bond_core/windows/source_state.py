@@ -43,6 +43,9 @@ class Totals:
         gaps: Holes that were noticed; not events.
         refused_keys: Symbols there was no room for; not events.
         corrected: Of those in a window, how many came after it had been sent; it was sent again.
+        clamped: Of those in a window, how many are where they were heard, as their own time lay
+            in the future.
+        wrong_unit: Of those rejected, how many had their time in another unit.
     """
 
     counted: int = 0
@@ -53,6 +56,8 @@ class Totals:
     gaps: int = 0
     refused_keys: int = 0
     corrected: int = 0
+    clamped: int = 0
+    wrong_unit: int = 0
 
     @property
     def events(self) -> int:
@@ -99,6 +104,7 @@ class SourceState:
         otherwise: The part for any other symbol.
         fan: Where an event symbol counts for several symbols (a post of an asset), the parts
             of each, by event symbol; empty where none does.
+        told_units: Whether it was told that sizes of another unit are rejected.
     """
 
     plan: SourcePlan
@@ -116,7 +122,7 @@ class SourceState:
     parts: dict[str, PanePart] = attrs.field(factory=dict, init=False)
     otherwise: PanePart = attrs.field(init=False)
     fan: dict[str, tuple[dict[str, PanePart], ...]] = attrs.field(factory=dict, init=False)
-    _told_units: bool = attrs.field(default=False, init=False)
+    told_units: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.otherwise = PanePart(start=0, end=0, pane=None, state=None)
@@ -221,8 +227,8 @@ class SourceState:
         if state is None or state.windows.accepts_unit(part.pane, unit):
             return True
         self.reject(state)
-        if not self._told_units:
-            self._told_units = True
+        if not self.told_units:
+            self.told_units = True
             kept = state.windows.unit or "base units"
             detail = (
                 f"{self.plan.name} sends sizes of {event.symbol} in {unit or 'base units'}, "

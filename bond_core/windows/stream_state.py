@@ -1,21 +1,19 @@
-"""Keep everything that a stream's records are made from, and make them."""
+"""Keep everything that a stream's records are made from, as `recording` makes them."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import attrs
 
-from bond_core.model.record import BarName, Notice, Record, SourceReport, Value
-from bond_core.windows.bars import Bars, Filling
+from bond_core.model.record import Notice, Record
+from bond_core.windows.bars import Bars
 from bond_core.windows.compile import plan_kind
-from bond_core.windows.fill import CLOSE, Filler, fill_with
-from bond_core.windows.finishing import Finishing, Place, Window
+from bond_core.windows.fill import Filler
+from bond_core.windows.finishing import Finishing
 from bond_core.windows.kept import KeptPanes
-from bond_core.windows.lateness import revised_reports, revision_notice
 from bond_core.windows.notices import Notices
+from bond_core.windows.one_window import Closed
 from bond_core.windows.pane import UNSET, OpenWindows
 from bond_core.windows.plan import StreamPlan
 from bond_core.windows.program import Program, load
@@ -23,13 +21,8 @@ from bond_core.windows.source_state import SourceState
 from bond_core.windows.symbol_state import SymbolState
 from bond_core.windows.value import Failed
 
-_NO_VENUE = frozenset({"post", "chain", "trend", "custom", "gap"})
+_NO_VENUE = frozenset({"post", "news", "chain", "trend", "custom", "gap"})
 """Kinds whose events don't happen at a venue: their sources served no market."""
-
-Closed = Mapping[tuple[str | None, str], Any]
-"""One closed window's state by (symbol, kind), where it had an event."""
-
-_Report = tuple[SourceReport | None, Notice | None]
 
 
 @attrs.define(eq=False)
@@ -44,6 +37,9 @@ class StreamState:
         start_ns: The stream's start.
         bars: One for each size.
         filler: What silent windows are filled with.
+        kinds: By source, also of those that left, the kind of its events.
+        missing: From when to when the stream didn't run, and nobody brings what happened then.
+        venues: By source, where it has one.
     """
 
     plan: StreamPlan
@@ -58,8 +54,9 @@ class StreamState:
     bars: Sequence[Bars] = attrs.field(init=False)
     filler: Filler = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
-    _venues: list[tuple[str, str]] = attrs.field(factory=list)  # by source, where it has one
-    _kinds: dict[str, str] = attrs.field(factory=dict)  # by source, also of those that left
+    kinds: dict[str, str] = attrs.field(factory=dict)
+    missing: list[tuple[int, int]] = attrs.field(factory=list)
+    venues: list[tuple[str, str]] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.finishing = Finishing.of(self.plan, self.failed)
@@ -101,11 +98,15 @@ class StreamState:
 
     def add(self, source: SourceState) -> None:
         """Take in a source."""
-        self.sources.append(source)
-        self._kinds[source.plan.name] = source.plan.kind
+        self.put_sources([*self.sources, source], {source.plan.name: source.plan.kind})
+
+    def put_sources(self, sources: Iterable[SourceState], kinds: Mapping[str, str]) -> None:
+        """Have these sources, and know their kinds, and those of others that left."""
+        self.sources[:] = sources
+        self.kinds.update(kinds)
+        plans = [source.plan for source in self.sources]
+        self.venues = [(p.name, p.venue) for p in plans if p.venue and p.kind not in _NO_VENUE]
         self._states.clear()
-        if source.plan.venue and source.plan.kind not in _NO_VENUE:
-            self._venues.append((source.plan.name, source.plan.venue))
 
     def states(self, symbol: str) -> Sequence[SymbolState]:
         """Return the states, one a source, that a symbol's records report on."""
@@ -122,6 +123,10 @@ class StreamState:
         has = {state.source.plan.kind for state in self.states(symbol)}
         return next((k for k in (best, *self.plan.instead[field]) if k in has), best)
 
+    def has_missed(self, from_ns: int, to_ns: int) -> bool:
+        """Whether the stream didn't run in a part of a window, and nobody brings it."""
+        return any(since_ns < to_ns and until_ns > from_ns for since_ns, until_ns in self.missing)
+
     def forget(self, done_ns: int) -> None:
         """Let go what no open window will ask for: old statuses, sources that left."""
         plan = self.plan
@@ -133,6 +138,7 @@ class StreamState:
             merged_ns = oldest_ns = revised_ns - (plan.timeframes_ns[0] - plan.slide_ns)
         for bars in self.bars:
             oldest_ns = min(oldest_ns, bars.oldest_ns(oldest_ns))
+        self.missing = [span for span in self.missing if span[1] > oldest_ns]
         for source in self.sources:
             for state in source.states.values():
                 state.coverage.forget(oldest_ns)
@@ -140,11 +146,9 @@ class StreamState:
             self._forget_kept(revised_ns, merged_ns)
         if plan.key_ttl_ns is not None:
             self._evict(done_ns - plan.key_ttl_ns)
-        gone = [s for s in self.sources if s.left_ns <= oldest_ns and s.is_blank]
-        for source in gone:
-            self.sources.remove(source)
-            self._states.clear()
-            self._venues = [each for each in self._venues if each[0] != source.plan.name]
+        stays = [s for s in self.sources if s.left_ns > oldest_ns or not s.is_blank]
+        if len(stays) < len(self.sources):
+            self.put_sources(stays, {})
 
     def _forget_kept(self, revised_ns: int, merged_ns: int) -> None:
         """Let go closed panes: of those older than `revised_ns`, what may still be sent again."""
@@ -254,200 +258,3 @@ class StreamState:
                 pane.n = counts[id(windows)]
                 windows.program.settle(pane)
         return late
-
-    def records(
-        self, timeframe: int, end_ns: int, closed: Closed, *, is_partial: bool
-    ) -> list[Record]:
-        """Say what was in a closed window of a timeframe: one record for each symbol."""
-        told = self.notices[timeframe].take()
-        window = self._window(timeframe, end_ns, closed)
-        records = []
-        for symbol in self.plan.symbols:
-            notices = [*told.get(None, ()), *told.get(symbol, ())]
-            record, heard = self._record(window, symbol, notices)
-            record.partial = is_partial
-            records.append(record)
-            is_heard = CLOSE in self.plan.fields and self.kind_of(symbol, CLOSE) in heard
-            self.filler.previous(timeframe, records[-1], is_heard=is_heard)
-        sent = self.filler.sent(timeframe, records)
-        if self.plan.late == "update":
-            were_sent = {id(record) for record in sent}
-            # Of what was skipped nothing was sent: its first record will be rev 0.
-            self.sent[timeframe, end_ns] = {
-                r.symbol: r if id(r) in were_sent else attrs.evolve(r, rev=-1) for r in records
-            }
-        return sent
-
-    def bar(
-        self, bars: Bars, symbol: str, bar: Filling, end_ns: int, told: Sequence[Notice]
-    ) -> Record:
-        """Say what was in a bar of a symbol."""
-        closed: Closed = {(symbol, kind): pane for kind, pane in bar.panes.items()}
-        place = Place(bars.plan.name, bar.number, step=1)
-        window = _OneWindow(self, bars.frame, place, bar.start_ns, end_ns, closed)
-        record, _ = self._record(window, symbol, list(told))
-        record.bar = BarName(bars.plan.name, bar.number)
-        return record
-
-    def _window(self, timeframe: int, end_ns: int, closed: Closed) -> _OneWindow:
-        length_ns, step_ns = self.plan.timeframes_ns[timeframe], self.plan.step_ns(timeframe)
-        start_ns = end_ns - length_ns
-        place = Place(length_ns, start_ns, step=step_ns, keep=self.plan.revised_ns)
-        return _OneWindow(self, timeframe, place, start_ns, end_ns, closed)
-
-    def _record(
-        self, window: _OneWindow, symbol: str, notices: list[Notice]
-    ) -> tuple[Record, set[str]]:
-        """Return a symbol's record of a window, and the kinds of event that were heard."""
-        sources: dict[str, SourceReport] = {}
-        heard: set[str] = set()
-        for state in self.states(symbol):
-            report, late = window.report(state)
-            if late is not None:
-                notices.append(late)
-            if report is None:
-                continue
-            plan = state.source.plan
-            sources[plan.name] = report
-            if report.coverage:
-                heard.add(plan.kind)
-        record = Record(
-            symbol=symbol,
-            timeframe_ns=window.end_ns - window.start_ns,
-            window_start_ns=window.start_ns,
-            window_end_ns=window.end_ns,
-            values=window.values(symbol, heard),
-            sources=sources,
-            notices=tuple(notices),
-            served=self._served(sources),
-            size_unit=self._unit(symbol),
-        )
-        return record, heard
-
-    def revisions(
-        self, timeframe: int, end_ns: int, late: Mapping[SymbolState, int]
-    ) -> list[Record]:
-        """Say again what was in a window that got late events: a record for each such symbol.
-
-        Args:
-            timeframe: Whose window.
-            end_ns: Where the window ends.
-            late: By source and symbol, how many events came late.
-        """
-        sent = self.sent.get((timeframe, end_ns), {})
-        start_ns = end_ns - self.plan.timeframes_ns[timeframe]
-        closed: Closed = {
-            key: pane
-            for key, windows in self.open_windows.items()
-            if windows.kept is not None
-            if (pane := windows.kept.window(start_ns, end_ns)) is not None
-        }
-        window = self._window(timeframe, end_ns, closed)
-        records: list[Record] = []
-        for symbol in self.plan.symbols:
-            its = {state: late[state] for state in self.states(symbol) if state in late}
-            if its and symbol in sent:
-                was = sent[symbol].values.get(CLOSE)
-                sources = revised_reports(sent[symbol].sources, its, start_ns, end_ns)
-                heard = {self._kinds[name] for name, each in sources.items() if each.coverage}
-                sent[symbol] = attrs.evolve(
-                    sent[symbol],
-                    values=window.values(symbol, heard),
-                    sources=sources,
-                    rev=sent[symbol].rev + 1,
-                    notices=(revision_notice(its),),
-                    served=self._served(sources),
-                    size_unit=self._unit(symbol),
-                )
-                self._fill_again(timeframe, end_ns, sent[symbol], was=was)
-                records.append(sent[symbol])
-        return records
-
-    def _fill_again(self, timeframe: int, end_ns: int, record: Record, *, was: Value) -> None:
-        """Fill a record that is sent again as before; the windows to come, with its new close."""
-        close = record.values.get(CLOSE)
-        if record.filled and close is None:
-            fill_with(record, was)
-            return
-        record.filled = False
-        later = (
-            r[record.symbol] for (t, e), r in self.sent.items() if t == timeframe and e > end_ns
-        )
-        if close is not None and all(r.filled or r.values.get(CLOSE) is None for r in later):
-            self.filler.closes[timeframe, record.symbol] = close
-
-    def _served(self, sources: Mapping[str, SourceReport]) -> tuple[str, ...]:
-        """Return the venues that events of a window came from, in the sources' order."""
-        venues = self._venues
-        found = [venue for name, venue in venues if name in sources and sources[name].count]
-        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
-
-    def _unit(self, symbol: str) -> str | None:
-        """Return what a symbol's sizes count: its trades', or without a trade's feed, others'."""
-        for kind in ("trade", "liquidation", "book", "candle"):
-            if (windows := self.open_windows.get((symbol, kind))) is not None:
-                return None if windows.unit is UNSET else windows.unit
-        return None
-
-
-@attrs.define(eq=False)
-class _OneWindow:
-    """Works on one window of one timeframe; what all symbols share is computed once."""
-
-    stream: StreamState
-    frame: int
-    place: Place
-    start_ns: int
-    end_ns: int
-    closed: Closed
-    _reports: dict[SymbolState, tuple[SourceReport | None, Notice | None]] = attrs.field(
-        factory=dict
-    )
-    _shared: dict[str, dict[str, Value]] = attrs.field(factory=dict)
-
-    def report(self, state: SymbolState) -> _Report:
-        """Report on a source and its late events; None if it left before the window."""
-        if state.symbol is not None:
-            return state.report(self.frame, self.start_ns, self.end_ns)
-        if state not in self._reports:
-            self._reports[state] = state.report(self.frame, self.start_ns, self.end_ns)
-        return self._reports[state]
-
-    def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
-        """Return all fields of a symbol's record; those of kinds not heard are unknown."""
-        values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
-        for kind in heard:  # nearly always one
-            found = self._of_kind(symbol, kind)
-            if self.stream.plan.instead:
-                found = {f: v for f, v in found.items() if self.stream.kind_of(symbol, f) == kind}
-            values |= found
-        if self.stream.finishing.fields:
-            self._finish(symbol, values)
-        return values
-
-    def _finish(self, symbol: str, values: dict[str, Value]) -> None:
-        window = Window(
-            symbol=symbol,
-            place=self.place,
-            start_ns=self.start_ns,
-            end_ns=self.end_ns,
-            values=values,
-            states=self.stream.states(symbol),
-            kind_of=functools.partial(self.stream.kind_of, symbol),
-        )
-        self.stream.finishing.finish(window)
-
-    def _of_kind(self, symbol: str, kind: str) -> dict[str, Value]:
-        program = self.stream.programs[kind]
-        own, shared = self.closed.get((symbol, kind)), self.closed.get((None, kind))
-        if own is not None and shared is not None:
-            both = program.new_pane()
-            program.absorb(both, own)
-            program.absorb(both, shared)
-            return program.values(both)
-        if own is not None:
-            return program.values(own)
-        if kind not in self._shared:
-            # Of no event, or of the stream's: the same for every symbol.
-            self._shared[kind] = program.values(program.new_pane() if shared is None else shared)
-        return self._shared[kind]

@@ -42,7 +42,7 @@ class Tally:
         if self.count:
             self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
         else:
-            self.lag_step, self.lags = part.mask + 1, part.lags
+            self.lag_step, self.lags = part.mask + 1, list(part.lags)  # its own: more may come late
         self.count += part.n
 
     @property

@@ -39,6 +39,8 @@ def record_as_json(
         body["size_unit"] = record.size_unit
     if record.filled:
         body["filled"] = True
+    if not record.passes:
+        body["passes"] = False
     if record.skipped:
         body["skipped"] = record.skipped
     body["sources"] = {name: _source(report) for name, report in record.sources.items()}
@@ -90,10 +92,13 @@ def _repaired(repaired: Repaired) -> dict[str, Any]:
 
 
 def _notice(notice: Notice) -> dict[str, Any]:
-    return {
+    body: dict[str, Any] = {
         "code": notice.code,
         "source": notice.source,
         "from": None if notice.from_ns is None else iso(notice.from_ns),
         "to": None if notice.to_ns is None else iso(notice.to_ns),
         "detail": notice.detail,
     }
+    if notice.alert is not None:
+        body["alert"] = notice.alert
+    return body

@@ -49,6 +49,7 @@ EXAMPLES = f"""\
 examples:
   bond demo
   bond demo "ETH and SOL price every 2s" --for 20s
+  bond demo "BTC price + on-chain activity + tweets every 5s"
   bond demo --fault stall:binance@5s+30s        binance falls silent; another stands in
   bond demo --recording OKX.ws.1.0              play what was recorded, as it came
   bond demo --recording OKX.ws.1.0 --format json | jq .price_avg
@@ -76,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--seed", type=int, default=1, metavar="N", help="grows the synthetic market (default: 1)"
+    )
+    parser.add_argument(
+        "--simulate", action="store_true", help="as in `bond listen`; a demo does so in any case"
     )
     parser.set_defaults(refuse=parser.error)
 

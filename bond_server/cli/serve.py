@@ -27,6 +27,7 @@ from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
 from bond_server.process import tune_for_serving
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
+from bond_server.snapshots import snapshots_of
 from bond_server.telemetry.loop_lag import watch_the_loop
 from bond_server.telemetry.tracing import NO_TRACING, Tracing, tracing_from
 
@@ -100,6 +101,8 @@ def a_bond(
         egress=Egress(settings.egress),
         tracing=tracing,
         plugins=plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
+        checkpoints=snapshots_of(settings),
+        future=settings.future,
         places=FilePlaces(settings.data_dir / "sinks"),
     )
 

@@ -29,7 +29,7 @@ _SHOWN_AS = {
 # A record's identity, and what is shown otherwise than as a column.
 _NO_FIELD = (
     "id", "stream_id", "symbol", "timeframe", "rev", "partial", "ts", "window_start",
-    "window_end", "size_unit", "skipped", "bar", "sources", "notices", "raw_data",
+    "window_end", "size_unit", "skipped", "passes", "bar", "sources", "notices", "raw_data",
 )  # fmt: skip
 # Where there is no room these go first, from the left: they come with every price. What was
 # asked for by a word of its own goes after them.

@@ -36,6 +36,35 @@ class Interval:
     last: Item
 
 
+@attrs.frozen(kw_only=True)
+class Threshold:
+    """A comparison, as far as it says by itself what it is.
+
+    Attributes:
+        condition: As specs write it; a `window_sec` of 0 is yet to be decided.
+        begin: The place where its clause begins.
+        at: The place of the comparison, between a subject and a value.
+        last: The last place of what was read with it.
+        trigger: What says what it is for: `only when`, `alert me when`.
+        goes_on: Whether it goes on with the one before it: `and volume > 5`.
+    """
+
+    condition: Mapping[str, object]
+    begin: int
+    at: int
+    last: int
+    trigger: Item | None = None
+    goes_on: bool = False
+
+
+@attrs.define(kw_only=True)
+class AskedAlert:
+    """An alert that fires when all of its thresholds hold, and its `for_sec` and `cooldown_sec`."""
+
+    thresholds: list[Threshold]
+    limits: dict[str, object] = attrs.field(factory=dict)
+
+
 @attrs.define(kw_only=True)
 class Draft:
     """The slots of a sentence; rules fill them.
@@ -45,7 +74,7 @@ class Draft:
         excluded: Exchanges that are left out.
         providers: Source types that bring market data themselves (`alpaca`).
         timeframes: `1m`, `100ticks`, `10vol`.
-        filters: Conditions on records; `any_filter` where one of them is enough.
+        filters: Conditions on records: all of one of these groups must hold.
         quote: What symbols without a quote are priced in.
         assumed: What a rule had to choose, to be told.
     """
@@ -67,9 +96,8 @@ class Draft:
     depth: int | None = None
     raw: bool = False
     derived: list[str] = attrs.field(factory=list)
-    filters: list[Mapping[str, object]] = attrs.field(factory=list)
-    any_filter: bool = False
-    alerts: list[dict[str, object]] = attrs.field(factory=list)
+    filters: list[list[Threshold]] = attrs.field(factory=list)
+    alerts: list[AskedAlert] = attrs.field(factory=list)
     accounts: list[str] = attrs.field(factory=list)
     query: str | None = None
     urls: list[str] = attrs.field(factory=list)

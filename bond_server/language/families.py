@@ -168,7 +168,7 @@ BUNDLED: tuple[Family, ...] = (
         named=("news",),
         channels=(
             Channel(
-                name="news", kind="post", fields=("news",), gates=False, by_base=True,
+                name="news", kind="news", fields=("news",), gates=False, by_base=True,
                 time="receive",
                 words=_words("news: headlines, headline, articles, news articles, news headlines"),
             ),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import attrs
 
 from bond_server.language.draft import Asked, Draft, Interval
-from bond_server.language.durations import UNITS, whole_ms, written
+from bond_server.language.durations import MIN_INTERVAL_S, UNITS, whole_ms, written
 from bond_server.language.items import Reading
 
 DEFAULT_INTERVAL_S = 5.0
@@ -48,12 +49,22 @@ def pace(reading: Reading, draft: Draft, choices: Mapping[str, list[Asked]]) -> 
     lengths = [s for s in map(_seconds, timeframes) if s is not None]
     interval = base if base is not None else min(lengths, default=None)
     if interval is None and not (timeframes or draft.raw):
-        interval = DEFAULT_INTERVAL_S
+        interval = _default_interval(draft)
         assumed = (*assumed, f"interval={written(interval)}")
         detail = f"one event every {written(interval)}: no interval was said"
         reading.warn("defaulted_interval", detail)
     _check_multiples(reading, interval, lengths)
     return Pace(interval_sec=interval, own=apart, timeframes=timeframes, assumed=assumed)
+
+
+def _default_interval(draft: Draft) -> float:
+    """Return the usual interval, or a shorter one where a condition looks at so short a time."""
+    thresholds = [t for group in draft.filters for t in group]
+    thresholds += [t for alert in draft.alerts for t in alert.thresholds]
+    windows = [t.condition.get("window_sec") for t in thresholds]
+    lengths = [round(window * 1000) for window in windows if isinstance(window, int | float)]
+    common = math.gcd(round(DEFAULT_INTERVAL_S * 1000), *lengths) / 1000
+    return whole_ms(common) if common >= MIN_INTERVAL_S else DEFAULT_INTERVAL_S
 
 
 def _seconds(timeframe: str) -> float | None:

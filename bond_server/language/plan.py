@@ -18,6 +18,7 @@ from bond_server.language.sources import (
     sources_of,
     traded,
 )
+from bond_server.language.subjects import alerts_of, filters_of
 from bond_server.language.symbols import unified
 from bond_server.language.vocabulary import Vocabulary
 
@@ -57,8 +58,7 @@ class Plan:
     depth: int | None
     raw: bool
     derived: tuple[str, ...]
-    filters: tuple[Mapping[str, object], ...]
-    any_filter: bool
+    filters: tuple[tuple[Mapping[str, object], ...], ...]
     alerts: tuple[Mapping[str, object], ...]
     assumed: tuple[str, ...]
 
@@ -94,6 +94,8 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     if len(sources) > MAX_SOURCES:
         detail = f"a stream has at most {MAX_SOURCES} sources, this one {len(sources)}"
         reading.refuse("too_many_sources", detail)
+    filters = filters_of(reading, draft, names, times.interval_sec)
+    alerts = alerts_of(reading, draft, names, times.interval_sec)
     if reading.troubles:
         return None
     whole = any(a.word == "market" for a in draft.asked) and _is_default(reading, choices)
@@ -109,8 +111,8 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         interval_sec=times.interval_sec, timeframes=times.timeframes,
         aggregates=distinct(draft.aggregates), window_sec=draft.window_s,
         duration_sec=draft.duration_s, replay_sec=draft.replay_s, depth=draft.depth,
-        raw=draft.raw, derived=distinct(draft.derived), filters=tuple(draft.filters),
-        any_filter=draft.any_filter, alerts=tuple(draft.alerts),
+        raw=draft.raw, derived=distinct(draft.derived), filters=filters,
+        alerts=alerts,
         assumed=(*assumed, *times.assumed, *draft.assumed),
     )  # fmt: skip
 

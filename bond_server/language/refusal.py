@@ -58,9 +58,10 @@ def _candidates(reading: Reading, draft: Draft, code: str, attempt: Attempt) -> 
                 break
             text = _mended(text, result)
     symbol = draft.symbols[0][1].base if draft.symbols else "BTC"
-    conditions = [*draft.alerts, *draft.filters]
-    if code == "out_of_scope" and conditions and "field" in conditions[0]:
-        said = condition(conditions[0], (), reading.vocabulary).removeprefix("price ")
+    thresholds = [*(t for alert in draft.alerts for t in alert.thresholds),
+                  *(t for group in draft.filters for t in group)]  # fmt: skip
+    if code == "out_of_scope" and thresholds:
+        said = condition(thresholds[0].condition, (), reading.vocabulary).removeprefix("price ")
         yield f"alert me when {symbol} {said}"
     asked = [a.word for a in draft.asked if a.word != "bars"]
     words = " + ".join(dict.fromkeys(reading.vocabulary.spelling(word) for word in asked))

@@ -201,6 +201,8 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     if reading.troubles or not hard:
         return
     nothing = not (draft.asked or draft.symbols or draft.urls)
+    # An alert that looks at nothing would never be told, a comparison let everything pass.
+    nothing |= any(item.is_key("alert") or item.kind == "compare" for item in hard)
     if nothing or len(hard) > _TOO_MUCH * words:
         _refuse_leftovers(reading, hard)
         return
@@ -234,6 +236,8 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
             if single[w].kind != "filler" and w.isalpha() and len(item.written) > 2
         ]  # fmt: skip
         detail = f'I don\'t understand "{item.written}"'
+        if item.is_key("alert"):
+            detail = "an alert of what? Such as: alert me when BTC drops below 60k, or moves 2%"
         reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
 
 

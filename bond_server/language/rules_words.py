@@ -49,6 +49,8 @@ def queries(reading: Reading, draft: Draft) -> None:
         lead = reading.free(reading.skip(at - 1, over=_LOOSE, step=-1))
         if lead is not None and lead.is_key("containing", "about"):
             lead.take("filler")
+    if len(parts) > 1:  # a phrase among others keeps its quotes
+        parts = [f'"{part}"' if " " in part else part for part in parts]
     if parts:
         draft.query = " ".join(parts)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
+from bond_core.model.mentions import Phrases
+from bond_server.language.comparisons import CONDITION_FIELDS, SPREADS
 from bond_server.language.durations import written
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Symbol
 from bond_server.language.plan import Plan
-from bond_server.language.rules_conditions import CONDITION_FIELDS
 from bond_server.language.sources import PlannedSource, is_about_assets
 from bond_server.language.vocabulary import Vocabulary
 
@@ -119,7 +120,8 @@ def _other_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> l
     if source.accounts:
         words[-1] += " from " + " and ".join(f"@{name}" for name in source.accounts)
     if source.query is not None:
-        words[-1] += f' containing "{source.query}"'
+        quoted = (f'"{part}"' for part in Phrases(source.query).parts)
+        words[-1] += f" containing {' '.join(quoted)}"
     return words
 
 
@@ -141,18 +143,22 @@ def _tail(plan: Plan, vocabulary: Vocabulary) -> list[str]:
     if plan.duration_sec is not None:
         tail.append(f" for {written(plan.duration_sec)}")
     if plan.filters:
-        joined = (" or " if plan.any_filter else " and ").join(
-            condition(each, plan.words, vocabulary) for each in plan.filters
+        groups = (
+            " and ".join(condition(each, plan.words, vocabulary) for each in group)
+            for group in plan.filters
         )
-        tail.append(f" only when {joined}")
-    tail += [f", alert me when {_alert(alert, plan.words, vocabulary)}" for alert in plan.alerts]
+        tail.append(f" only when {' or '.join(groups)}")
+    tail += [f", alert me when {_alert(plan, alert, vocabulary)}" for alert in plan.alerts]
     return tail
 
 
-def _alert(alert: Mapping[str, object], words: Sequence[str], vocabulary: Vocabulary) -> str:
+def _alert(plan: Plan, alert: Mapping[str, object], vocabulary: Vocabulary) -> str:
     several = alert.get("all")
     conditions = several if isinstance(several, list) else [alert]
-    text = " and ".join(condition(each, words, vocabulary) for each in conditions)
+    text = " and ".join(condition(each, plan.words, vocabulary) for each in conditions)
+    if "symbol" in alert:
+        subject = next(s for s, name in plan.names.items() if name == alert["symbol"])
+        text = f"{_mention(subject, plan.names[subject])} {text}"
     if "for_sec" in alert:
         text += f" for {written(_number(alert['for_sec']))}"
     if "cooldown_sec" in alert:
@@ -169,7 +175,8 @@ def condition(given: Mapping[str, object], words: Sequence[str], vocabulary: Voc
     candidates = [word for word, of in CONDITION_FIELDS.items() if of == field] or [
         field, *(w for w in words for _, c in vocabulary.carriers(w) if c.fields == (field,)),
     ]  # fmt: skip
-    word = vocabulary.spelling(next((w for w in words if w in candidates), candidates[0]))
+    word = next((w for w in words if w in candidates), candidates[0])
+    word = "spread" if field in SPREADS else vocabulary.spelling(word)
     window = f" in {written(_number(given['window_sec']))}" if "window_sec" in given else ""
     if op == "abs>" or "change" in given:
         verb = "moves" if op == "abs>" else "drops" if op == "<" else "rises"

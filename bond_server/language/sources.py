@@ -91,7 +91,7 @@ def _at_venues(draft: Draft, base: PlannedSource) -> PlannedSource:
 
 def is_about_assets(family: Family) -> bool:
     """Whether what a family brings was written by people, about something."""
-    return any(channel.kind in {"post", "trend"} for channel in family.channels)
+    return any(channel.kind in {"post", "news", "trend"} for channel in family.channels)
 
 
 def _symbols_of(family: Family, draft: Draft, names: Mapping[Symbol, str]) -> tuple[str, ...]:

@@ -46,10 +46,13 @@ def _source(source: PlannedSource) -> dict[str, object]:
 
 
 def _filter(plan: Plan) -> Mapping[str, object] | None:
-    conditions = [dict(each) for each in plan.filters]
-    if len(conditions) < 2:
-        return conditions[0] if conditions else None
-    return {"any" if plan.any_filter else "all": conditions}
+    groups = [
+        dict(group[0]) if len(group) == 1 else {"all": [dict(each) for each in group]}
+        for group in plan.filters
+    ]
+    if len(groups) < 2:
+        return groups[0] if groups else None
+    return {"any": groups}
 
 
 def _seconds(value: float | None) -> int | float | None:

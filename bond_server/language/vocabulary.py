@@ -8,11 +8,11 @@ from functools import cache
 import attrs
 
 from bond_core.aggregators.plugin import bond_aggregators
+from bond_core.model.assets import Assets, bundled_assets
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
 from bond_server.language import words as closed
-from bond_server.language.assets import Assets, bundled_assets
 from bond_server.language.durations import ADVERBS, UNITS
 from bond_server.language.families import Family
 from bond_server.language.lexicon import Kind, Lexicon

@@ -14,14 +14,29 @@ def _phrases(text: str) -> tuple[str, ...]:
     return tuple(phrase.strip() for phrase in text.split("|"))
 
 
-_DOWN = "drop drops dropped fall falls dip dips sink sinks slip slips slide slides plunge plunges"
+_DOWN = (
+    "drop drops dropped dump dumps crash crashes fall falls dip dips sink sinks slip slips "
+    "slide slides plunge plunges"
+)
 _UP = "rise rises climb climbs jump jumps spike spikes surge surges rally rallies"
 _ABOUT = "moves move changes change swings swing fluctuates"
 _EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
 
 
 # Crossings without a direction: taken to be from below.
-UNDIRECTED = ("hits", "hit", "reaches", "reach", "touches", "crosses", "cross", "passes", "pass")
+UNDIRECTED = (
+    "hits",
+    "hit",
+    "reaches",
+    "reach",
+    "touches",
+    "crosses",
+    "cross",
+    "passes",
+    "pass",
+    "breaks",
+    "break",
+)
 
 
 def _crossings() -> dict[str, tuple[str, ...]]:
@@ -105,6 +120,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "between": "between|across",
         "spot": "spot|spot market",
         "or": "or",
+        "unless": "unless|until|till",
+        "cooldown": "|".join((
+            "cooldown|cooldown of|with a cooldown of|with cooldown",
+            *(f"{most} once {per}" for most in ("max", "maximum", "no more than", "not more than")
+              for per in ("per", "every", "a", "an", "each")),
+        )),
         "per_symbol": "per symbol|per coin|per asset|each symbol",
     }.items()
 }  # fmt: skip
@@ -134,17 +155,35 @@ AGGREGATES: Mapping[str, str] = {
     }.items()
     for word in _phrases(words)
 }
+_TWICE = 100.0
+# Changes that say by how many percent.
+MULTIPLES: Mapping[str, float] = {
+    word: percent
+    for words, percent in (
+        ("doubles|double|doubled|has doubled", 100.0),
+        ("triples|triple|tripled|has tripled", 200.0),
+        ("halves|halve|halved|has halved", 50.0),
+    )
+    for word in _phrases(words)
+}
 CHANGES: Mapping[str, str] = {
     word: op
     for op, words in {
         "abs>": "|".join(f"{verb}{rest}" for verb in _ABOUT.split()
                          for rest in ("", " by", " more than", " by more than", " by at least")),
-        "<": "|".join(f"{verb}{rest}" for verb in _DOWN.split()
+        "<": "|".join(f"{verb}{rest}" for verb in (_DOWN + " loses lose").split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
         ">": "|".join(f"{verb}{rest}" for verb in (_UP + " gains gain pumps pump").split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
     }.items()
     for word in _phrases(words)
+} | {
+    f"{verb} {way}{rest}": op
+    for op, way in ((">", "up"), ("<", "down"))
+    for verb in ("is", "are", "goes", "go")
+    for rest in ("", " by", " more than", " by more than", " at least")
+} | {
+    word: "<" if percent < _TWICE else ">" for word, percent in MULTIPLES.items()
 }  # fmt: skip
 CURRENCIES: Mapping[str, str] = {
     word: code
@@ -218,5 +257,6 @@ FILLER = _phrases(
     "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
-    "delivered|to|into|aggregated|aggregate|per event|while"
+    "delivered|to|into|either|either of them|either one|"
+    "one of them|any of them|aggregated|aggregate|per event|while"
 )

@@ -13,6 +13,8 @@ import attrs
 from litestar.openapi.spec import OpenAPIType, Schema
 
 from bond_core.spec import given
+from bond_core.spec.conditions.given import OPS
+from bond_core.spec.conditions.parse import MAX_TEXT
 
 _MAX_SENTENCE = 500
 _OPTIONS = ("ephemeral", "duration_sec", "replay_sec", "label")
@@ -24,6 +26,22 @@ _DURATION = (
     Schema(type=OpenAPIType.NUMBER, description="Seconds"),
     Schema(type=OpenAPIType.STRING, description="A duration such as 1m30s"),
 )
+_CONDITION = (
+    Schema(
+        type=OpenAPIType.STRING, max_length=MAX_TEXT,
+        description="A condition such as price_avg > 70000 && volume_sum > 5",
+    ),
+    Schema(type=OpenAPIType.OBJECT, description='Such as {"field": …, "op": ">", "value": 1}'),
+)  # fmt: skip
+_COMPARISON = {
+    "field": Schema(type=OpenAPIType.STRING, description="Such as price_avg"),
+    "op": Schema(type=OpenAPIType.STRING, enum=list(OPS)),
+    "value": Schema(description="A number or a text"),
+    "change": Schema(type=OpenAPIType.STRING, enum=["percent"]),
+    "window_sec": Schema(one_of=list(_DURATION)),
+    "all": Schema(type=OpenAPIType.ARRAY, description="Conditions that must all hold"),
+    "any": Schema(type=OpenAPIType.ARRAY, description="Conditions of which one must hold"),
+}
 _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     str: (_TEXT,),
     bool: (Schema(type=OpenAPIType.BOOLEAN),),
@@ -39,6 +57,9 @@ _PLAIN: Mapping[Any, tuple[Schema, ...]] = {
     given.Span: _DURATION,
     given.Interval: _DURATION,
     given.Json: (_OBJECT,),
+    given.Patience: _DURATION,
+    given.Name: (_TEXT,),
+    given.ConditionText: _CONDITION,
     given.SinkName: (_TEXT,),
     NoneType: (_NOTHING,),
 }
@@ -80,6 +101,8 @@ def _of(hint: Any) -> Schema:
 def _kinds(hint: Any) -> tuple[Schema, ...]:
     if hint in _PLAIN:
         return _PLAIN[hint]
+    if hint is given.Alert:
+        return (_of_alert(),)
     if isinstance(hint, NewType):
         return _kinds(hint.__supertype__)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -92,6 +115,14 @@ def _kinds(hint: Any) -> tuple[Schema, ...]:
     if hint is given.SinkInput:
         return (_of_sink(),)
     return (_of_class(hint),)
+
+
+def _of_alert() -> Schema:
+    """Return the schema of an alert: its condition may stand beside its other keys."""
+    schema = _of_class(given.AlertInput)
+    schema.properties = {**(schema.properties or {}), **_COMPARISON}
+    schema.required = None
+    return schema
 
 
 def _of_sink() -> Schema:

@@ -181,6 +181,13 @@ def _of_ledger(ledger: Ledger) -> Iterator[Metric]:
     yield _by_source("bond_gaps", "Holes noticed in what sources sent", ledger.events, "gaps")
     yield CounterMetricFamily("bond_windows_closed", "Windows closed", value=ledger.windows)
     yield CounterMetricFamily("bond_records", "Records published", value=ledger.records)
+    for name, said, value in (
+        ("bond_records_skipped", "Records that filters held back", ledger.skipped),
+        ("bond_filter_unknown", "Records that a filter could not judge", ledger.filter_unknown),
+        ("bond_alerts", "Alerts told", ledger.alerts),
+        ("bond_alerts_unknown", "Records that an alert could not judge", ledger.alerts_unknown),
+    ):
+        yield CounterMetricFamily(name, said, value=value)
     yield CounterMetricFamily(
         "bond_field_errors", "Values that an aggregator failed to give", value=ledger.field_errors
     )

@@ -30,6 +30,10 @@ class Ledger:
             share a source count it each.
         windows: Windows closed.
         records: Records published.
+        skipped: Records that filters held back.
+        filter_unknown: Records of which a filter could not say whether they pass.
+        alerts: Alerts told.
+        alerts_unknown: How often a record could not say whether an alert holds.
         field_errors: How often the code behind a field failed, or gave what is no value.
         stages: How long the way took.
     """
@@ -37,6 +41,10 @@ class Ledger:
     events: Counter[tuple[OriginKind, str]] = attrs.field(factory=Counter)
     windows: int = 0
     records: int = 0
+    skipped: int = 0
+    filter_unknown: int = 0
+    alerts: int = 0
+    alerts_unknown: int = 0
     field_errors: int = 0
     stages: Stages = attrs.field(factory=Stages)
 
@@ -53,17 +61,16 @@ class Ledger:
                 self.events[kind, fate] += getattr(totals, fate)
         self.windows += pipeline.windows_closed
         self.records += pipeline.publisher.published
+        self.skipped += pipeline.screen.skipped
+        self.filter_unknown += pipeline.screen.unknown
+        self.alerts += pipeline.screen.alerts
+        self.alerts_unknown += pipeline.screen.unknown_alerts
         self.field_errors += sum(pipeline.engine.field_errors.values())
         self.stages.add(pipeline.stages)
 
     def with_those(self, pipelines: Iterable[Pipeline]) -> Ledger:
         """Return the sums with those of streams that are still there."""
-        sums = Ledger(
-            events=Counter(self.events),
-            windows=self.windows,
-            records=self.records,
-            field_errors=self.field_errors,
-        )
+        sums = attrs.evolve(self, events=Counter(self.events), stages=Stages())
         sums.stages.add(self.stages)
         for pipeline in pipelines:
             sums.add(pipeline)

@@ -1,4 +1,4 @@
-"""What plugins cost: to list, to import what they import, and per event on its way to a window.
+"""What plugins cost: to list, to import what they import, per event, and where they are broken.
 
 Ratios of time. Processes are measured less what Python itself takes to start, where that is
 said; events are measured less what a bare async generator of the same batches takes.
@@ -28,13 +28,17 @@ from bond_core.runtime.supervisor import Supervisor
 from bond_core.testing.scripted_connector import Script, ScriptConfig, scripted_spec
 from tests.benchmarks.figure import Figure
 from tests.benchmarks.start import median_seconds
+from tests.core.plugin.zoo import install_zoo
+from tests.journeys.command_line import start
 
 PLUGINS = 50
 AT_MOST = 3.0
 OVERHEAD_US_AT_MOST = 1.0
+LATER_S_AT_MOST = 2.0
 BATCH = 64
 BATCHES = 1_000
 ROUNDS = 15
+STARTS = 5
 
 _POINTS = f"from importlib.metadata import entry_points; print(*entry_points(group={GROUP!r}))"
 _LIST = "from bond_server.cli import main; main(['plugins', 'list'])"
@@ -42,11 +46,12 @@ _OTHERS = "import attrs, cattrs, pluggy, msgspec"
 
 
 def run() -> Iterable[Figure]:
-    """Yield the three figures, and beside them how they come about."""
+    """Yield the figures, and beside them how they come about."""
     with tempfile.TemporaryDirectory() as folder, many_plugins(Path(folder)):
         yield from _listing()
     yield from _importing()
     yield from _hearing()
+    yield from _starting()
 
 
 @contextmanager
@@ -120,6 +125,34 @@ def _hearing() -> Iterable[Figure]:
     yield _figure("supervisor + feed", "1 us an event", overhead_us).at_most(OVERHEAD_US_AT_MOST)
 
 
+def _starting() -> Iterable[Figure]:
+    """Yield how many seconds later a server is there among plugins that hang, exit and lie."""
+    alone, among = [], []
+    with tempfile.TemporaryDirectory() as site, tempfile.TemporaryDirectory() as data:
+        install_zoo(Path(site))
+        path = os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")]))
+        for _ in range(STARTS):
+            alone.append(_seconds_to_serve(data, {}))
+            among.append(_seconds_to_serve(data, {"PYTHONPATH": path}))
+    later_s = statistics.median(among) - statistics.median(alone)
+    yield _figure("start among broken ones", "1 s", later_s).at_most(LATER_S_AT_MOST)
+
+
+def _seconds_to_serve(data: str, env: dict[str, str]) -> float:
+    began = time.perf_counter()
+    arguments = ("serve", "--port", "0", "--log-level", "error")
+    with start(*arguments, env={"BOND_DATA_DIR": data, **env}, cwd=Path(data)) as process:
+        try:
+            line = process.stdout.readline()
+            took = time.perf_counter() - began
+            if "http://" not in line:
+                raise RuntimeError(f"the server did not start:\n{process.stderr.read()}")
+            return took
+        finally:
+            process.kill()
+            process.wait(timeout=30)
+
+
 def _figure(case: str, against: str, ratio: float) -> Figure:
     return Figure(bench="plugins", case=case, against=against, ratio=ratio)
 
@@ -158,6 +191,7 @@ class _Ear:
     def on_heartbeat(self, ts: int) -> None: ...
     def on_duplicates(self, symbol: str, n: int) -> None: ...
     def on_rejected(self, symbol: str, n: int, why: str) -> None: ...
+    def on_clamped(self, symbol: str, n: int) -> None: ...
     def on_gap(self, symbol: str, notice: Notice) -> None: ...
     def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None: ...
 

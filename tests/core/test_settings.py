@@ -18,6 +18,12 @@ from bond_core.settings import Secret, SettingsError, json_schema, setting, stru
 CANARY = "canary-8f2e"
 
 
+def two_at_most(values):
+    """Refuse more."""
+    if len(values) > 2:
+        raise ValueError("must be two at most")
+
+
 @attrs.frozen
 class Endpoint:
     url: str = setting(doc="Where it is")
@@ -36,6 +42,7 @@ class Config:
     limit: int | str = setting(default=0, doc="A number or a word")
     venues: frozenset[str] = setting(default=frozenset(), doc="Which venues")
     extra: Any = setting(default=None, doc="Anything")
+    hosts: tuple[str, ...] = setting(default=(), doc="Two at most", check=two_at_most)
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +103,7 @@ def test_plain_data_becomes_an_instance():
         ("endpoints", [], "must be an object, was a list"),
         ("api_key", None, "a secret is written"),
         ("mode", "\ud800", "is not valid Unicode"),
+        ("hosts", ["a", "b", "c"], "must be two at most"),
     ],
 )
 def test_nothing_is_coerced(key, value, detail):

@@ -32,7 +32,9 @@ def test_what_is_missing_is_a_need_and_no_failure():
     """
     A plugin that isn't installed is named; the sentence is understood all the same.
     """
-    done = bond("explain", "BTC price + tweets from @saylor every 15s")
+    done = bond(
+        "explain", "BTC price + tweets from @saylor every 15s", env={"BOND_PLUGINS": "ccxt,sim"}
+    )
 
     assert done.returncode == 0, done.stderr
     assert "needs       no installed plugin provides tweets: bond-x does" in done.stdout

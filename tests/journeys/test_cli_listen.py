@@ -198,7 +198,7 @@ def test_what_no_plugin_brings_is_refused():
     """
     A source that is known but not installed is refused, with the plugin that has it.
     """
-    done = bond("listen", "BTC price + tweets every 5s")
+    done = bond("listen", "BTC price + tweets every 5s", env={"BOND_PLUGINS": "ccxt,sim"})
 
     assert done.returncode == 1
     assert "no installed plugin provides tweets: bond-x does" in done.stderr

@@ -62,7 +62,7 @@ def test_info_shows_what_a_plugin_brings():
     assert "venues    binance okx" in text.stdout
     assert "setting   timeout_s: number, from 1, to 60" in text.stdout
     provided = {spec["name"]: spec for spec in json.loads(as_json.stdout)["provides"]}
-    assert provided.keys() == {"ccxt", "ccxt.ticker", "liquidations"}
+    assert provided.keys() == {"ccxt", "ccxt.liquidations", "ccxt.ticker"}
     assert provided["ccxt"]["config"]["required"] == ["venue"]
 
 
@@ -79,14 +79,15 @@ def test_an_unknown_plugin_has_a_suggestion():
 
 def test_the_doctor_finds_everything_well():
     """
-    Where all plugins load, each has a line and the status is 0.
+    Where all plugins load, each has a line and the status is 0, whatever keys are not set.
     """
     done = bond("plugins", "doctor")
 
     assert done.returncode == 0, done.stdout
     installed = {point.name for point in entry_points(group=GROUP)}
     assert {"ccxt", "sim"} <= installed
-    assert sorted(line.split()[:2] for line in done.stdout.splitlines()) == sorted(
+    rows = [line.split()[:2] for line in done.stdout.splitlines()]
+    assert sorted(row for row in rows if row[0] != "warn") == sorted(
         ["ok", name] for name in {*installed, "builtin"}
     )
 

@@ -64,7 +64,8 @@ def _family(source_type: str) -> str:
 def _condition(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if given is None or "field" not in given:
         return None
-    return {**given, "field": FIELDS.get(given["field"], given["field"])}
+    said = {key: value for key, value in given.items() if key != "symbol"}
+    return {**said, "field": FIELDS.get(given["field"], given["field"])}
 
 
 def _one(sources: list[dict[str, Any]], key: str) -> Any:

@@ -270,3 +270,18 @@ def test_the_installed_exchanges_change_no_sentence_of_the_corpus():
     taught = with_plugins(VOCABULARY, plugin.bond_connectors())
     for text, _ in corpus():
         assert outcome(text, taught) == outcome(text), text
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ('BTC tweets containing "ETF approval"', "ETF approval"),
+        ("BTC tweets containing #ETF", "#ETF"),
+        ('BTC tweets containing "ETF" and "rate cut" #SEC', 'ETF "rate cut" #SEC'),
+    ],
+)
+def test_phrases_among_others_keep_their_quotes(text, query):
+    """Several parts of a query can be told apart, and its sentence means the same."""
+    found = understand(f"{text} every 5s", VOCABULARY)
+    assert found.spec["sources"][0]["query"] == query
+    assert understand(found.sentence, VOCABULARY).spec == found.spec

@@ -29,6 +29,7 @@ from bond_core.log.offset import Offset
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, load_plugins
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.screening import Screen
 from bond_core.runtime.stages import Stages
 from bond_core.settings import Secret
 from bond_server import local
@@ -82,6 +83,7 @@ class SilentPipeline:
         self.failure: str | None = None
         self.bound = bound
         self.events_in = 0
+        self.screen = Screen(bound.spec)
         self.windows_closed = 0
         self.stages = Stages()
         self.engine = SimpleNamespace(totals={}, field_errors={"broken": 2})

@@ -281,3 +281,15 @@ def test_a_previous_secret_without_an_end_is_told(tmp_path):
     settings = read(tmp_path, BOND_SECRET=GOOD, BOND_SECRET_PREVIOUS="f" * 64)
 
     assert any("BOND_SECRET_PREVIOUS_VALID_UNTIL" in warning for warning in settings.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "future"), [("", "reject"), ("reject", "reject"), ("clamp", "clamp")]
+)
+def test_what_happens_to_events_of_the_future_is_a_setting(tmp_path, text, future):
+    """
+    They are refused, unless it says that they count when they were heard.
+    """
+    assert read(tmp_path, BOND_FUTURE_EVENTS=text).future == future
+    with pytest.raises(SettingsError, match="BOND_FUTURE_EVENTS must be reject or clamp"):
+        read(tmp_path, BOND_FUTURE_EVENTS="keep")

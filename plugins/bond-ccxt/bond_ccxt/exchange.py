@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -124,12 +126,20 @@ async def open_session(config: CcxtConfig, ctx: Context) -> Session:
             "options": {"tradesLimit": _TRADES_KEPT, **(known.options if known else {})},
         }
     )
+    # ccxt would read the certificates itself, 20 ms on the loop for each exchange object.
+    exchange.ssl_context = await asyncio.to_thread(_certificates, exchange.cafile)
     venue = known or unproven(config.venue, exchange.has)
     if simulated_at is not None:
         _simulate(exchange, simulated_at.rstrip("/"))
     _refuse_blocks(exchange)
     share_pace(exchange, ctx.clock)
     return Session(exchange, venue)
+
+
+@functools.cache
+def _certificates(file: str) -> ssl.SSLContext:
+    """Return what certificates are checked with; one for all venues."""
+    return ssl.create_default_context(cafile=file)
 
 
 def _simulate(exchange: Any, base: str) -> None:

@@ -108,7 +108,7 @@ TICKER = Channel(
 
 @hookimpl
 def bond_connectors() -> Iterator[ConnectorSpec]:
-    """Describe `ccxt` and `liquidations` (WebSocket) and `ccxt.ticker` (REST polling)."""
+    """Describe `ccxt` and `ccxt.liquidations` (WebSocket) and `ccxt.ticker` (REST polling)."""
     yield ConnectorSpec(
         name="ccxt",
         factory="bond_ccxt.connector:CcxtConnector",
@@ -122,7 +122,8 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         capabilities=Capabilities(backfill=Backfill(channels=("trades",), most_requests=20)),
     )
     yield ConnectorSpec(
-        name="liquidations",
+        name="ccxt.liquidations",
+        aliases=("liquidations",),
         factory="bond_ccxt.liquidations:LiquidationsConnector",
         config=CcxtConfig,
         channels=(LIQUIDATIONS,),

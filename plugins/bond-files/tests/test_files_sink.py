@@ -18,7 +18,6 @@ import pytest
 from bond_core.clock import ManualClock
 from bond_core.errors import Fatal
 from bond_core.runtime.sink_policy import SinkPolicy
-from bond_core.testing import SinkConformance
 from bond_files.config import FilesConfig
 from bond_files.sink import Files
 
@@ -315,30 +314,3 @@ def test_a_path_that_leads_out_is_refused(tmp_path, context):
     assert ids_in(tmp_path / "kept" / "inside") == ["1-0"]
     with pytest.raises(Fatal, match="leads out"):
         write("../out", ctx)
-
-
-class TestFiles(SinkConformance):
-    """The conformance kit."""
-
-    spec = "files"
-
-    @pytest.fixture(autouse=True)
-    def with_context(self, context):
-        """Hand the sink what it needs."""
-        self.outlet = context()
-
-    def make_config(self, tmp_path):
-        """Write below the test's own folder."""
-        return {"folder": str(tmp_path / "records")}
-
-    def read_back(self, tmp_path):
-        """Read whole files, and what is being written."""
-        return [{"id": id_} for id_ in ids_in(tmp_path / "records", parts=True)]
-
-
-class TestParquet(TestFiles):
-    """The same in the other format."""
-
-    def make_config(self, tmp_path):
-        """Write Parquet."""
-        return {"folder": str(tmp_path / "records"), "format": "parquet"}

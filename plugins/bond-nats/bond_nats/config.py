@@ -19,16 +19,32 @@ _PORT = 4222
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9_-]+")
 
 
+def _check_url(url: str) -> None:
+    if not _URL.fullmatch(url):
+        raise ValueError("must be written tls://host:4222 or nats://host:4222")
+
+
+def _check_subject(subject: str) -> None:
+    if not _SUBJECT.fullmatch(subject):
+        raise ValueError(
+            "must be letters, digits, - and _ with dots between; of braces there are "
+            "{stream_id}, {symbol} and {timeframe}"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class NatsConfig:
     """Which server, which subject, and as whom."""
 
     url: str = setting(
-        doc="The server: tls://host:4222, or nats:// without TLS", example="tls://nats.example.com"
+        doc="The server: tls://host:4222, or nats:// without TLS",
+        example="tls://nats.example.com",
+        check=_check_url,
     )
     subject: str = setting(
         default="bond.{stream_id}",
         doc="Where records go; {stream_id}, {symbol} and {timeframe} stand for the record's own",
+        check=_check_subject,
     )
     user: str | None = setting(default=None, doc="User name")
     password: Secret | None = setting(default=None, doc="The user's password")
@@ -36,16 +52,6 @@ class NatsConfig:
     ack_within_s: float = setting(
         default=10.0, ge=1.0, le=50.0, doc="How long JetStream may take to confirm a batch"
     )
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what can't be connected or published to."""
-        if not _URL.fullmatch(self.url):
-            raise ValueError("url is written tls://host:4222 or nats://host:4222")
-        if not _SUBJECT.fullmatch(self.subject):
-            raise ValueError(
-                "subject is letters, digits, - and _ with dots between; of braces there are "
-                "{stream_id}, {symbol} and {timeframe}"
-            )
 
     @property
     def is_tls(self) -> bool:

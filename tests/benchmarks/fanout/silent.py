@@ -12,6 +12,7 @@ from bond_core.clock import Clock
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, load_plugins
 from bond_core.plugin.specs import Channel, ConnectorSpec
+from bond_core.runtime.screening import Screen
 from bond_core.runtime.stages import Stages
 
 
@@ -32,6 +33,7 @@ class SilentPipeline:
         self.failure: str | None = None
         self.bound = bound
         self.events_in = 0
+        self.screen = Screen(bound.spec)
         self.windows_closed = 0
         self.stages = Stages()
         self.engine = SimpleNamespace(totals={})

@@ -74,6 +74,9 @@ class Ear:
     def on_heartbeat(self, ts: int) -> None:
         """See Listener."""
 
+    def on_clamped(self, symbol: str, n: int) -> None:
+        """See Listener."""
+
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
 

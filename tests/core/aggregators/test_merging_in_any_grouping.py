@@ -83,7 +83,7 @@ def known(values):
     st.integers(0, 24),
     st.integers(0, 24),
 )
-def test_any_grouping_of_panes_gives_the_same(heard, one, other):
+def test_p5_any_grouping_of_panes_gives_the_same(heard, one, other):
     """(a + b) + c, a + (b + c) and all events in one pane."""
     if not heard:
         return

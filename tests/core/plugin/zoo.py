@@ -25,13 +25,20 @@ _SPEC = (
 )
 
 
+_AGGREGATOR = (
+    _HOOK + "def bond_aggregators(): yield AggregatorSpec(name='z.agg', kind='trade', "
+    "fields=('z_field',), summary='s', factory='zoo_parts_{}:Fields')"
+)
+
+
 @attrs.frozen
 class Animal:
-    """A broken plugin: its module's text, and what its row then says."""
+    """A broken plugin: its module's text, its aggregator's, and what its row then says."""
 
     text: str | None
     reason: str
     state: str = "failed"
+    part: str | None = None
 
 
 ZOO = {
@@ -94,6 +101,37 @@ ZOO = {
         + f"def bond_connectors(): yield {_SPEC}, config=C)",
         "it can't be written as JSON",
     ),
+    "no-such-setting": Animal(
+        "from bond_core.plugin import setting\nsetting(dok='d')", "keyword argument 'dok'"
+    ),
+    "part-hangs": Animal(
+        _AGGREGATOR.format("hangs"), "has not finished registering",
+        part="import time; time.sleep(10)",
+    ),
+    "plan-long": Animal(
+        _AGGREGATOR.format("long"), "has not finished registering",
+        part="class Fields:\n    def plan(self): __import__('time').sleep(10)",
+    ),
+    "part-exits": Animal(
+        _AGGREGATOR.format("exits"), "can't be loaded: SystemExit: 4", part="raise SystemExit(4)"
+    ),
+    "part-missing": Animal(_AGGREGATOR.format("missing"), "No module named 'zoo_parts_missing'"),
+    "plan-garbage": Animal(
+        _AGGREGATOR.format("garbage"), "plan() must return a mapping, returned generator",
+        part="class Fields:\n    def plan(self):\n        while True: yield 'z_field', 1",
+    ),
+    "plan-odd": Animal(
+        _AGGREGATOR.format("odd"), "aggregator z.agg",
+        part="class Fields:\n    def plan(self): return {'z_field': object()}",
+    ),
+    "plan-short": Animal(
+        _AGGREGATOR.format("short"), "no plan for its field 'z_field'",
+        part="class Fields:\n    def plan(self): return {}",
+    ),
+    "plan-interrupts": Animal(
+        _AGGREGATOR.format("interrupts"), "KeyboardInterrupt",
+        part="class Fields:\n    def plan(self): raise KeyboardInterrupt",
+    ),
     "zz-duplicate": Animal(
         GOOD, "the source type 'healthy' is taken by healthy", state="conflict"
     ),
@@ -123,6 +161,8 @@ def install_zoo(folder: Path) -> None:
     for name, animal in ZOO.items():
         module = f"zoo_{name.replace('-', '_')}"
         files = {} if animal.text is None else {module: animal.text}
+        if animal.part is not None:
+            files[f"zoo_parts_{name.rpartition('-')[2]}"] = animal.part
         install(folder, f"bond-{name}", {name: module}, files)
     for owner in ("one", "two"):
         install(folder, f"bond-twin-{owner}", {"twin": "zoo_healthy"}, {})

@@ -359,8 +359,7 @@ def test_binding_again_changes_nothing(keys):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("filter", {"a": 1}), ("alerts", [{"a": 1}]),
-     ("mode", "raw"), ("late", "side")],
+    [("mode", "raw"), ("late", "side")],
 )  # fmt: skip
 def test_what_this_version_cannot_do_is_said(key, value):
     """A key that is understood and not built yet is refused, never ignored."""

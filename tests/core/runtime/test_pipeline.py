@@ -306,7 +306,7 @@ def test_a_second_channel_of_a_venue_has_a_name_of_its_own() -> None:
         ({"source": {"type": "pupet"}}, "unknown_source"),
         ({"source": {"accounts": ["saylor"]}}, "invalid_spec"),
         ({"source": {"symbols": ["ETH/USDT"]}}, "invalid_spec"),
-        ({"filter": {"field": "price_close", "op": ">", "value": 1}}, "unsupported"),
+        ({"filter": {"field": "price_clos", "op": ">", "value": 1}}, "invalid_spec"),
         ({"late": "side"}, "unsupported"),
     ],
 )

@@ -110,7 +110,7 @@ def test_a_bug_in_one_streams_windows_ends_that_stream_only(call, monkeypatch):
     play(story)
 
 
-def test_what_waited_while_the_process_stood_still_is_not_late():
+def test_case_15_what_waited_while_the_process_stood_still_is_not_late():
     """
     The process stands still for 4 s: what its sockets kept meanwhile is in its windows.
     """

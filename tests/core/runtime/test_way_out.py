@@ -10,8 +10,10 @@ import pytest
 from bond_core.clock import ManualClock, settle
 from bond_core.errors import Fatal, PluginError, Retryable
 from bond_core.plugin.addresses import PRIVATE
+from bond_core.plugin.context import Kept
 from bond_core.plugin.egress import Egress, EgressPolicy
 from bond_core.runtime.outside import Budget, Outside
+from bond_core.testing.loopback_http import LoopbackHttp, Reply
 
 
 def out(**options):
@@ -75,6 +77,39 @@ def test_text_is_fetched():
 
     assert got == "<rss>äÿ\ufffd"
     assert head.startswith("GET /v1?q=1 ")
+
+
+def test_what_has_not_changed_is_fetched_once():
+    """What is kept is asked for on condition; 304 gives it back, anything else takes its place."""
+    versions = ["one", "one", "two"]
+
+    def answer(asked):
+        version = versions[len(server.asked) - 1]
+        etag = f'"{version}"'
+        if asked.headers.get("if-none-match") == etag:
+            return Reply(304, b"", {"ETag": etag})
+        return Reply(200, version.encode(), {"ETag": etag, "Last-Modified": "yesterday"})
+
+    server = LoopbackHttp(answer)
+
+    async def go():
+        kept = Kept()
+        async with server:
+            got = [await out().get_text(server.url, kept=kept) for _ in versions]
+        return got, [asked.headers for asked in server.asked], kept
+
+    got, headers, kept = asyncio.run(go())
+    assert got == versions
+    assert "if-none-match" not in headers[0]
+    assert headers[2]["if-none-match"] == '"one"'
+    assert headers[2]["if-modified-since"] == "yesterday"
+    assert kept.etag == '"two"'
+
+
+def test_a_304_that_nobody_asked_for_is_refused():
+    """Without anything kept there is nothing that it could stand for."""
+    with pytest.raises(Fatal, match="304"):
+        asking(304, b"", lambda url: out().get_text(url, kept=Kept()))
 
 
 def test_an_sdk_is_imported_or_stood_in_for():

@@ -29,6 +29,16 @@ def test_what_is_the_default_is_not_said():
     assert a_canonical(fill="previous")["fill"] == "previous"
 
 
+@pytest.mark.parametrize("keys", [{"interval_sec": "1w"}, {"timeframes": ["1w"]}], ids=str)
+def test_case_04_no_window_is_a_week(keys):
+    """Weeks would have to begin on Mondays, and the epoch was a Thursday: a day is the longest."""
+    with pytest.raises(RequestError) as caught:
+        read_spec(_a_spec(**keys))
+
+    assert caught.value.code == "interval_out_of_range"
+    assert "to 86,400 s, was 1w" in caught.value.detail
+
+
 @pytest.mark.parametrize(
     ("keys", "pointer", "near"),
     [

@@ -63,13 +63,25 @@ def _sliding(spec, intervals):
     return spec
 
 
+_condition = st.sampled_from(
+    ["price_avg>70k", "a > 1 and b < 2", {"field": "a", "op": ">", "value": 2.0},
+     {"any": ["a > 1", {"field": "b", "op": "crosses_above", "value": 3}]}],
+)  # fmt: skip
+_alert = st.fixed_dictionaries(
+    {"when": _condition},
+    optional={
+        "name": _words, "symbol": st.just("btc/usdt"), "for_sec": st.sampled_from([0, 30, "1m"]),
+        "cooldown_sec": st.sampled_from([0, "1h"]), "recover": _condition,
+        "no_data_sec": st.just(60),
+    },
+)  # fmt: skip
 _spec = st.fixed_dictionaries(
     {"sources": st.lists(_source, min_size=1, max_size=3), "symbols": _symbols.filter(bool)},
     optional={
         "interval_sec": st.sampled_from([0.1, 1, "500ms", "1s", 5]),
         "timeframes": st.lists(st.sampled_from(["5s", "10s", "1m", "60s", "1h"]), max_size=8),
-        "fields": st.lists(_words, min_size=1), "filter": _json,
-        "alerts": st.lists(_json, max_size=2), "derived": _lists, "depth": st.integers(1, 100),
+        "fields": st.lists(_words, min_size=1), "filter": _condition,
+        "alerts": st.lists(_alert, max_size=2), "derived": _lists, "depth": st.integers(1, 100),
         "mode": st.sampled_from(["windows", "raw"]), "late": st.sampled_from(["drop", "update"]),
         "sinks": st.lists(_sink, max_size=2), "simulate": st.booleans(),
         "window": st.integers(1, 1500),
@@ -121,7 +133,9 @@ def test_order_makes_no_difference(data, chance):
         ({"interval_sec": 5}, {}),
         ({"interval_sec": 1, "timeframes": ["1m", "1s"]},
          {"interval_sec": 1.0, "timeframes": ["60s"]}),
-        ({"filter": {"x": 5}}, {"filter": {"x": 5.0}}),
+        ({"filter": {"field": "x", "op": ">", "value": 5}}, {"filter": "x>5.0"}),
+        ({"alerts": [{"field": "x", "op": "<", "value": 5, "for_sec": 60}]},
+         {"alerts": [{"when": "x < 5", "for_sec": "1m", "cooldown_sec": 0}]}),
         ({"symbols": ["btc/usdt"]}, {}),
         ({"mode": "windows", "late": None, "alerts": []}, {}),
         ({"label": "mine", "ephemeral": True, "duration_sec": 9, "replay_sec": 1}, {}),

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from bond_core.errors import RequestError
 from bond_core.spec.read import DEFAULT_INTERVAL_MS, read_spec
-from bond_core.spec.stream_spec import SinkEntry, SourceSpec, StreamOptions, StreamSpec
+from bond_core.spec.stream_spec import (
+    AlertSpec,
+    SinkEntry,
+    SourceSpec,
+    StreamOptions,
+    StreamSpec,
+)
 
 SEED = {
     "sources": [{"type": "ccxt", "symbols": ["BTC/USDT"]}, {"type": "twitter", "symbols": ["BTC"]}],
@@ -74,7 +80,8 @@ def test_every_key_is_read():
             }],
             "symbols": ["BTC/USDT", "eth/usdt", "BTC/USDT"], "interval_sec": "500ms",
             "timeframes": ["1m", "1s"], "fields": ["vwap", "trades"],
-            "filter": {"price_avg": {"gt": 1}}, "alerts": [{"when": "x"}], "derived": ["b", "a"],
+            "filter": "price_avg>1",
+            "alerts": [{"when": "vwap > 2", "for_sec": 30}], "derived": ["b", "a"],
             "depth": 10, "mode": "raw", "late": "update", "corrections_sec": "10s",
             "sinks": [{"type": "webhook"}],
             "simulate": True, "ephemeral": True, "duration_sec": "1h", "replay_sec": 0,
@@ -90,8 +97,9 @@ def test_every_key_is_read():
             mapping={"price": "p"}, interval_ms=2_000, lateness_ms=0, stale_ms=1_500, simulate=True,
         ),),
         symbols=("BTC/USDT", "ETH/USDT"), interval_ms=500, timeframes=("500ms", "1s", "1m"),
-        fields=("trades", "vwap"), filter={"price_avg": {"gt": 1}},
-        alerts=({"when": "x"},), derived=("a", "b"), depth=10, mode="raw", late="update",
+        fields=("trades", "vwap"), filter="price_avg > 1",
+        alerts=(AlertSpec(when="vwap > 2", for_ms=30_000),),
+        derived=("a", "b"), depth=10, mode="raw", late="update",
         corrections_ms=10_000, sinks=(SinkEntry(type="webhook"),), simulate=True,
     )  # fmt: skip
     assert options == StreamOptions(
@@ -201,9 +209,31 @@ def test_everything_wrong_is_told_at_once():
             },
         ),
         ({"window_sec": 0}, {"/spec/window_sec": "must be longer than 0, was 0"}),
-        ({"filter": []}, {"/spec/filter": "must be an object, was a list"}),
-        ({"filter": {"a": {1: 2}}}, {"/spec/filter": "must be a text, was a number"}),
-        ({"filter": {"a": object}}, {"/spec/filter": "has a type, which JSON doesn't have"}),
+        (
+            {"filter": []},
+            {"/spec/filter": 'must be a condition, such as "price_avg > 70000", was a list'},
+        ),
+        (
+            {"filter": {"a": {1: 2}}},
+            {
+                "/spec/filter": "has a key 'a' that no condition has; its keys are field, op, "
+                "value, change, window_sec, all, any"
+            },
+        ),
+        (
+            {"filter": "price_avg = 3"},
+            {
+                "/spec/filter": "'=' has no meaning here; did you mean ==?, at character 11: "
+                "'price_avg = 3'"
+            },
+        ),
+        ({"alerts": [{}]}, {"/spec/alerts/0/when": "is required"}),
+        (
+            {"alerts": [{"when": "a > 1", "op": ">"}]},
+            {"/spec/alerts/0": "an alert has one condition: in `when`, or beside its other keys"},
+        ),
+        ({"sinks": [{"a": {1: 2}}]}, {"/spec/sinks/0": "must be a text, was a number"}),
+        ({"sinks": [{"a": object}]}, {"/spec/sinks/0": "has a type, which JSON doesn't have"}),
         ({"duration_sec": -5}, {"/spec/duration_sec": "must not be negative, was -5"}),
         (
             {"sources": [{"type": "a", "lateness_sec": 10**12}]},

@@ -52,7 +52,7 @@ def volumes(records):
     return [record.values["volume_sum"] for record in records]
 
 
-def test_26_a_volume_bar_of_10_and_a_trade_of_25_are_two_bars_and_5_carried():
+def test_case_26_a_volume_bar_of_10_and_a_trade_of_25_are_two_bars_and_5_carried():
     """
     The crossing trade is split, and its sum kept.
     """

@@ -70,7 +70,7 @@ def test_flapping_costs_no_memory_and_claims_no_more_than_was_heard(last):
     for at in range(10_001 if last else 10_000):
         coverage.turn(at % 2 == 0, at)
 
-    assert len(coverage._changes) <= MAX_CHANGES
+    assert len(coverage.changes) <= MAX_CHANGES
     assert coverage.is_live is last
     assert coverage.live_ns(9_000, 10_000) == 500
     assert coverage.live_ns(0, 10_000) < 5_000

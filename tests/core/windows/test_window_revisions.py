@@ -184,7 +184,7 @@ _events = st.lists(
     st.sampled_from([0, 5, 20, 1000]),
     st.lists(st.integers(1, 20), min_size=1, max_size=5),
 )
-def test_the_last_rev_of_every_window_has_all_that_was_not_dropped(
+def test_p6_revs_count_up_and_the_last_has_all_that_was_not_dropped(
     heard, seconds, corrections, sizes
 ):
     """

@@ -1,4 +1,4 @@
-"""The assets that the language knows offline, from the list beside this file."""
+"""Assets known offline: tickers and the names they go by, from the list beside this file."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Conditions on records: how they are written, and what they mean."""

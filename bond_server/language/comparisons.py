@@ -1,0 +1,196 @@
+"""Read one comparison: `price is above 70k`, `tweets exceed 50 in 1m`, `drops 5% in an hour`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bond_server.language.durations import plain, written
+from bond_server.language.items import Item, Reading
+from bond_server.language.times import length_at, take
+from bond_server.language.words import MULTIPLES
+
+# Which record field a word's thresholds look at.
+CONDITION_FIELDS: Mapping[str, str] = {
+    "price": "price_avg", "volume": "volume_sum", "bid": "bid_avg", "ask": "ask_avg",
+    "onchain": "onchain_count", "transfers": "onchain_count", "blocks": "onchain_count",
+    "tx": "onchain_count", "custom": "custom_count",
+}  # fmt: skip
+SPREADS = ("spread", "venue_spread")
+LOOSE = ("filler", "mark")
+UNDECIDED = 0  # a `window_sec` that the whole sentence decides
+
+_DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
+_COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
+_LARGEST = 1e15  # beyond it, a float no longer tells one from the next
+
+Found = tuple[dict[str, object], int]
+"""A condition as specs write it, and the place of its last item."""
+
+
+def comparison(reading: Reading, at: int, item: Item) -> Found | None:
+    """Read a comparison with a number; None where it is none."""
+    value_at = reading.skip(at + 1, over=LOOSE)
+    negative = value_at > at + 1 and reading.items[value_at - 1].written == "-"
+    value = value_of(reading, value_at)
+    if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
+        return None
+    field, last = field_before(reading, at), value_at
+    if field is None:
+        return None
+    op = item.name if item.kind == "compare" else ">"
+    value = -value if negative else value
+    unit = reading.free(value_at + 1)
+    if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
+        last = value_at + 1
+    for taken in reading.items[at : last + 1]:
+        taken.take("condition", f"{field} {op} {plain(value)}")
+    condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
+    window, last = _within(reading, last)
+    if window is not None:
+        if not _adds_up(field):
+            _refuse_within(reading, value_at + 1, last)
+        condition["window_sec"] = plain(window)
+        take(reading, value_at + 1, last, "condition", f"within {written(window)}")
+    return condition, last
+
+
+def change(reading: Reading, at: int, item: Item) -> Found | None:
+    """Read `moves more than 1% in 5 minutes`, `drops 5% within an hour`, `doubles`."""
+    percent, last = MULTIPLES.get(item.written), at
+    if percent is None:
+        last = reading.skip(at + 1, over=(*LOOSE, "compare"))
+        value = reading.free(last)
+        if value is None or value.kind != "number" or value.unit != "%":
+            return None
+        percent = value.number
+    field = field_before(reading, at)
+    if field is None:
+        return None
+    window, last = _within(reading, last)
+    amount = -percent if item.name == "<" else percent
+    condition: dict[str, object] = {"field": field, "op": item.name, "value": plain(amount)}
+    if item.name != "abs>":
+        condition["change"] = "percent"
+    condition["window_sec"] = UNDECIDED if window is None else plain(window)
+    for taken in reading.items[at : last + 1]:
+        taken.take("condition", f"{field} {item.name} {plain(amount)}%")
+    return condition, last
+
+
+def value_of(reading: Reading, at: int) -> float | None:
+    """Return a number; after a comparison `2.5m` is two and a half millions."""
+    item = reading.free(at)
+    if item is None or item.unit == "%":
+        return None
+    if item.kind == "number":
+        return item.number if item.number < _LARGEST else None
+    if item.kind == "duration" and item.unit == "M":
+        return item.number * 1e6
+    if item.kind == "duration" and item.unit == "m":
+        return item.number / 60 * 1e6
+    return None
+
+
+def field_before(reading: Reading, at: int) -> str | None:
+    """Return the record field that is compared; None where it may be several."""
+    place = _subject_place(reading, at)
+    before = reading.free(place)
+    if before is None or not _is_compared(reading, place):
+        meant = _meant(reading, at)
+        if not meant or any(item.name in ("price", "market") for item in meant):
+            return CONDITION_FIELDS["price"]
+        return _field_of(reading, meant[0]) if len(meant) == 1 else None
+    if before.name == "price" and (kept := reading.free(place - 1)) and kept.kind == "field":
+        before = kept  # `bid price`
+    return _field_of(reading, before)
+
+
+def _field_of(reading: Reading, item: Item) -> str | None:
+    """Return the record field that a word is compared by; None where it has several."""
+    if item.kind == "key":
+        return SPREADS[0]
+    word, *others = item.name.split()
+    if others:
+        return None
+    if item.kind == "source":
+        named = reading.vocabulary.families[item.name].named
+        word = named[0] if named else "price"
+    if word in CONDITION_FIELDS or word == "market":
+        return CONDITION_FIELDS.get(word, CONDITION_FIELDS["price"])
+    if reading.vocabulary.is_computed(word):
+        return word
+    fields = [f for _, channel in reading.vocabulary.carriers(word) for f in channel.fields]
+    if word in fields:
+        return word
+    return fields[0] if len(set(fields)) == 1 else None
+
+
+def _subject_place(reading: Reading, at: int) -> int:
+    """Return the place of the word that is compared, past symbols and exchanges behind it."""
+    place = reading.skip(at - 1, over=("filler", "mark", "symbol"), step=-1)
+    past = place
+    while (item := reading.free(past)) and (
+        item.kind in ("venue", "provider", "symbol", "join", *LOOSE)
+        or item.is_key("from", "between", "in", "by")
+    ):
+        past -= 1
+    found = reading.free(past)
+    led_by_venue = any(i.kind in ("venue", "provider") for i in reading.items[past + 1 : at])
+    is_subject = found is not None and _is_compared(reading, past)
+    return past if led_by_venue and is_subject else place
+
+
+def _is_compared(reading: Reading, at: int) -> bool:
+    """Whether here stands a word for what records say, and not one that is left out."""
+    item = reading.items[at]
+    if item.kind not in ("field", "source") and not item.is_key("spread", "cross_spread"):
+        return False
+    before = reading.skip(at - 1, step=-1)
+    return before < 0 or not reading.items[before].is_key("without")
+
+
+def _meant(reading: Reading, at: int) -> list[Item]:
+    """Return what `it` may be in `BTC volume, alert me when it is above 5`.
+
+    Nothing where the clause names a symbol: `when BTC is above 70k` is about its price.
+    """
+    begin = next((n for n in range(at - 1, -1, -1) if _leads(reading.items[n])), None)
+    if begin is not None and any(item.symbol for item in reading.items[begin:at]):
+        return []
+    places = (n for n in range(at) if _is_compared(reading, n))
+    found = {reading.items[n].name: reading.items[n] for n in places}
+    found.pop("trades", None)  # a trade is at a price
+    return list(found.values())
+
+
+def _leads(item: Item) -> bool:
+    return item.is_key("when", "alert")
+
+
+def _adds_up(field: str) -> bool:
+    """Whether it makes sense to add up what a field says of several windows."""
+    return field in _COUNTS or field.endswith(("_sum", "_count", "_volume"))
+
+
+def _within(reading: Reading, at: int) -> tuple[float | None, int]:
+    """Return the time in which what stands before is to happen, and where that ends."""
+    over_at = reading.skip(at + 1)
+    over = reading.free(over_at)
+    if over is None or not over.is_key("in", "over"):
+        return None, at
+    then = reading.skip(over_at + 1)
+    if (follower := reading.free(then)) and follower.is_key("last"):
+        then = reading.skip(then + 1)
+    after = reading.free(then + 1)
+    if after is not None and after.is_key("cadence"):
+        return None, at
+    window = length_at(reading, then)
+    return window, at if window is None else then
+
+
+def _refuse_within(reading: Reading, first: int, last: int) -> None:
+    detail = (
+        "a price has no sum over time: say a change (drops 5% within 5m), a count "
+        "(tweets above 50 in 1m), or for how long it must hold (alert me when ... for 5m)"
+    )
+    reading.refuse("unsupported", detail, reading.items[first], reading.items[last], instead="")

@@ -1,0 +1,1 @@
+"""Listen to news feeds for Bond."""

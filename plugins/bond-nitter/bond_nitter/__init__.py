@@ -1,0 +1,1 @@
+"""Listen to posts by RSS, from several Nitter instances, for Bond."""

@@ -1,0 +1,1 @@
+"""Listen to what is searched for, for Bond."""

@@ -1,0 +1,1 @@
+"""Listen to posts on X (Twitter) for Bond."""

@@ -1,0 +1,1 @@
+"""A plugin without a fault; the mutants of the conformance kit are copies of it with one each."""
