@@ -10,7 +10,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.context import Subscription
+from bond_core.plugin.discovery import Plugins
 from bond_core.settings import structure
 from bond_server.local import Bond
 from bond_websocket.config import CustomConfig, EventRule, Heartbeat, MessageMapping
@@ -62,7 +64,7 @@ def test_an_example_compiles(name):
     """Each spec is accepted as it stands, and its source is called by its host."""
     spec, _, _ = EXAMPLES[name]
 
-    bound = Bond().compile({"spec": spec}).bound
+    bound = Bond(catalog=Catalog.loaded(Plugins())).compile({"spec": spec}).bound
 
     host = re.search("//([^/:]+)", spec["sources"][0]["url"])[1]
     assert bound.sources[0].plan.name == host
