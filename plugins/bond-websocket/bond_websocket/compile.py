@@ -72,6 +72,19 @@ class Compiled:
     beats: tuple[Template, ...]
     replies: tuple[Answer, ...]
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """Texts that are messages by themselves, and need not be JSON."""
+        return self.confirm.texts | self.ignore.texts | self.answers.texts
+
+    def means_nothing(self, text: str, message: Any) -> bool:
+        """Whether a message is known, and about no event."""
+        return (
+            self.ignore.fit(text, message)
+            or self.answers.fit(text, message)
+            or any(reply.when.fit(message) for reply in self.replies)
+        )
+
 
 def compiled(mapping: MessageMapping) -> tuple[Compiled, Faults]:
     """Return what a mapping means, and what is wrong with it."""

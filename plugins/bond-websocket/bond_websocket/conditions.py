@@ -1,8 +1,8 @@
 """Which messages are meant: a text as a whole, or by path what must stand there.
 
-    "pong"
-    {"$.type": "match", "$.channel": ["trade", "trades"]}
-    {"$.topic": {"prefix": "publicTrade."}, "$.ts": {"exists": true}}
+"pong"
+{"$.type": "match", "$.channel": ["trade", "trades"]}
+{"$.topic": {"prefix": "publicTrade."}, "$.ts": {"exists": true}}
 """  # fmt: skip
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class AnyOf:
     texts: frozenset[str]
     conditions: tuple[Conditions, ...]
 
-    def fit(self, message: Any) -> bool:
-        """Whether a decoded message is one of them."""
-        return any(each.fit(message) for each in self.conditions)
+    def fit(self, text: str, message: Any) -> bool:
+        """Whether a message, as text and decoded, is one of them."""
+        return text in self.texts or any(each.fit(message) for each in self.conditions)
 
 
 def conditions_of(at: str, given: Mapping[str, Any], faults: Faults) -> Conditions:

@@ -79,9 +79,7 @@ class EventRule:
     mark_price: Number | None = setting(default=None, doc="funding: the mark price")
     amount: Number | None = setting(default=None, doc="open_interest: in base units")
     value: Number | None = setting(default=None, doc="open_interest: in the quote currency")
-    values: Mapping[str, str] = setting(
-        default={}, doc="custom: by name, where each value stands"
-    )
+    values: Mapping[str, str] = setting(default={}, doc="custom: by name, where each value stands")
 
 
 @attrs.frozen(kw_only=True)

@@ -127,24 +127,17 @@ class CustomConnector(WebSocketConnector):
 
     def parse(self, frame: str | bytes, ctx: Context) -> Iterator[tuple[str, Any]]:
         """Yield the events that rules find in a message; count what none reads."""
-        mapping = self._mapping
         text = text_of(frame).strip()
-        if text in mapping.answers.texts or text in mapping.ignore.texts:
+        message = None if text in self._mapping.texts else json_of(text)
+        if self._mapping.confirm.fit(text, message):
+            for channel in sorted({each.channel for each in ctx.wanted.current()}):
+                ctx.live(channel)
             return
-        if text in mapping.confirm.texts:
-            self._confirmed(ctx)
-            return
-        message = json_of(text)
-        if mapping.confirm.fit(message):
-            self._confirmed(ctx)
-            return
-        if mapping.answers.fit(message) or mapping.ignore.fit(message):
-            return
-        if any(reply.when.fit(message) for reply in mapping.replies):
+        if self._mapping.means_nothing(text, message):
             return
         self._look_at(ctx.wanted.current())
         heard = Heard()
-        found = [rule for rule in mapping.rules if rule.when.fit(message)]
+        found = [rule for rule in self._mapping.rules if rule.when.fit(message)]
         for rule in found:
             before = len(heard.events)
             rule.read(
@@ -176,10 +169,6 @@ class CustomConnector(WebSocketConnector):
                 value = None if reply.value is None else reply.value.one(message, None)
                 replies.append(_with_value(self._filled(reply.send), value))
         return replies
-
-    def _confirmed(self, ctx: Context) -> None:
-        for channel in sorted({each.channel for each in ctx.wanted.current()}):
-            ctx.live(channel)
 
     def _look_at(self, wanted: frozenset[Subscription]) -> None:
         """Keep what is wanted by the source's names, until something else is."""
@@ -218,13 +207,12 @@ class CustomConnector(WebSocketConnector):
         self, ws: WebSocket, ctx: Context, templates: Sequence[Template], symbols: Sequence[str],
         *, is_first: bool,
     ) -> None:  # fmt: skip
-        """Send messages: for each symbol, for all, or those of no symbol if it is the first time."""
-        sent = 0
-        for message in self._messages(templates, symbols, is_first=is_first):
-            if sent:
+        """Send messages: for each symbol, for all, and at first those that name none."""
+        messages = self._messages(templates, symbols, is_first=is_first)
+        for n, message in enumerate(messages):
+            if n:
                 await ctx.clock.sleep(SEND_EVERY_S)
             await (ws.send(message) if isinstance(message, str) else ws.send_json(message))
-            sent += 1
 
     def _messages(
         self, templates: Sequence[Template], symbols: Sequence[str], *, is_first: bool

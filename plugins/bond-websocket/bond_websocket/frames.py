@@ -18,7 +18,11 @@ _GZIP, _ZLIB = b"\x1f\x8b", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
 class UnreadableError(ValueError):
-    """A message can't be decoded."""
+    """A message can't be decoded; `why` says so without what stood in it."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 def text_of(frame: str | bytes) -> str:
@@ -34,7 +38,7 @@ def text_of(frame: str | bytes) -> str:
     try:
         return frame.decode()
     except UnicodeDecodeError:
-        raise UnreadableError("a binary message is neither UTF-8, gzip nor zlib") from None
+        raise UnreadableError("binary, and neither UTF-8, gzip nor zlib") from None
 
 
 def json_of(text: str) -> Any:
@@ -46,7 +50,7 @@ def json_of(text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise UnreadableError("a message is no JSON") from None
+        raise UnreadableError("no JSON") from None
 
 
 def _unpacked(packed: bytes) -> bytes:
@@ -54,9 +58,9 @@ def _unpacked(packed: bytes) -> bytes:
     try:
         found = unpacking.decompress(packed, MAX_BYTES)
     except zlib.error:
-        raise UnreadableError("a packed message is broken") from None
+        raise UnreadableError("packed, and broken") from None
     if unpacking.unconsumed_tail:
-        raise UnreadableError(f"a message unpacks to more than {MAX_BYTES} bytes")
+        raise UnreadableError(f"it unpacks to more than {MAX_BYTES} bytes")
     if not unpacking.eof:
-        raise UnreadableError("a packed message is cut short")
+        raise UnreadableError("packed, and cut short")
     return found

@@ -91,10 +91,11 @@ class Rule:
             if n == MAX_ITEMS:
                 heard.refused[f"{self.kind}: a message has more than {MAX_ITEMS} of them"] += 1
                 return
+            if self.each is not None and item is MISSING:
+                why = f"each at {self.each.text} is missing, or no list"
+                heard.refused[f"{self.kind}: {why}"] += 1
+                continue
             try:
-                if item is MISSING:
-                    assert self.each is not None  # noqa: S101 -- a message is never missing
-                    raise _Refused("each", self.each, "is missing, or no list")
                 symbol = self._symbol(message, item, symbols, heard)
                 if symbol is not None:
                     heard.events.append(self._event(message, item, symbol, now_ns, venue))
@@ -156,7 +157,8 @@ def _number(number: Number, message: Any, item: Any) -> float | None:
             return None
         return values.number(value) if factor is None else values.scaled(value, factor)
 
-    return _taken(number.name, number.path, message, item, take)
+    found: float | None = _taken(number.name, number.path, message, item, take)
+    return found
 
 
 def _taken(field: str, path: Path, message: Any, item: Any, take: Callable[[Any], Any]) -> Any:

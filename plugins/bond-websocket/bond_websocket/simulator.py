@@ -82,7 +82,7 @@ class CustomSimulator:
         await self._server.wait_closed()
 
     async def _serve(self, connection: ServerConnection) -> None:
-        """Speak by the newest mapping that the connector told; the rest it sends is not looked at."""
+        """Speak by the newest mapping that the connector told; nothing else is looked at."""
         from websockets.exceptions import ConnectionClosed  # noqa: PLC0415 -- as above
 
         speaking: asyncio.Task[None] | None = None
@@ -131,32 +131,28 @@ class CustomSimulator:
             path = parse_path(text)
             return _whole(path, each)
 
-        if rule.symbol:
-            yield at(rule.symbol), name
+        written: list[tuple[str | None, Any]] = [
+            (rule.symbol, name),
+            (rule.id, self._next_id),
+            (rule.sequence, self._next_id),
+            *((path, market.price) for path in rule.values.values()),
+            *_numbers(rule, market),
+        ]
         if isinstance(rule.time, TimeField):
-            yield at(rule.time.path), _time(self._clock.now_ns(), rule.time.unit)
-        for text in (rule.id, rule.sequence):
-            if text:
-                yield at(text), self._next_id
+            written.append((rule.time.path, _time(self._clock.now_ns(), rule.time.unit)))
         if rule.side:
             words = rule.side.buy if market.rises else rule.side.sell
-            yield at(rule.side.path), words[0]
-        for field in attrs.fields(EventRule):
-            given = getattr(rule, field.name)
-            if field.name in _WRITTEN and given is not None:
-                factor = given.factor if isinstance(given, NumberField) else 1.0
-                value = market.value(field.name) / factor
-                yield at(given.path if isinstance(given, NumberField) else given), value
-        for path in rule.values.values():
-            yield at(path), round(market.price, 2)
-        if rule.each and not rule.symbol and rule.kind == "custom" and not rule.values:
-            yield tuple(0 if step is None else step for step in each), {}
+            written.append((rule.side.path, words[0]))
+        found = [(at(text), value) for text, value in written if text is not None]
+        yield from found
+        if not found:  # an item that nothing of is read is one all the same
+            yield each, {}
 
 
-_WRITTEN = frozenset({
+_WRITTEN = (
     "price", "size", "bid", "ask", "bid_size", "ask_size", "last", "rate", "mark_price",
     "amount", "value",
-})  # fmt: skip
+)  # fmt: skip
 
 
 class Market:
@@ -216,6 +212,16 @@ def _told(text: str | bytes) -> tuple[MessageMapping, Mapping[str, str]] | None:
         return structure(MessageMapping, told["mapping"]), names
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _numbers(rule: EventRule, market: Market) -> Iterator[tuple[str, float]]:
+    """Yield where numbers stand, and the numbers before they are multiplied."""
+    for name in _WRITTEN:
+        given = getattr(rule, name)
+        if isinstance(given, NumberField):
+            yield given.path, market.value(name) / given.factor
+        elif given is not None:
+            yield given, market.value(name)
 
 
 def _together(rules: Sequence[EventRule]) -> list[list[EventRule]]:

@@ -21,6 +21,8 @@ EARLIEST_NS, LATEST_NS = 946_684_800_000_000_000, 4_102_444_800_000_000_000
 _FACTORS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _MAX_DIGITS = 60
+MAX_TEXT = 200
+"""No id or symbol is longer."""
 
 
 class UnfitError(ValueError):
@@ -68,8 +70,8 @@ def text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise UnfitError(f"is {_kind(value)} and no text")
     found = str(value)
-    if not 0 < len(found) <= 200:  # noqa: PLR2004 -- no id or symbol is longer
-        raise UnfitError("is empty, or longer than 200 characters")
+    if not 0 < len(found) <= MAX_TEXT:
+        raise UnfitError(f"is empty, or longer than {MAX_TEXT} characters")
     return found
 
 

@@ -134,7 +134,7 @@ WRONG = {
     "mapping/events/0/price/factor": (0, "above 0"),
     "mapping/events/0/when/$.e": ({"prefx": "x"}, "did you mean prefix?"),
     "mapping/subscribe": ([{"a": ["{nmae}"]}], "did you mean name?"),
-    "mapping/subscribe/0": ({"a": "{name:small}"}, "There are lower, upper" ),
+    "mapping/subscribe/0": ({"a": "{name:small}"}, "There are lower, upper"),
     "mapping/unsubscribe": (["{name} {names}"], "sent once"),
     "mapping/symbols": ("{bsae}{quote}", "did you mean base?"),
     "mapping/names": ({"BTC USDT": "x"}, "is not a symbol"),
