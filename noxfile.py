@@ -2,6 +2,8 @@
 
 demo    the whole way on this machine: simulated venues, real connectors, a live table
 tests   all tests of the core, the server, the plugins and the SDK
+faults  the long tests of faults: processes killed, stopped and replaced, over and over
+soak    half an hour of clients that come and go, and faults: does it grow?
 lint    ruff, strict mypy, and who may import whom
 bench   a benchmark by name, or all: `nox -s bench -- start --json figures.jsonl`
 docs    the documentation as HTML in build/docs; a broken link fails it
@@ -11,6 +13,7 @@ What stands after `--` goes to the program that the session runs.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nox
@@ -24,6 +27,7 @@ PINNED = ("-c", "constraints.txt")
 SDK = "./sdk/python"
 BENCH_PEERS = ("bytewax", "nautilus_trader")
 DEMO_PLUGINS = ("./plugins/bond-ccxt", "./plugins/bond-sim")
+UNHURRIED = ("-o", "faulthandler_timeout=3600")  # these tests take longer than one that hangs
 ALL_PLUGINS = tuple(
     f"./{found.parent.relative_to(ROOT).as_posix()}"
     for found in sorted(ROOT.glob("plugins/*/pyproject.toml"))
@@ -42,6 +46,38 @@ def tests(session: nox.Session) -> None:
     """Run pytest; `-- -k watermark` and the like go to it."""
     install_editable(session, ".[server,test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Repeat each long fault 20 times, or as often as BOND_FAULT_ROUNDS says."""
+    install_editable(session, ".[server,test]")
+    rounds = os.environ.get("BOND_FAULT_ROUNDS", "20")
+    session.run(
+        "pytest",
+        *UNHURRIED,
+        "-m",
+        "faults",
+        "-s",
+        *session.posargs,
+        env={"BOND_FAULT_ROUNDS": rounds},
+    )
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Soak for 30 minutes, or for as many as BOND_SOAK_MINUTES says."""
+    install_editable(session, ".[server,test]")
+    minutes = os.environ.get("BOND_SOAK_MINUTES", "30")
+    session.run(
+        "pytest",
+        *UNHURRIED,
+        "-m",
+        "soak",
+        "-s",
+        *session.posargs,
+        env={"BOND_SOAK_MINUTES": minutes},
+    )
 
 
 @nox.session

@@ -21,9 +21,9 @@ from bond_server.auth.project import OPEN, check_scope, needs, project
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.hub import Hub
-from bond_server.local import Bond
 from bond_server.logs import install_redaction
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
+from bond_server.roles import roles_of
 from bond_server.routes import (
     catalog,
     explain,
@@ -36,34 +36,49 @@ from bond_server.routes import (
 )
 from bond_server.routes.options import options_handlers
 from bond_server.routes.plugin_examples import WithPluginExamples
+from bond_server.service import Service
 from bond_server.settings import ServerSettings
 from bond_server.telemetry.collector import BondCollector
 from bond_server.telemetry.requests import Observed, Requests
 
-HANDLERS = (
+_EVERYWHERE = (
     health.about,
     health.health,
     health.live,
     health.ready,
+    metrics.metrics,
+    catalog.list_plugins,
+    catalog.rescan_plugins,
+)
+_API = (
     streams.create_stream,
     streams.list_streams,
     streams.show_stream,
     streams.delete_stream,
     streams.stream_metrics,
     tokens.refresh_token,
-    tokens.get_ticket,
     tokens.list_tokens,
     tokens.revoke_tokens,
     tokens.revoke_token,
-    sse.stream_events,
     explain.explain,
-    catalog.list_plugins,
-    catalog.rescan_plugins,
     catalog.list_sources,
-    metrics.metrics,
+)
+_BROKER = (
+    tokens.get_ticket,  # a ticket is known to the process that gave it
+    sse.stream_events,
     websocket.stream_socket,
     websocket.no_socket,
 )
+
+
+def handlers_of(role: str) -> tuple[Any, ...]:
+    """Return what a process of a role answers."""
+    roles = roles_of(role)
+    return (
+        *_EVERYWHERE,
+        *(_API if "api" in roles else ()),
+        *(_BROKER if "broker" in roles else ()),
+    )
 
 
 _API_KEY = SecurityScheme(
@@ -72,7 +87,7 @@ _API_KEY = SecurityScheme(
 
 
 def create_app(
-    bond: Bond,
+    bond: Service,
     settings: ServerSettings,
     drain: Drain | None = None,
     *,
@@ -89,13 +104,14 @@ def create_app(
         loop_lag: How late the event loop was, where somebody measures it.
     """
     install_redaction()
+    handlers = handlers_of(settings.role)
     access = access or Access(settings, bond.clock)
     counters, requests = Counters(), Requests()
     registry = CollectorRegistry()
     registry.register(BondCollector(bond, counters, requests, loop_lag or Latency()))
     ProcessCollector(registry=registry)
     app = Litestar(
-        route_handlers=(*options_handlers(HANDLERS), *HANDLERS),
+        route_handlers=(*options_handlers(handlers), *handlers),
         dependencies={
             "project": Provide(project, sync_to_thread=False),
             "bond": _always(bond),

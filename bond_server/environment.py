@@ -12,6 +12,9 @@ from pathlib import Path
 
 from bond_core.settings import SettingsError
 
+IN_FILES = ("BOND_SECRET", "BOND_SECRET_PREVIOUS", "BOND_API_KEYS", "REDIS_URL")
+"""What may stand in a file that `NAME_FILE` names: secrets, as containers and systemd hand them."""
+
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
 
 
@@ -42,6 +45,26 @@ def read_dotenv(path: Path) -> dict[str, str]:
         match = _DOTENV_LINE.fullmatch(line)
         if match:
             found[match[1]] = _unquote(match[2])
+    return found
+
+
+def with_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment with what stands in files, without spaces and line ends around it.
+
+    Raises:
+        SettingsError: A file can't be read, or a variable is given both ways.
+    """
+    found = dict(environ)
+    for name in IN_FILES:
+        path = found.pop(f"{name}_FILE", "").strip()
+        if not path:
+            continue
+        if found.get(name, "").strip():
+            raise SettingsError(f"{name} and {name}_FILE are both set: leave one out")
+        try:
+            found[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{name}_FILE: {path} can't be read: {error}") from error
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from bond_server.auth.origins import Origins, host_of, parse_origins
 from bond_server.auth.secret import is_weak, keep_secret
 from bond_server.egress_settings import egress_policy
 from bond_server.environment import default_data_dir
+from bond_server.roles import NAMES
 from bond_server.sink_settings import sink_policy
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
@@ -59,6 +60,9 @@ class ServerSettings:
         data_dir: Where it keeps what must outlive it.
         snapshot_s: How often running streams are written down there, in seconds; 0 is never.
         future: What happens to events whose time lies in the future.
+        role: What this process does, of `bond_server.roles.NAMES`.
+        lease_s: How long a worker's lease lasts without renewal, in seconds.
+        is_standby: Whether this worker runs along with others' streams, to lose no window.
         redis_url: Where records are kept; None keeps them in this process. It may hold a password.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
@@ -85,6 +89,9 @@ class ServerSettings:
     data_dir: Path = attrs.field(factory=lambda: default_data_dir(os.environ))
     snapshot_s: float = 5.0
     future: Future = "reject"
+    role: str = "all"
+    lease_s: float = 10.0
+    is_standby: bool = False
     redis_url: Secret | None = None
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
@@ -152,6 +159,9 @@ def read_settings(
         ),
         "default_exchanges": read.words("BOND_DEFAULT_EXCHANGES"),
         "simulate": read.flag("BOND_SIMULATE"),
+        "role": read.one_of("BOND_ROLE", NAMES, "all"),
+        "lease_s": read.number("BOND_LEASE_SEC", 10.0, at_least=0.5, at_most=300),
+        "is_standby": read.flag("BOND_STANDBY"),
         "secret_previous_until_s": read.moment("BOND_SECRET_PREVIOUS_VALID_UNTIL"),
         "api_keys": read.keys("BOND_API_KEYS"),
         "allowed_origins": read.origins("BOND_ALLOWED_ORIGINS"),
@@ -165,6 +175,9 @@ def read_settings(
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")
     redis_url = read.redis_url("REDIS_URL")
+    if values["role"] != "all" and redis_url is None:
+        alone = f"is {values['role']}: a part of a server shares its streams over Redis"
+        read.add([Problem(pointer="BOND_ROLE", detail=f"{alone}. Set REDIS_URL, or leave it out")])
     read.finish()
     if not is_loopback(host):
         has_key = bool(values["api_keys"] or key_file(data_dir).read().keys)
@@ -287,6 +300,12 @@ class _Reader:
             return int(text)
         self._wrong(name, f"must be a whole number from {at_least} to {at_most}", text)
         return default
+
+    def one_of(self, name: str, known: Sequence[str], default: str) -> str:
+        text = (self.text(name) or default).lower()
+        if text not in known:
+            self._wrong(name, f"must be one of {', '.join(known)}", text)
+        return text
 
     def number(self, name: str, default: float, *, at_least: float, at_most: float) -> float:
         text = self.text(name)

@@ -39,12 +39,13 @@ def status_of_sources(pipeline: Pipeline) -> dict[str, Any]:
     return report
 
 
-def stream_metrics(stream_id: str, pipeline: Pipeline) -> dict[str, Any]:
+def stream_metrics(stream_id: str, pipeline: Pipeline, *, created_ns: int) -> dict[str, Any]:
     """Return the metrics of a stream.
 
     `dropped` is everything that was heard but is in no window. `latency_*` is the receive time
     less the event time over the newest samples, null while there are none; `stages` says it of
-    each stage of the way (`bond_core.runtime.stages`). All in ms.
+    each stage of the way (`bond_core.runtime.stages`). All in ms. It may have been created
+    long before it began to run here, which is what everything else counts from.
     """
     totals = pipeline.engine.totals.values()
     late = sum(t.late for t in totals)
@@ -58,7 +59,7 @@ def stream_metrics(stream_id: str, pipeline: Pipeline) -> dict[str, Any]:
     return {
         "stream_id": stream_id,
         "uptime_sec": round((pipeline.clock.now_ns() - pipeline.started_ns) / 1e9, 3),
-        "created_at": iso(pipeline.started_ns // 1_000_000 * 1_000_000),
+        "created_at": iso(created_ns // 1_000_000 * 1_000_000),
         "msgs_in": pipeline.events_in,
         "msgs_out": pipeline.publisher.published,
         "dropped": late + duplicates + rejected,

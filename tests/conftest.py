@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 RECORDINGS = "BOND_RECORDINGS"
+LENGTHS = ("BOND_FAULT_ROUNDS", "BOND_SOAK_MINUTES")
+"""How long long tests take: what nox hands them."""
 ROOT = Path(__file__).parent.parent
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -16,7 +18,7 @@ settings.register_profile("bond", deadline=None)
 settings.load_profile("bond")
 
 for name in [name for name in os.environ if name.startswith(("BOND_", "EKKO_"))]:
-    if name != RECORDINGS:
+    if name not in (RECORDINGS, *LENGTHS):
         del os.environ[name]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from bond_core.log.event_log import Entry
-from bond_core.log.offset import Offset
+from bond_core.log.offset import LAST_N, Offset
 from bond_core.log.tail import Tail
 
 _ALL = 1_000_000_000
@@ -16,7 +16,11 @@ _ALL = 1_000_000_000
 
 @attrs.frozen(kw_only=True)
 class Hole:
-    """What a reader can't be given any more: everything after `after` and before `until`."""
+    """What a reader can't be given any more: everything after `after` and before `until`.
+
+    `reason`: `trimmed`, older than what is kept; `slow`, trimmed while the reader was here;
+    `takeover`, never published, because the stream's owner died or began anew.
+    """
 
     after: Offset
     until: Offset
@@ -84,6 +88,8 @@ class Cursor:
         hole = None
         if self.position < entries[0].prev:
             reason = "trimmed" if self._is_first else "slow"
+            if entries[0].prev.n == LAST_N:  # as a new owner writes it
+                reason = "takeover"
             hole = Hole(after=self.position, until=entries[0].offset, reason=reason)
         self._is_first = False
         self.position = entries[-1].offset

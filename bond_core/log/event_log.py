@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import attrs
 
-from bond_core.log.offset import Offset
+from bond_core.log.offset import START, Offset
 
 
-@attrs.frozen
-class Entry:
-    """One record in the log.
+class Entry(NamedTuple):
+    """One record in the log. A tuple, as offsets are: one is made for each record, everywhere.
 
     Attributes:
         offset: Its position.
@@ -75,12 +74,15 @@ class EventLog(Protocol):
         ...
 
     async def append(
-        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
-    ) -> None:
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0,
+        lost_until: Offset = START,
+    ) -> None:  # fmt: skip
         """Append in one step: readers see all of `items` or none.
 
         Offsets rise. Items at or below the newest offset are there already and are left out,
-        so that a repeated append does no harm.
+        so that a repeated append does no harm. What should be there after the newest offset and
+        up to `lost_until` never will be: the first item's `prev` is `lost_until`, so that
+        readers see a hole; and see that nobody trimmed it, where its `n` is LAST_N.
 
         Raises:
             FencedError: A higher fence has been seen: somebody else owns the stream.

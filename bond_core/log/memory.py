@@ -25,8 +25,9 @@ class MemoryLog:
         return kept.ring.top
 
     async def append(
-        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
-    ) -> None:
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0,
+        lost_until: Offset = START,
+    ) -> None:  # fmt: skip
         """See EventLog."""
         kept = self._streams.get(stream_id)
         if kept is None:
@@ -35,13 +36,14 @@ class MemoryLog:
             detail = f"stream {stream_id} is written by owner {kept.fence} now, not {fence}"
             raise FencedError(detail)
         kept.fence = fence
-        prev, entries = kept.ring.top, []
+        ring, entries = kept.ring, []
+        prev = ring.top = max(ring.top, lost_until)
         for offset, data in items:
             if offset > prev:
                 entries.append(Entry(offset, prev, data))
                 prev = offset
         if entries:
-            kept.ring.extend(entries)
+            ring.extend(entries)
             for watcher in kept.watchers:
                 watcher.put_nowait(entries)
             for take, _ in kept.followers:

@@ -30,6 +30,9 @@ class Offset(NamedTuple):
 START = Offset(0, 0)
 """Before everything."""
 
+LAST_N = 999_999_999
+"""After every record of a window: none has as many. Also ends what was lost, see `EventLog`."""
+
 
 def parse_offset(text: str) -> Offset | None:
     """Return the offset that `text` writes, or None."""

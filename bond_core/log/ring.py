@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable
 
 from bond_core.log.event_log import Entry, Retention
@@ -25,7 +26,7 @@ class Ring:
         self._entries: list[Entry] = []
         self._first = 0  # entries before it are trimmed; the list is cut now and then
         self._bytes = 0
-        self._ends: list[int] = []  # `ms` of the windows kept, rising
+        self._ends: deque[int] = deque()  # `ms` of the windows kept, rising
         self.top = START
 
     @property
@@ -52,9 +53,9 @@ class Ring:
         """Add entries that are newer than `top`, in order, and let the oldest go."""
         ends = self._ends
         for entry in entries:
-            offset = entry.offset
+            offset, _, data = entry
             self._entries.append(entry)
-            self._bytes += len(entry.data)
+            self._bytes += len(data)
             if not ends or ends[-1] != offset.ms:
                 ends.append(offset.ms)
             self.top = offset
@@ -64,7 +65,7 @@ class Ring:
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
         entries = self._entries
-        if position >= self.top or not limit:
+        if position >= self.top or not limit or not entries:
             return ()
         if entries[-1].prev == position:  # what a live reader finds
             return (entries[-1],)
@@ -78,7 +79,7 @@ class Ring:
             (self._ends[0] < since_ms and len(self._ends) > keep.windows)
             or self._bytes > keep.max_bytes
         ):
-            self._drop_window(self._ends.pop(0))
+            self._drop_window(self._ends.popleft())
         if self._first * 2 > len(self._entries):
             del self._entries[: self._first]
             self._first = 0

@@ -104,6 +104,8 @@ class Tail:
     async def _watch(self) -> None:
         async with aclosing(self._log.watch(self._stream_id)) as appended:
             async for entries in appended:
+                if self.has_ended:
+                    return
                 if not entries or entries[0].prev > self.top:
                     await self._repair_if_possible()
                 if entries and entries[0].prev <= self.top:
@@ -125,7 +127,9 @@ class Tail:
             page = await self._log.read(self._stream_id, self.top)
             self.epoch = page.epoch
             self._take(page.entries)
-            if not page.entries or self.top >= page.top:
+            if not page.entries:  # what lies between our top and the log's was never there
+                self._ring.top = max(self._ring.top, page.top)
+            if self.top >= page.top:
                 return
 
     def _take(self, entries: Sequence[Entry]) -> None:

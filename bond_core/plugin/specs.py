@@ -41,6 +41,8 @@ class Channel:
         scope: Whether its events belong to symbols, or to the stream as a whole.
         by_base: Whether it is asked for by base asset (`BTC`) and not by market (`BTC/USDT`).
         default: Whether a spec that names no fields gets it.
+        event_type: What a source's `event_types` call it, where they choose among channels. It
+            is there when it is named, and by default when none is; a channel without it always.
         ids_by_one: Whether `seq` rises by one from each event of a symbol to the next, so that
             a jump says how many were lost; or the venues of which that holds.
     """
@@ -57,6 +59,7 @@ class Channel:
     scope: Literal["symbol", "stream"] = "symbol"
     by_base: bool = False
     default: bool = True
+    event_type: str = ""
     ids_by_one: bool | tuple[str, ...] = False
 
     def counts_ids(self, config: Any) -> bool:

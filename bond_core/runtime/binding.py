@@ -19,6 +19,7 @@ from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.egress import check_url
 from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.runtime.answerable import refuse_unanswerable
+from bond_core.runtime.event_types import chooses_channels, offered
 from bond_core.runtime.feeds import Origin
 from bond_core.runtime.fields import channels_of, field_plans, fields_of, refuse_idle_depth
 from bond_core.runtime.refusals import refuse_what_is_missing
@@ -106,21 +107,25 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     refuse_what_is_missing(spec)
     defaults = attrs.evolve(defaults, simulate=spec.simulate or defaults.simulate)
     connectors: list[ConnectorSpec] = []
+    offers: list[ConnectorSpec] = []
     resolved: list[SourceSpec] = []
     assumed: list[str] = []
     for i, given in enumerate(spec.sources):
-        connectors.append(connector_of(given, catalog, f"/spec/sources/{i}"))
+        connectors.append(
+            connector_of(given, catalog, f"/spec/sources/{i}", simulate=defaults.simulate)
+        )
+        offer = offered(connectors[i], given.event_types, f"/spec/sources/{i}")
         source, said = resolve(given, connectors[i], defaults, f"/spec/sources/{i}")
-        connectors[i] = _as_configured(connectors[i], source, defaults, f"/spec/sources/{i}")
+        offers.append(_as_configured(offer, source, defaults, f"/spec/sources/{i}"))
         resolved.append(source)
         assumed += said
     spec = attrs.evolve(spec, sources=tuple(resolved), simulate=defaults.simulate)
-    fields = fields_of(spec, connectors, catalog)
+    fields = fields_of(spec, offers, catalog)
     taken: set[str] = set()
     sources: list[BoundSource] = []
     fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
     for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
-        for channel in channels_of(connector, spec, fields, catalog):
+        for channel in channels_of(offers[i], spec, fields, catalog):
             group = (i, channel.name)
             bound = [
                 _source(spec, source, connector, channel, venue, group, taken)
@@ -281,11 +286,12 @@ _EXAMPLES = {"market": "BTC/USDT", "stock": "AAPL", "asset": "BTC"}
 def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str) -> Any:
     """Build the connector's settings from the source's keys; a key it doesn't know is refused."""
     knows = {f.name for f in attrs.fields(connector.config)}
+    types = () if chooses_channels(connector) else source.event_types
     given: dict[str, Any] = {
         "venue": venue or None,
         "every_s": None if source.interval_ms is None else source.interval_ms / 1000,
         "chain": source.chain,
-        "event_types": list(source.event_types) or None,
+        "event_types": list(types) or None,
         "accounts": list(source.accounts) or None,
         "query": source.query,
         "url": source.url,

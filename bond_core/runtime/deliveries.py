@@ -50,6 +50,10 @@ class Deliveries:
                 self.by_name[sink.name].counts = failed.counts
                 self._start(sink.name, tasks)
 
+    def has_failed(self) -> bool:
+        """Return whether one of them has failed for good."""
+        return any(delivery.state == "failed" for delivery in self.by_name.values())
+
     def _made(self, sink: BoundSink) -> Delivery:
         return Delivery(sink, stream_id=self._stream_id, tail=self._tail, host=self._host)
 

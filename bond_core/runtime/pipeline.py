@@ -26,7 +26,7 @@ from bond_core.runtime.binding import BoundSource, BoundStream
 from bond_core.runtime.checkpoints import Checkpoints, Heard, Remembering, written
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feeds import Feeds
-from bond_core.runtime.publisher import Publisher
+from bond_core.runtime.publisher import Publisher, Takeover
 from bond_core.runtime.resuming import Resuming
 from bond_core.runtime.screening import Screen
 from bond_core.runtime.source_ear import SourceEar
@@ -35,6 +35,9 @@ from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 _AT_ONCE = 8_192
 """So many bytes of a snapshot are written before everything else gets a turn."""
+
+NOT_OWNER = "not_owner"
+"""Code of a LogUnavailableError that is no fault: another owner writes, and this one stands by."""
 
 
 class Pipeline:
@@ -50,7 +53,7 @@ class Pipeline:
 
     def __init__(
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
-        retention: Retention, clock: Clock, fence: int = 0,
+        retention: Retention, clock: Clock, takes_over: bool = False,
         checkpoints: Checkpoints | None = None,
     ) -> None:  # fmt: skip
         self.bound = bound
@@ -59,7 +62,10 @@ class Pipeline:
         self.started_ns = clock.now_ns()
         self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
         self.screen = Screen(bound.spec)
-        self.publisher = Publisher(log, stream_id, retention, fence=fence)
+        self.publisher = Publisher(
+            log, stream_id, retention,
+            takeover=Takeover(self.started_ns, bound.plan.pane_ns) if takes_over else None,
+        )  # fmt: skip
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
         self.windows_closed = 0
@@ -89,6 +95,8 @@ class Pipeline:
         try:
             if self._checkpoints is not None:
                 await self.resuming.load(self._checkpoints)
+                if (until_ns := self.resuming.published_ns()) is not None:
+                    self.publisher.goes_on(until_ns)
             await self.publisher.open()
             for source in self.bound.sources:
                 await self.listen(source)
@@ -137,6 +145,18 @@ class Pipeline:
         windows = self.engine.take()
         self.windows_closed += len(windows)
         await self.publisher.publish(self.screen.screened(windows))
+
+    async def hand_over(self) -> None:
+        """Publish what has ended, so that the next owner begins with the window now open.
+
+        Call once, at the end. The open one isn't published: it will be, by the next owner.
+        """
+        now_ns = self.clock.now_ns()
+        self.take_in()
+        self.engine.finish(now_ns)
+        ended = [w for w in self.engine.take() if w.window_end_ns <= now_ns]
+        self._note_closed(ended)
+        await self.publisher.publish(self.screen.screened(ended))
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -302,7 +322,8 @@ class Pipeline:
             try:
                 return await self.publisher.publish(windows)
             except LogUnavailableError as error:
-                self.log.warning("stream %s: %s; the append is repeated", self.stream_id, error)
+                level = logging.DEBUG if error.code == NOT_OWNER else logging.WARNING
+                self.log.log(level, "stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
                 async with self._still:
                     self.take_in()  # windows go on meanwhile

@@ -69,6 +69,13 @@ class Resuming:
         for part, key, remembered in snapshot.beside:
             self._recall(part, key, remembered)
 
+    def published_ns(self) -> int | None:
+        """Return until when windows were published that the stream goes on behind; None if anew."""
+        if self.since_ns is None:
+            return None
+        until_ns = self._pipeline.engine.closed_until_ns
+        return min([until_ns, *(w.window_end_ns - 1_000_000 for w in self.waiting)])
+
     def take_waiting(self) -> Sequence[ClosedWindow]:
         """Return the windows that wait, for the publisher to have from now on."""
         waiting, self.waiting = self.waiting, ()

@@ -109,6 +109,11 @@ class SourceEar:
         gap = attrs.evolve(notice, source=self._name)
         self._pipeline.tell(self._engine.on_gap, self._name, symbol, gap)
 
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """See Listener."""
+        told = attrs.evolve(notice, source=self._name)
+        self._pipeline.tell(self._engine.notify, told, symbol)
+
     def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
         """See Listener.
 

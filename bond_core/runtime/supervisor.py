@@ -313,6 +313,15 @@ class Supervisor:
         for feed in self._feeds_of(channel, symbol):
             feed.gap(notice)
 
+    def tell(
+        self, channel: str, symbol: str | None, *, code: str, detail: str,
+        at_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """See Context."""
+        notice = Notice(code=code, detail=self._hide(detail), from_ns=at_ns, to_ns=at_ns)
+        for feed in self._feeds_of(channel, symbol):
+            feed.tell(notice)
+
     def cursor(self, channel: str, symbol: str) -> str | None:
         """See Context."""
         feed = self.feeds.get(Subscription(channel, symbol))

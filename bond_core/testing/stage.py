@@ -249,6 +249,9 @@ class _Ear:
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
 
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """See Listener: no check looks at what a market says of itself."""
+
     def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
         """See Listener: no check looks at what was fetched for a hole."""
 

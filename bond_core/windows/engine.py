@@ -115,6 +115,11 @@ class WindowEngine:
         return self._watermark_ns
 
     @property
+    def closed_until_ns(self) -> int:
+        """Until when all windows of the smallest timeframe are closed, ns."""
+        return self._grid.done_ns
+
+    @property
     def is_finished(self) -> bool:
         """Whether the stream has ended."""
         return self._is_finished

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import attrs
 
 from bond_core.clock import NS, Clock
-from bond_core.errors import BondError, SetupError
+from bond_core.errors import SetupError
+from bond_server.auth.kept import kept
 from bond_server.auth.keys import Keys, digest_of, key_file
 from bond_server.auth.limits import Limiter, address_of
 from bond_server.auth.listeners import Admission, Listeners
@@ -37,17 +38,7 @@ PERSISTENT_S = 10 * 365 * DAY_S
 _FOLLOW_EVERY_S = 0.5
 _WRITE_USES_EVERY_S = 60.0
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 _log = logging.getLogger("bond.server")
-
-
-class StorageError(BondError):
-    """What has to outlive the process could not be written; the log says where and why."""
-
-    default_code = "storage"
-    retryable = True
 
 
 @attrs.frozen(kw_only=True)
@@ -150,7 +141,7 @@ class Access:
             if not self.registry.must_register(token):
                 self.registry.gave(stream_id, token)
                 return token, None
-            entry = await _kept(self.registry.register, stream_id, token, asked.label)
+            entry = await kept(self.registry.register, stream_id, token, asked.label)
             if entry is not None:
                 return token, entry
 
@@ -163,7 +154,7 @@ class Access:
 
     async def revoke(self, stream_id: str, token_id: str) -> bool:
         """Let one token count no more, and end its listeners; whether there was such a token."""
-        is_known = await _kept(self.registry.revoke, stream_id, token_id)
+        is_known = await kept(self.registry.revoke, stream_id, token_id)
         if is_known:
             _log.info("token %s of stream %s was revoked", token_id[:8], stream_id)
             self._end_revoked()
@@ -171,7 +162,7 @@ class Access:
 
     async def revoke_all(self, stream_id: str) -> None:
         """Let no token of a stream count that was given until now, and end its listeners."""
-        await _kept(self.registry.revoke_all, stream_id, self.tokens.ttl_s)
+        await kept(self.registry.revoke_all, stream_id, self.tokens.ttl_s)
         _log.info("all tokens of stream %s were revoked", stream_id)
         self._end_revoked()
 
@@ -246,15 +237,3 @@ class Access:
                 await asyncio.to_thread(self.registry.write_uses)
             except SetupError as error:
                 _log.error("when tokens were used last is not kept: %s", error.detail)
-
-
-async def _kept(change: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Make a change that is written to disk, without the event loop waiting for the disk."""
-    try:
-        return await asyncio.to_thread(change, *args, **kwargs)
-    except SetupError as error:
-        _log.exception("a change of tokens could not be kept")
-        raise StorageError(
-            "The change could not be written; the server's log says why",
-            fix="Send it again later",
-        ) from error

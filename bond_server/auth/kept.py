@@ -6,19 +6,32 @@ reads sees one state or the next, and nothing between.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import msgspec
 
-from bond_core.errors import SetupError
+from bond_core.errors import BondError, SetupError
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
+
+_log = logging.getLogger("bond.server")
+
+
+class StorageError(BondError):
+    """What has to outlive the process could not be written; the log says where and why."""
+
+    default_code = "storage"
+    retryable = True
 
 
 class KeptFile(Generic[T]):
@@ -88,7 +101,11 @@ class KeptFile(Generic[T]):
         try:
             return msgspec.json.decode(raw, type=self._kind)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise SetupError(f"{self.path} is damaged: {error}") from None
+            raise SetupError(
+                f"{self.path} is damaged, and was left as it is: {error}. Put a copy of it back; "
+                "or move it away, to begin without what it holds",
+                fix=f"mv {self.path} {self.path}.damaged",
+            ) from None
 
     def _write(self, raw: bytes) -> None:
         draft = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}")
@@ -99,8 +116,36 @@ class KeptFile(Generic[T]):
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)
+            _sync_folder(self.path.parent)
         finally:
             draft.unlink(missing_ok=True)
+
+
+async def kept(change: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Make a change that is written to disk, without the event loop waiting for the disk.
+
+    Raises:
+        StorageError: It can't be written.
+    """
+    try:
+        return await asyncio.to_thread(change, *args, **kwargs)
+    except SetupError as error:
+        _log.exception("a change could not be kept")
+        raise StorageError(
+            "The change could not be written; the server's log says why",
+            fix="Send it again later",
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the rename on the disk, too, where the system can."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

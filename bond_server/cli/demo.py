@@ -143,7 +143,7 @@ class _Client:
         async with Server(url) as server:
             asked = await server.create(self.script.request)
             stream = self.bond.find(asked.stream_id)
-            assert stream is not None, asked.stream_id  # noqa: S101 -- it was created here
+            assert isinstance(stream, Stream), asked.stream_id  # noqa: S101 -- it began here
             if self.is_table:
                 self._tell(asked, url)
             await _heard(stream)

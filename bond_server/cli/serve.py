@@ -8,24 +8,31 @@ import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
-from bond_core.log.event_log import EventLog, Retention
+import attrs
+
+from bond_core.log.event_log import Retention
 from bond_core.plugin.egress import Egress
 from bond_core.runtime.places import FilePlaces
 from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
 from bond_server.auth.access import Access
 from bond_server.cli import render_error
+from bond_server.data_dir import holding
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.listening import listening_socket
 from bond_server.delivery.transport import BondServer, loop_factory, uvicorn_config
-from bond_server.environment import Dotenv
+from bond_server.environment import Dotenv, with_files
 from bond_server.local import Bond
 from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
 from bond_server.process import tune_for_serving
+from bond_server.registry.on_disk import StreamsOnDisk
+from bond_server.roles import NAMES, PORTS, roles_of
+from bond_server.service import Service
 from bond_server.settings import ServerSettings, UnsafeBindError, read_settings
 from bond_server.snapshots import snapshots_of
 from bond_server.telemetry.loop_lag import watch_the_loop
@@ -51,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare where it listens and what it says."""
     parser.add_argument("--host", default="127.0.0.1", help="address to bind to (%(default)s)")
     parser.add_argument(
-        "--port", type=_port, default=8000, help="port to bind to (%(default)s); 0: a free one"
+        "--port", type=_port, metavar="N",
+        help="port to bind to (8000; a worker 8001, a broker 8080); 0: a free one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--role", choices=NAMES, help="what this process does (default: BOND_ROLE, else all)"
     )
     parser.add_argument(
         "--redis", metavar="URL", help="keep records in Redis or Valkey (default: REDIS_URL)"
@@ -69,8 +80,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until told to end."""
     try:
-        environ = {**os.environ, "REDIS_URL": args.redis} if args.redis else os.environ
-        settings = read_settings(environ, host=args.host, port=args.port)
+        given = {"REDIS_URL": args.redis, "BOND_ROLE": args.role}
+        chosen = {name: text for name, text in given.items() if text}
+        environ = {**with_files(os.environ), **chosen}
+        settings = read_settings(environ, host=args.host, port=args.port or 0)
+        if args.port is None:
+            settings = attrs.evolve(settings, port=PORTS[settings.role])
     except UnsafeBindError as error:
         print(render_error(error, command=NAME), file=sys.stderr)
         return NOT_SAFE
@@ -78,37 +93,63 @@ def run(args: argparse.Namespace) -> int:
         print(f"warning: {warning}", file=sys.stderr)
     tracing = tracing_from(os.environ)
     logs = LogStyle(level=args.log_level, format=args.log_format)
-    bound = listening_socket(settings.host, settings.port)
     tune_for_serving()
-    try:
+    with ExitStack() as held:
+        if settings.redis_url is None:
+            held.enter_context(holding(settings.data_dir))
+        held.callback(tracing.close)
+        bound = held.enter_context(closing(listening_socket(settings.host, settings.port)))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, bound, logs, tracing))
-    finally:
-        bound.close()
-        tracing.close()
     return 0
 
 
-def a_bond(
-    settings: ServerSettings, tracing: Tracing = NO_TRACING, log: EventLog | None = None
-) -> Bond:
-    """Return the Bond that these settings describe, not yet entered; no log: one in memory."""
-    return Bond(
-        log=log,
-        defaults=settings.defaults(),
-        retention=Retention(seconds=settings.ring_seconds),
-        max_streams=settings.max_streams,
-        egress=Egress(settings.egress),
-        tracing=tracing,
-        plugins=plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
-        checkpoints=snapshots_of(settings),
-        future=settings.future,
-        places=FilePlaces(settings.data_dir / "sinks"),
-    )
+def made_with(settings: ServerSettings, tracing: Tracing = NO_TRACING) -> dict[str, Any]:
+    """Return what the Bond of these settings is made with, whichever kind it is."""
+    return {
+        "defaults": settings.defaults(),
+        "retention": Retention(seconds=settings.ring_seconds),
+        "egress": Egress(settings.egress),
+        "tracing": tracing,
+        "plugins": plugins_of(os.environ, Dotenv(os.environ, Path.cwd())),
+        "max_streams": settings.max_streams,
+        "future": settings.future,
+    }
+
+
+@asynccontextmanager
+async def a_service(
+    settings: ServerSettings, tracing: Tracing = NO_TRACING
+) -> AsyncGenerator[Service, None]:
+    """Give the Bond that these settings describe: alone, or one of those that share a Redis."""
+    common = made_with(settings, tracing)
+    if settings.redis_url is None:
+        registry, places = StreamsOnDisk(settings.data_dir), FilePlaces(settings.data_dir / "sinks")
+        checkpoints = snapshots_of(settings)
+        async with Bond(
+            registry=registry, places=places, checkpoints=checkpoints, **common
+        ) as bond:
+            yield bond
+        return
+    # Only those who use it pay for it.
+    from bond_server.fleet.fleet import Fleet  # noqa: PLC0415
+    from bond_server.fleet.places import RedisPlaces  # noqa: PLC0415
+    from bond_server.redis_log.connect import connected  # noqa: PLC0415
+    from bond_server.redis_log.log import log_on  # noqa: PLC0415
+
+    async with (
+        connected(settings.redis_url.reveal()) as redis,
+        log_on(redis) as log,
+        Fleet(
+            redis=redis, log=log, roles=roles_of(settings.role), lease_s=settings.lease_s,
+            is_standby=settings.is_standby, places=RedisPlaces(redis), **common,
+        ) as fleet,
+    ):  # fmt: skip
+        yield fleet
 
 
 async def serve_bond(
-    bond: Bond,
+    bond: Service,
     settings: ServerSettings,
     bound: socket.socket,
     *,
@@ -144,28 +185,15 @@ async def serve_bond(
 async def _serve(
     settings: ServerSettings, bound: socket.socket, logs: LogStyle, tracing: Tracing
 ) -> None:
-    async with _log(settings) as log, a_bond(settings, tracing, log) as bond:
+    async with a_service(settings, tracing) as bond:
         address = _address(settings.host, bound.getsockname()[1])
-        kept = "in memory" if log is None else "in Redis"
         await serve_bond(
             bond,
             settings,
             bound,
             logs=logs,
-            ready=lambda: print(_what_is_where(address, kept), flush=True),
+            ready=lambda: print(_what_is_where(address, settings), flush=True),
         )
-
-
-@asynccontextmanager
-async def _log(settings: ServerSettings) -> AsyncGenerator[EventLog | None, None]:
-    """Give the log that the settings name; None leaves it to the process's memory."""
-    if settings.redis_url is None:
-        yield None
-        return
-    from bond_server.redis_log.log import redis_log  # noqa: PLC0415 -- only those who use it pay
-
-    async with redis_log(settings.redis_url.reveal()) as log:
-        yield log
 
 
 def _address(host: str, port: int) -> str:
@@ -173,16 +201,22 @@ def _address(host: str, port: int) -> str:
     return f"{name}:{port}"
 
 
-def _what_is_where(address: str, kept: str) -> str:
-    return (
-        f"bond serves http://{address}\n"
-        f"  streams    http://{address}/v1/streams\n"
-        f"  websocket  ws://{address}/ws/{{stream_id}}?token=…\n"
-        f"  openapi    http://{address}/schema\n"
-        f"  health     http://{address}/health\n"
-        f"  metrics    http://{address}/metrics\n"
-        f"  records are kept {kept}; Ctrl-C ends it"
-    )
+def _what_is_where(address: str, settings: ServerSettings) -> str:
+    roles = roles_of(settings.role)
+    kept = "in memory" if settings.redis_url is None else "in Redis"
+    lines = [f"bond serves http://{address}"]
+    if settings.role != "all":
+        lines.append(f"  role       {settings.role}")
+    if "api" in roles:
+        lines.append(f"  streams    http://{address}/v1/streams")
+    if "broker" in roles:
+        lines.append(f"  websocket  ws://{address}/ws/{{stream_id}}?token=…")
+    if "api" in roles:
+        lines.append(f"  openapi    http://{address}/schema")
+    lines.append(f"  health     http://{address}/health")
+    lines.append(f"  metrics    http://{address}/metrics")
+    lines.append(f"  records are kept {kept}; Ctrl-C ends it")
+    return "\n".join(lines)
 
 
 def _port(text: str) -> int:

@@ -13,7 +13,7 @@ from bond_server.delivery.counters import Delivered
 from bond_server.delivery.endings import ending_of
 from bond_server.delivery.line import BATCH_BYTES, Form
 from bond_server.delivery.speech import Speech
-from bond_server.local import Stream
+from bond_server.streams import AnyStream
 
 if TYPE_CHECKING:
     from bond_server.delivery.hub import Hub
@@ -63,7 +63,7 @@ class Channel:
         clients: How many it has, live or not.
     """
 
-    def __init__(self, hub: Hub, stream: Stream, counts: Delivered) -> None:
+    def __init__(self, hub: Hub, stream: AnyStream, counts: Delivered) -> None:
         self.hub = hub
         self.stream = stream
         self.counts = counts

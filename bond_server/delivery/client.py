@@ -130,8 +130,12 @@ class Client:
             self.catch_up()
 
     def _must_not_go_on(self, hole: Hole) -> bool:
-        """Whether nobody told the client of a hole, and nobody can: it is to resume, and be."""
-        is_told = hole.reason == "trimmed" and self.start.replay == "truncated"
+        """Whether nobody told the client of a hole, and nobody can: it is to resume, and be.
+
+        Of a takeover the record behind it tells, by a notice.
+        """
+        is_trimmed_from_the_start = hole.reason == "trimmed" and self.start.replay == "truncated"
+        is_told = is_trimmed_from_the_start or hole.reason == "takeover"
         return not is_told and self.slow != "conflate"
 
     def _skip(self) -> None:

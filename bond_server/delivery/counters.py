@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, finalize
 
 import attrs
 
-from bond_server.local import Stream
+from bond_server.streams import AnyStream
 
 Transport = Literal["websocket", "sse"]
 TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
@@ -51,10 +51,10 @@ class Counters:
 
     def __init__(self) -> None:
         self.clients: Counter[Transport] = Counter()
-        self._by_stream: WeakKeyDictionary[Stream, Delivered] = WeakKeyDictionary()
+        self._by_stream: WeakKeyDictionary[AnyStream, Delivered] = WeakKeyDictionary()
         self._gone = Delivered()
 
-    def of(self, stream: Stream) -> Delivered:
+    def of(self, stream: AnyStream) -> Delivered:
         """Return a stream's counts."""
         counts = self._by_stream.get(stream)
         if counts is None:
@@ -71,7 +71,7 @@ class Counters:
         return sums
 
     @contextmanager
-    def client(self, stream: Stream, transport: Transport) -> Iterator[Delivered]:
+    def client(self, stream: AnyStream, transport: Transport) -> Iterator[Delivered]:
         """Count a client while it is there."""
         counts = self.of(stream)
         counts.clients += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from bond_server.local import Stream
+from bond_server.streams import AnyStream
 
 
 @attrs.frozen
@@ -37,8 +37,8 @@ def is_retryable(ending: Ending) -> bool:
     return ending.code in _COME_BACK
 
 
-def ending_of(stream: Stream) -> Ending:
+def ending_of(stream: AnyStream) -> Ending:
     """Return why a stream brings nothing more: it came to its end, broke, or was deleted."""
-    if stream.pipeline.failure is not None:
+    if stream.failure is not None:
         return INTERNAL
     return COMPLETE if stream.is_complete else DELETED

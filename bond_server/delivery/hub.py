@@ -22,7 +22,7 @@ from bond_server.delivery.channel import Channel, Group
 from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Delivered
 from bond_server.delivery.endings import EXPIRED, INTERNAL, SLOW, Ending
-from bond_server.local import Stream
+from bond_server.streams import AnyStream
 
 HEARTBEAT_S = 15
 STALLED_AFTER_S = 10.0
@@ -47,7 +47,7 @@ class Hub:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.clients: set[Client] = set()
-        self._channels: dict[Stream, Channel] = {}
+        self._channels: dict[AnyStream, Channel] = {}
         self._to_flush: list[Channel] = []
         self._full: set[Client] = set()
         self._expiring: dict[int, set[Client]] = {}
@@ -55,7 +55,7 @@ class Hub:
         self._second = 0
         self._ticker: asyncio.Task[None] | None = None
 
-    def channel(self, stream: Stream, counts: Delivered) -> Channel:
+    def channel(self, stream: AnyStream, counts: Delivered) -> Channel:
         """Return the channel of a stream, which is there while it has clients."""
         return self._channels.get(stream) or Channel(self, stream, counts)
 

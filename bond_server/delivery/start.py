@@ -15,14 +15,13 @@ import attrs
 
 from bond_core.errors import Problem, RequestError
 from bond_core.log.event_log import EventLog
-from bond_core.log.offset import START, Offset, parse_offset
+from bond_core.log.offset import LAST_N, START, Offset, parse_offset
 from bond_core.spec.duration import parse_duration_ms
 from bond_core.wire.times import parse_iso
 
 _EPOCH_MS = re.compile(r"[0-9]{1,15}")
 _UNESCAPED_PLUS = re.compile(r" (?=\d\d:?\d\d$)")  # in a query a bare + arrives as a space
 _DAY_MS = 86_400_000
-_LAST_N = 999_999_999  # no window has as many records
 _LONGEST = 64
 
 
@@ -87,7 +86,7 @@ async def find_start(
     page = await log.read(stream_id, START, 1)
     replay: Literal["full", "truncated", "none"] = "none"
     if asked is not None:
-        is_cut = bool(page.entries) and asked < page.entries[0].prev
+        is_cut = asked < (page.entries[0].prev if page.entries else page.top)
         replay = "truncated" if is_cut else "full"
     is_other = bool(after and epoch) and epoch != page.epoch
     return Start(
@@ -108,11 +107,11 @@ async def _after_time(log: EventLog, stream_id: str, ms: int) -> Offset:
         return held[0] if len(held) == 1 else _before(ms)
     if page.oldest is not None and ms < page.oldest.ms:
         return Offset(ms, 0)  # gone already; had it held more than one, the start says truncated
-    return Offset(ms, _LAST_N)
+    return Offset(ms, LAST_N)
 
 
 def _before(ms: int) -> Offset:
-    return Offset(ms - 1, _LAST_N) if ms > 0 else START
+    return Offset(ms - 1, LAST_N) if ms > 0 else START
 
 
 def _read_time(name: str, text: str, now_ms: int) -> int:

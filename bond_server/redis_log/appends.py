@@ -17,23 +17,24 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from bond_core.errors import FencedError, LogUnavailableError
+from bond_core.errors import FencedError, LogError, LogUnavailableError
 from bond_core.log.offset import Offset
 from bond_server.redis_log.keys import StreamKeys
 from bond_server.redis_log.scripts import Scripts
 
-_FENCED, _NOT_OPEN = -1, -2
+_FENCED, _NOT_OPEN, _DELETED, _AHEAD = -1, -2, -3, -4
 _MAX_ITEMS = 1000
 """As many entries run in one script at most: Redis does nothing else meanwhile."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # frozen would be twice as slow to make, and it is made for each record
 class Append:
-    """One append that waits for its answer."""
+    """One append that waits for its answer; nobody changes it."""
 
     stream_id: str
     keys: StreamKeys
     fence: int
+    lost_until: Offset
     items: Sequence[tuple[Offset, bytes]]
     done: asyncio.Future[bool]
 
@@ -43,17 +44,19 @@ class Appends:
 
     def __init__(self, redis: Redis | RedisCluster, scripts: Scripts, publish: str) -> None:
         self._redis = redis
+        self._is_cluster = isinstance(redis, RedisCluster)
         self._scripts = scripts
         self._publish = publish
         self._waiting: list[Append] = []
         self._some = asyncio.Event()
 
     async def append(
-        self, stream_id: str, keys: StreamKeys, items: Sequence[tuple[Offset, bytes]], fence: int
-    ) -> bool:
+        self, stream_id: str, keys: StreamKeys, items: Sequence[tuple[Offset, bytes]], fence: int,
+        lost_until: Offset,
+    ) -> bool:  # fmt: skip
         """Append in one step, see EventLog.append; return whether the stream is open at all."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Append(stream_id, keys, fence, items, done))
+        self._waiting.append(Append(stream_id, keys, fence, lost_until, items, done))
         self._some.set()
         return await done
 
@@ -96,7 +99,13 @@ class Appends:
 
     async def _trip(self, groups: Sequence[Sequence[Append]]) -> list[Any]:
         calls: list[tuple[Any, ...]] = [
-            ("EVALSHA", self._scripts.append, len(group) * 3, *_keys(group), *self._args(group))
+            (
+                "EVALSHA",
+                self._scripts.digest("append"),
+                len(group) * 3,
+                *_keys(group),
+                *self._args(group),
+            )
             for group in groups
         ]
         if isinstance(self._redis, RedisCluster):  # it takes no scripts in a pipeline
@@ -109,6 +118,7 @@ class Appends:
         for each in group:
             yield each.keys.bus
             yield each.fence
+            yield str(each.lost_until)
             yield len(each.items)
             for offset, data in each.items:
                 yield f"{offset.ms}-{offset.n}"
@@ -116,11 +126,13 @@ class Appends:
 
     def _groups(self, packet: Iterable[Append]) -> Iterator[list[Append]]:
         """Yield what one script may do: one slot's, and no more than so many entries."""
+        if not self._is_cluster and sum(len(each.items) for each in packet) <= _MAX_ITEMS:
+            yield list(packet)
+            return
         by_slot: dict[int, list[Append]] = {}
         for each in packet:
-            by_slot.setdefault(
-                each.keys.partition if isinstance(self._redis, RedisCluster) else 0, []
-            ).append(each)
+            slot = each.keys.partition if self._is_cluster else 0
+            by_slot.setdefault(slot, []).append(each)
         for together in by_slot.values():
             group: list[Append] = []
             size = 0
@@ -169,6 +181,11 @@ def _answer(append: Append, result: int) -> None:
     if result == _FENCED:
         detail = f"stream {append.stream_id} is written by another owner now"
         append.done.set_exception(FencedError(detail))
+    elif result == _DELETED:
+        append.done.set_exception(LogError(f"stream {append.stream_id} isn't open: it was deleted"))
+    elif result == _AHEAD:
+        detail = f"a window of stream {append.stream_id} is yet to end, by the clock of Redis"
+        append.done.set_exception(LogError(f"{detail}: this machine's is ahead"))
     else:
         append.done.set_result(result != _NOT_OPEN)
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Never
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisError
 
 from bond_core.clock import Clock
 from bond_core.log.event_log import Entry
 from bond_server.redis_log.message import read_message
+from bond_server.redis_log.stopping import stopped
 
 _POLL_S = 1.0
 _AGAIN_S = 0.2
+_IDLE_S = 0.05
 
 Heard = Sequence[Entry] | None
 """An append's entries; nothing in it: read the log; None: the stream is gone."""
@@ -76,23 +78,41 @@ class Bus:
         self._pubsub = self._redis.pubsub()
         if self._watchers:
             await self._command("subscribe", *self._watchers)
+        if isinstance(self._redis, RedisCluster):
+            await self._listen_to_nodes(self._redis)
         while True:
-            message = await self._next()
-            if message is None:
+            if not self._pubsub.subscribed:
+                await self._clock.sleep(_IDLE_S)
                 continue
-            self._hear(message["type"], message["channel"].decode(), message["data"])
+            self._hear(await self._pubsub.get_message(timeout=_POLL_S))
 
-    async def _next(self) -> dict[str, Any] | None:
-        if not self._pubsub.subscribed:
-            await self._clock.sleep(0.05)
-            return None
-        if self._is_cluster:
-            found: dict[str, Any] | None = await self._pubsub.get_sharded_message(timeout=_POLL_S)
-        else:
-            found = await self._pubsub.get_message(timeout=_POLL_S)
-        return found
+    async def _listen_to_nodes(self, cluster: RedisCluster) -> Never:
+        """Listen to each node by itself: redis-py would wait for the silent ones in turn."""
+        readers: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                for node in cluster.get_primaries():
+                    if node.name not in readers:
+                        readers[node.name] = asyncio.create_task(self._listen_to(node))
+                over, _ = await asyncio.wait(
+                    readers.values(), timeout=_POLL_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                for reader in over:
+                    reader.result()  # raises: they come back together
+        finally:
+            await stopped(*readers.values())
 
-    def _hear(self, kind: str, channel: str, data: Any) -> None:
+    async def _listen_to(self, node: ClusterNode) -> None:
+        while True:
+            if node.name not in self._pubsub.node_pubsub_mapping:  # nothing there is watched
+                await self._clock.sleep(_IDLE_S)
+                continue
+            self._hear(await self._pubsub.get_sharded_message(timeout=_POLL_S, target_node=node))
+
+    def _hear(self, message: Mapping[str, Any] | None) -> None:
+        if message is None:
+            return
+        kind, channel, data = message["type"], message["channel"].decode(), message["data"]
         watchers = self._watchers.get(channel, ())
         if kind in ("message", "smessage"):
             heard: Heard = read_message(data) or None

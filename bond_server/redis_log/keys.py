@@ -4,6 +4,7 @@
     bond:{<tag>}:meta:<stream>   epoch, top, fence, bytes, retention
     bond:{<tag>}:ends:<stream>   the windows kept, and how large each is
     bond:{<tag>}:bus:<stream>    the channel that tells of appends
+    bond:{<tag>}:sinks:<stream>  how far the stream's sinks have come
 
 Streams are spread over 64 partitions. A partition's tag is the smallest number whose slot lies
 in that sixty-fourth of the slots, so that partitions spread evenly over a cluster's nodes, which
@@ -31,6 +32,7 @@ class StreamKeys:
     meta: str
     ends: str
     bus: str
+    sinks: str
 
 
 @cache
@@ -52,5 +54,5 @@ def keys_of(stream_id: str) -> StreamKeys:
     prefix = f"bond:{{{tags()[partition]}}}"
     return StreamKeys(
         partition,
-        *(f"{prefix}:{kind}:{stream_id}" for kind in ("log", "meta", "ends", "bus")),
+        *(f"{prefix}:{kind}:{stream_id}" for kind in ("log", "meta", "ends", "bus", "sinks")),
     )

@@ -6,14 +6,12 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
 
 from bond_core.clock import Clock, SystemClock
-from bond_core.errors import LogError, LogUnavailableError
+from bond_core.errors import LogError
 from bond_core.log.event_log import Entry, Page, Retention
 from bond_core.log.offset import START, Offset
 from bond_server.redis_log.appends import Appends
@@ -22,6 +20,7 @@ from bond_server.redis_log.connect import connected
 from bond_server.redis_log.keys import keys_of
 from bond_server.redis_log.message import offset_of, read_entries
 from bond_server.redis_log.scripts import Scripts
+from bond_server.redis_log.stopping import stopped
 
 _LOOK_AGAIN_S = 5.0
 """A watcher that hears nothing for so long is asked to look: a hint may have been lost."""
@@ -34,7 +33,7 @@ class RedisLog:
         self._redis = redis
         is_cluster = isinstance(redis, RedisCluster)
         self._publish = "SPUBLISH" if is_cluster else "PUBLISH"
-        self._scripts = Scripts(redis)
+        self._scripts = Scripts(redis, ("append", "open", "read", "delete"))
         self.appends = Appends(redis, self._scripts, self._publish)
         self.bus = Bus(redis, clock, is_cluster=is_cluster)
         self._opened: dict[str, Retention] = {}
@@ -42,8 +41,8 @@ class RedisLog:
     async def open_stream(self, stream_id: str, retention: Retention) -> Offset:
         """See EventLog."""
         self._opened[stream_id] = retention
-        top = await self._eval(
-            self._scripts.open,
+        top = await self._scripts.run(
+            "open",
             [keys_of(stream_id).meta],
             secrets.token_hex(4),
             round(retention.seconds * 1000),
@@ -53,23 +52,24 @@ class RedisLog:
         return offset_of(top)
 
     async def append(
-        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
-    ) -> None:
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0,
+        lost_until: Offset = START,
+    ) -> None:  # fmt: skip
         """See EventLog."""
         keys = keys_of(stream_id)
-        if await self.appends.append(stream_id, keys, items, fence):
+        if await self.appends.append(stream_id, keys, items, fence, lost_until):
             return
         retention = self._opened.get(stream_id)
         if retention is not None:  # not deleted here: the server has lost it
             await self.open_stream(stream_id, retention)
-            if await self.appends.append(stream_id, keys, items, fence):
+            if await self.appends.append(stream_id, keys, items, fence, lost_until):
                 return
         raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
 
     async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
         """See EventLog."""
         keys = keys_of(stream_id)
-        reply = await self._eval(self._scripts.read, [keys.log, keys.meta], str(after), limit)
+        reply = await self._scripts.run("read", [keys.log, keys.meta], str(after), limit)
         if not reply:
             return Page(entries=(), oldest=None, top=START, epoch="")
         epoch, top, oldest, found = reply
@@ -97,21 +97,7 @@ class RedisLog:
         """See EventLog."""
         self._opened.pop(stream_id, None)
         keys = keys_of(stream_id)
-        await self._eval(
-            self._scripts.delete, [keys.log, keys.meta, keys.ends], self._publish, keys.bus
-        )
-
-    async def _eval(self, script: str, keys: Sequence[str], *args: str | int) -> Any:
-        call: tuple[Any, ...] = ("EVALSHA", script, len(keys), *keys, *args)
-        try:
-            try:
-                return await self._redis.execute_command(*call)
-            except NoScriptError:
-                await self._scripts.load()
-                return await self._redis.execute_command(*call)
-        except (RedisError, OSError) as error:
-            detail = f"Redis did not answer: {type(error).__name__}: {error}"
-            raise LogUnavailableError(detail) from error
+        await self._scripts.run("delete", [keys.log, keys.meta, keys.ends], self._publish, keys.bus)
 
 
 @asynccontextmanager
@@ -125,15 +111,21 @@ async def redis_log(url: str, clock: Clock | None = None) -> AsyncGenerator[Redi
     Raises:
         LogUnavailableError: It can't be reached.
     """
-    async with connected(url) as redis:
-        log = RedisLog(redis, clock or SystemClock())
-        running = (
-            asyncio.create_task(log.appends.run(), name="append to redis"),
-            asyncio.create_task(log.bus.run(), name="hear of appends in redis"),
-        )
-        try:  # no task group: what is raised here is the user's, and stays as it is
-            yield log
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+    async with connected(url) as redis, log_on(redis, clock) as log:
+        yield log
+
+
+@asynccontextmanager
+async def log_on(
+    redis: Redis | RedisCluster, clock: Clock | None = None
+) -> AsyncGenerator[RedisLog, None]:
+    """Give the log of a server or cluster that one is connected to."""
+    log = RedisLog(redis, clock or SystemClock())
+    running = (
+        asyncio.create_task(log.appends.run(), name="append to redis"),
+        asyncio.create_task(log.bus.run(), name="hear of appends in redis"),
+    )
+    try:  # no task group: what is raised here is the user's, and stays as it is
+        yield log
+    finally:
+        await stopped(*running)

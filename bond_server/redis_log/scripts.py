@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from importlib import resources
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisError
+
+from bond_core.errors import LogUnavailableError
 
 
 class Scripts:
@@ -16,20 +21,39 @@ class Scripts:
     never have had them.
     """
 
-    def __init__(self, redis: Redis | RedisCluster) -> None:
+    def __init__(
+        self, redis: Redis | RedisCluster, names: Iterable[str], package: str = __package__
+    ) -> None:
+        """Read the scripts of these names in a package's folder `lua`."""
         self._redis = redis
         self._texts = {
-            name: resources.files("bond_server.redis_log").joinpath(f"lua/{name}.lua").read_text()
-            for name in ("append", "open", "read", "delete")
+            name: resources.files(package).joinpath(f"lua/{name}.lua").read_text() for name in names
         }
-        digests = {
+        self._digests = {
             name: hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
             for name, text in self._texts.items()
         }
-        self.append = digests["append"]
-        self.open = digests["open"]
-        self.read = digests["read"]
-        self.delete = digests["delete"]
+
+    def digest(self, name: str) -> str:
+        """Return what a script is called by."""
+        return self._digests[name]
+
+    async def run(self, name: str, keys: Sequence[str], *args: str | int | bytes) -> Any:
+        """Run a script, and return its reply.
+
+        Raises:
+            LogUnavailableError: There is no answer.
+        """
+        call: tuple[Any, ...] = ("EVALSHA", self._digests[name], len(keys), *keys, *args)
+        try:
+            try:
+                return await self._redis.execute_command(*call)
+            except NoScriptError:
+                await self.load()
+                return await self._redis.execute_command(*call)
+        except (RedisError, OSError) as error:
+            detail = f"Redis did not answer: {type(error).__name__}: {error}"
+            raise LogUnavailableError(detail) from error
 
     async def load(self) -> None:
         """Hand the scripts to the server, in a cluster to each primary."""

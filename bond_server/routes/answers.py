@@ -10,7 +10,7 @@ from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.wire.times import iso
 from bond_server.compiling import Compiled
 from bond_server.language.explain import as_json
-from bond_server.local import Stream
+from bond_server.streams import AnyStream
 
 
 @attrs.frozen(kw_only=True)
@@ -45,23 +45,28 @@ def understood(compiled: Compiled) -> dict[str, Any]:
     return body | {"assumed": list(compiled.assumed)}
 
 
-def summary(stream: Stream) -> dict[str, Any]:
+def summary(stream: AnyStream) -> dict[str, Any]:
     """Return what a list shows of a stream."""
     return {
         "stream_id": stream.stream_id,
         "state": stream.state(),
-        "created_at": iso(stream.created_ns // 1_000_000 * 1_000_000),
-        "label": stream.compiled.options.label,
-        "ephemeral": stream.is_ephemeral,
-        "spec": spec_as_json(stream.compiled.spec),
+        "created_at": iso(stream.row.created_ns // 1_000_000 * 1_000_000),
+        "label": stream.row.label,
+        "ephemeral": stream.row.is_ephemeral,
+        "spec": stream.row.spec,
     }
 
 
-def details(stream: Stream) -> dict[str, Any]:
+def details(stream: AnyStream) -> dict[str, Any]:
     """Return all there is to say of a stream, with its sources' health."""
-    return summary(stream) | {
-        "sources": stream.health(),
-        "sinks": stream.deliveries.health(),
-        "assumed": list(stream.compiled.assumed),
-        "warnings": list(stream.compiled.warnings),
-    }
+    failure = {} if stream.failure is None else {"failure": stream.failure}
+    return (
+        summary(stream)
+        | failure
+        | {
+            "sources": stream.health(),
+            "sinks": stream.sinks(),
+            "assumed": list(stream.row.assumed),
+            "warnings": list(stream.row.warnings),
+        }
+    )

@@ -10,9 +10,9 @@ from litestar import get, post
 from bond_core.plugin.catalog import describe
 from bond_core.plugin.records import record_of
 from bond_server.auth.project import needs
-from bond_server.local import Bond
 from bond_server.routes.given import Given
 from bond_server.routes.operations import guarded_answers
+from bond_server.service import Service
 
 
 @get(
@@ -21,7 +21,7 @@ from bond_server.routes.operations import guarded_answers
     opt=needs("streams:read"),
     responses=guarded_answers(),
 )
-async def list_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
+async def list_plugins(bond: Given[Service]) -> list[dict[str, Any]]:
     """Return every plugin, its state, and why where it isn't loaded."""
     return [record_of(row, os.environ) for row in bond.catalog.rows]
 
@@ -33,7 +33,7 @@ async def list_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
     opt=needs("admin"),
     responses=guarded_answers(503),
 )
-async def rescan_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
+async def rescan_plugins(bond: Given[Service]) -> list[dict[str, Any]]:
     """Load what was installed since, heed what was enabled or disabled, and return every plugin.
 
     Nothing that runs is touched. One of another version than is loaded says that it takes a
@@ -48,6 +48,6 @@ async def rescan_plugins(bond: Given[Bond]) -> list[dict[str, Any]]:
     opt=needs("streams:read"),
     responses=guarded_answers(),
 )
-async def list_sources(bond: Given[Bond]) -> list[dict[str, Any]]:
+async def list_sources(bond: Given[Service]) -> list[dict[str, Any]]:
     """Return every source that a spec may name, with its settings' JSON Schema."""
     return [describe(spec) for spec in bond.catalog.connectors]

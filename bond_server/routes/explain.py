@@ -7,11 +7,11 @@ from typing import Any
 from litestar import Request, post
 
 from bond_server.auth.project import needs
-from bond_server.local import Bond
 from bond_server.routes.answers import explanation
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given
 from bond_server.routes.operations import BODY, AsksForAStream, guarded_answers
+from bond_server.service import Service
 
 
 @post(
@@ -23,7 +23,7 @@ from bond_server.routes.operations import BODY, AsksForAStream, guarded_answers
     responses=guarded_answers(*BODY),
 )
 async def explain(
-    request: Request[Any, Any, Any], bond: Given[Bond], project: Given[str]
+    request: Request[Any, Any, Any], bond: Given[Service], project: Given[str]
 ) -> dict[str, Any]:
     """Return what was understood, what was assumed, and the spec that would run."""
     return explanation(bond.compile(await read_object(request)), project)

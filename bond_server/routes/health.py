@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
@@ -15,8 +16,9 @@ from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import START
 from bond_server.auth.project import NOBODY, OPEN, needs
 from bond_server.delivery.drain import Drain
-from bond_server.local import Bond
 from bond_server.routes.given import Given
+from bond_server.service import Service
+from bond_server.settings import ServerSettings
 
 _LOG_ANSWERS_WITHIN_S = 2.0
 
@@ -41,13 +43,21 @@ async def about() -> dict[str, Any]:
 
 
 @get("/health", summary="How the server does", opt=needs(OPEN))
-async def health(bond: Given[Bond], project: Given[str], state: State) -> dict[str, Any]:
+async def health(
+    bond: Given[Service], settings: Given[ServerSettings], project: Given[str], state: State
+) -> dict[str, Any]:
     """Return that it is up, since when, and how many streams you have: null without a key."""
+    streams = None
+    if project != NOBODY:
+        with suppress(LogUnavailableError):  # then `status` says so
+            streams = len(await bond.listed(project))
     return {
-        "status": "ok",
+        "status": "ok" if bond.ails() is None else "degraded",
+        "reason": bond.ails(),
+        "role": settings.role,
         "version": metadata.version("bond-streams"),
         "uptime_sec": round((bond.clock.monotonic_ns() - state.started_ns) / NS, 3),
-        "streams": None if project == NOBODY else len(bond.streams(project)),
+        "streams": streams,
     }
 
 
@@ -63,15 +73,15 @@ async def live() -> dict[str, str]:
     opt=needs(OPEN),
     responses={503: ResponseSpec(dict[str, str], description="Not now; `reason` says why")},
 )
-async def ready(bond: Given[Bond], drain: Given[Drain]) -> Response[dict[str, str]]:
+async def ready(bond: Given[Service], drain: Given[Drain]) -> Response[dict[str, str]]:
     """Say whether it takes new clients: its log answers, and it isn't leaving."""
-    reason = "leaving" if drain.is_draining else await _what_ails_the_log(bond)
+    reason = "leaving" if drain.is_draining else bond.ails() or await _what_ails_the_log(bond)
     if reason is None:
         return Response({"status": "ok"})
     return Response({"status": "unavailable", "reason": reason}, status_code=503)
 
 
-async def _what_ails_the_log(bond: Bond) -> str | None:
+async def _what_ails_the_log(bond: Service) -> str | None:
     try:
         async with asyncio.timeout(_LOG_ANSWERS_WITHIN_S):
             await bond.log.read("health", START, 1)

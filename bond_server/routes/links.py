@@ -28,10 +28,18 @@ def ws_url(
 
 
 def sse_url(
-    request: Request[Any, Any, Any], stream_id: str, token: str, replay_ms: int | None = None
-) -> str:
-    """Return a stream's address for Server-Sent Events; `replay_ms` as for `ws_url`."""
+    request: Request[Any, Any, Any], settings: ServerSettings, stream_id: str, token: str,
+    replay_ms: int | None = None,
+) -> str:  # fmt: skip
+    """Return a stream's address for Server-Sent Events; `replay_ms` as for `ws_url`.
+
+    It is where the request came, or where the WebSockets are, if this process serves neither.
+    """
     base = f"{request.url.scheme}://{_own_host(request)}"
+    if settings.role == "api" and settings.public_ws_base:
+        base = settings.public_ws_base.replace("ws", "http", 1).rstrip("/").removesuffix("/ws")
+    elif settings.role == "api" and settings.ws_host:
+        base = f"{request.url.scheme}://{settings.ws_host}"
     return f"{base}/v1/streams/{stream_id}/events?token={token}{_replaying(replay_ms)}"
 
 

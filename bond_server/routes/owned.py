@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
+from bond_server.service import Service
+from bond_server.streams import AnyStream
 
 
-def own(bond: Bond, project: str, stream_id: str) -> Stream:
+async def own(bond: Service, project: str, stream_id: str) -> AnyStream:
     """Return a stream of this project.
 
     Raises:
         UnknownStreamError: There is none, or it is another project's: it is not said which.
     """
-    stream = bond.find(stream_id)
+    stream = await bond.look(stream_id)
     if stream is None or stream.project != project:
         raise UnknownStreamError(stream_id)
     return stream

@@ -11,7 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import Spec
 from bond_server.language.examples import examples_of
-from bond_server.local import Bond
+from bond_server.service import Service
 
 
 class WithPluginExamples(JsonRenderPlugin):
@@ -22,7 +22,7 @@ class WithPluginExamples(JsonRenderPlugin):
         path: Where it is served.
     """
 
-    def __init__(self, bond: Bond, *, path: str | Sequence[str]) -> None:
+    def __init__(self, bond: Service, *, path: str | Sequence[str]) -> None:
         super().__init__(path=path)
         self._bond = bond
         self._made_of: Catalog | None = None

@@ -40,10 +40,11 @@ from bond_server.delivery.hub import Hub
 from bond_server.delivery.line import BODIES, AsgiLine, DirectLine, direct_line
 from bond_server.delivery.speech import EVENTS
 from bond_server.delivery.start import Start, find_start
-from bond_server.local import Bond, Stream
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.operations import Listens, problem_answers
+from bond_server.service import Service
+from bond_server.streams import AnyStream
 
 _END_WITHIN_S = 1.0
 
@@ -59,12 +60,12 @@ _log = logging.getLogger("bond.server")
     responses=problem_answers(400, 401, 403, 404, 422, 429, 503),
 )
 async def stream_events(
-    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
-    counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
+    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Service],
+    access: Given[Access], counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> Response[bytes]:  # fmt: skip
     """Send records from where the client was: Last-Event-ID, else `after`, else `from`."""
     admission = access.admit(request, stream_id)
-    stream = bond.find(stream_id)
+    stream = await bond.look(stream_id)
     if stream is None:
         raise UnknownStreamError(stream_id)
     query = request.query_params
@@ -86,8 +87,8 @@ async def stream_events(
 class Listening:
     """What a client of Server-Sent Events is served from."""
 
-    bond: Bond
-    stream: Stream
+    bond: Service
+    stream: AnyStream
     start: Start
     admission: Admission
     counters: Counters
@@ -99,7 +100,7 @@ class Listening:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
         try:
-            cursor = self.bond.cursor(stream_id, self.start.after)
+            cursor = await self.bond.listen(self.stream, self.start.after)
         except KeyError:  # deleted since it was found
             await _end(send, EVENTS.bye(DELETED))
             return

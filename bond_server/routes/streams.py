@@ -11,7 +11,6 @@ from bond_core.spec.canonical import spec_as_json
 from bond_server.auth.access import Access
 from bond_server.auth.project import needs
 from bond_server.delivery.counters import Counters
-from bond_server.local import Bond
 from bond_server.routes.answers import CreatedStream, details, summary, understood
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given, StreamId
@@ -20,6 +19,7 @@ from bond_server.routes.operations import BODY, AsksForAStream
 from bond_server.routes.operations import guarded_answers as problems
 from bond_server.routes.owned import own
 from bond_server.routes.tokens import NOT_STORED
+from bond_server.service import Service
 from bond_server.settings import ServerSettings
 
 
@@ -35,7 +35,7 @@ from bond_server.settings import ServerSettings
 )
 async def create_stream(
     request: Request[Any, Any, Any],
-    bond: Given[Bond],
+    bond: Given[Service],
     settings: Given[ServerSettings],
     access: Given[Access],
     project: Given[str],
@@ -48,7 +48,7 @@ async def create_stream(
     answer = CreatedStream(
         stream_id=stream.stream_id,
         ws_url=ws_url(request, settings, stream.stream_id, token.text, replay_ms),
-        sse_url=sse_url(request, stream.stream_id, token.text, replay_ms),
+        sse_url=sse_url(request, settings, stream.stream_id, token.text, replay_ms),
         access_token=token.text,
         expires_in_sec=token.expires_in_s,
         spec=spec_as_json(compiled.spec),
@@ -59,9 +59,9 @@ async def create_stream(
 
 
 @get("/v1/streams", summary="List your streams", opt=needs("streams:read"), responses=problems())
-async def list_streams(bond: Given[Bond], project: Given[str]) -> list[dict[str, Any]]:
+async def list_streams(bond: Given[Service], project: Given[str]) -> list[dict[str, Any]]:
     """Return the project's streams, the oldest first."""
-    return [summary(stream) for stream in bond.streams(project)]
+    return [summary(stream) for stream in await bond.listed(project)]
 
 
 @get(
@@ -71,10 +71,10 @@ async def list_streams(bond: Given[Bond], project: Given[str]) -> list[dict[str,
     responses=problems(400, 404),
 )
 async def show_stream(
-    stream_id: StreamId, bond: Given[Bond], project: Given[str]
+    stream_id: StreamId, bond: Given[Service], project: Given[str]
 ) -> dict[str, Any]:
     """Return one stream, with its state and its sources' health."""
-    return details(own(bond, project, stream_id))
+    return details(await own(bond, project, stream_id))
 
 
 @delete(
@@ -83,9 +83,9 @@ async def show_stream(
     opt=needs("streams:delete"),
     responses=problems(400, 404),
 )
-async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[str]) -> None:
+async def delete_stream(stream_id: StreamId, bond: Given[Service], project: Given[str]) -> None:
     """Stop a stream and forget its records; its clients are told and closed."""
-    await bond.delete(own(bond, project, stream_id).stream_id)
+    await bond.delete((await own(bond, project, stream_id)).stream_id)
 
 
 @get(
@@ -95,10 +95,10 @@ async def delete_stream(stream_id: StreamId, bond: Given[Bond], project: Given[s
     responses=problems(400, 404),
 )
 async def stream_metrics(
-    stream_id: StreamId, bond: Given[Bond], counters: Given[Counters], project: Given[str]
+    stream_id: StreamId, bond: Given[Service], counters: Given[Counters], project: Given[str]
 ) -> dict[str, Any]:
     """Return uptime, messages, what was dropped, latency, and what its clients got here."""
-    stream = own(bond, project, stream_id)
+    stream = await own(bond, project, stream_id)
     body, delivered = stream.metrics(), counters.of(stream)
     return body | {
         "dropped": body["dropped"] + delivered.conflated,

@@ -15,13 +15,13 @@ from bond_server.auth.access import Access, TokenRequest
 from bond_server.auth.project import needs
 from bond_server.auth.registry import Registered
 from bond_server.auth.tokens import TOKEN_SCOPES
-from bond_server.local import Bond
 from bond_server.routes.body import read_optional_object
 from bond_server.routes.given import Given, StreamId, TokenId
 from bond_server.routes.links import ws_url
 from bond_server.routes.operations import BODY, AsksForAToken
 from bond_server.routes.operations import guarded_answers as problems
 from bond_server.routes.owned import own
+from bond_server.service import Service
 from bond_server.settings import ServerSettings
 
 NOT_STORED = {"Cache-Control": "no-store"}
@@ -79,12 +79,12 @@ class KnownToken:
     responses=problems(*BODY, 404, 503),
 )
 async def refresh_token(
-    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond],
+    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Service],
     settings: Given[ServerSettings], access: Given[Access], project: Given[str],
 ) -> Response[FreshToken | RegisteredToken]:  # fmt: skip
     """Return a fresh token; `{"persistent": true, "label": "bot"}` a long-lived, registered one."""
     asked = _read_request(await read_optional_object(request))
-    own(bond, project, stream_id)
+    await own(bond, project, stream_id)
     token, entry = await access.issue(stream_id, project, asked)
     url, lasts_s = ws_url(request, settings, stream_id, token.text), token.expires_in_s
     answer: FreshToken | RegisteredToken
@@ -105,11 +105,11 @@ async def refresh_token(
     responses=problems(400, 404, 503),
 )
 async def get_ticket(
-    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Bond],
+    request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Service],
     settings: Given[ServerSettings], access: Given[Access], project: Given[str],
 ) -> Response[FreshTicket]:  # fmt: skip
     """Return what a browser may put into an address: good for one connection, half a minute."""
-    own(bond, project, stream_id)
+    await own(bond, project, stream_id)
     ticket, good_for_s = access.ticket(stream_id)
     answer = FreshTicket(
         ticket=ticket,
@@ -126,10 +126,10 @@ async def get_ticket(
     responses=problems(400, 404, 503),
 )
 async def list_tokens(
-    stream_id: StreamId, bond: Given[Bond], access: Given[Access], project: Given[str]
+    stream_id: StreamId, bond: Given[Service], access: Given[Access], project: Given[str]
 ) -> list[KnownToken]:
     """Return a stream's registered tokens, the oldest first, without their texts."""
-    own(bond, project, stream_id)
+    await own(bond, project, stream_id)
     return [_known(entry) for entry in access.registry.registered(stream_id)]
 
 
@@ -140,10 +140,10 @@ async def list_tokens(
     responses=problems(400, 404, 503),
 )
 async def revoke_tokens(
-    stream_id: StreamId, bond: Given[Bond], access: Given[Access], project: Given[str]
+    stream_id: StreamId, bond: Given[Service], access: Given[Access], project: Given[str]
 ) -> None:
     """Let no token count that was given for this stream until now, and close its listeners."""
-    own(bond, project, stream_id)
+    await own(bond, project, stream_id)
     await access.revoke_all(stream_id)
 
 
@@ -154,14 +154,14 @@ async def revoke_tokens(
     responses=problems(400, 404, 503),
 )
 async def revoke_token(
-    stream_id: StreamId, token_id: TokenId, bond: Given[Bond], access: Given[Access],
+    stream_id: StreamId, token_id: TokenId, bond: Given[Service], access: Given[Access],
     project: Given[str],
 ) -> None:  # fmt: skip
     """Let one token count no more, and close its listeners.
 
     `token_id` is that of a registered token, or the SHA-256 of any token as 64 hex digits.
     """
-    own(bond, project, stream_id)
+    await own(bond, project, stream_id)
     if not await access.revoke(stream_id, token_id):
         raise RequestError(
             f"This stream has no registered token {token_id[:40]!r}. One that is not registered "

@@ -44,8 +44,9 @@ from bond_server.delivery.hub import Hub
 from bond_server.delivery.line import MESSAGES, AsgiLine, direct_line
 from bond_server.delivery.speech import ENVELOPED, ENVELOPES, PLAIN
 from bond_server.delivery.start import Start, find_start
-from bond_server.local import Bond, Stream
 from bond_server.routes.given import Given, StreamId
+from bond_server.service import Service
+from bond_server.streams import AnyStream
 
 _MESSAGES_PER_S = 20
 _CLOSE_WITHIN_S = 1.0
@@ -55,8 +56,8 @@ _log = logging.getLogger("bond.server")
 
 @websocket("/ws/{stream_id:str}", opt=needs(OPEN))
 async def stream_socket(
-    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Bond], access: Given[Access],
-    counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
+    socket: WebSocket[Any, Any, Any], stream_id: StreamId, bond: Given[Service],
+    access: Given[Access], counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> None:  # fmt: skip
     """Serve one client until its session is over, and tell it why."""
     try:
@@ -81,14 +82,14 @@ async def stream_socket(
 class Asked:
     """What a client asked for and may have."""
 
-    stream: Stream
+    stream: AnyStream
     start: Start
     admission: Admission
     conflates: bool
 
 
 async def _judge(
-    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Bond, access: Access
+    socket: WebSocket[Any, Any, Any], stream_id: str, bond: Service, access: Access
 ) -> Asked | Ending:
     query = socket.query_params
     try:
@@ -98,6 +99,7 @@ async def _judge(
                 bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
                 now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
             )  # fmt: skip
+        stream = await bond.look(stream_id)
     except TokenError as error:
         return Ending(1008, error.code)
     except TooManyError:
@@ -109,20 +111,26 @@ async def _judge(
     slow = query.get("slow", "disconnect")
     if slow not in ("disconnect", "conflate"):
         return BAD_SLOW
-    stream = bond.find(stream_id)
     if stream is None:
         return DELETED
     return Asked(stream, start, admission, slow == "conflate")
 
 
 async def _serve(
-    socket: WebSocket[Any, Any, Any], asked: Asked, bond: Bond, counters: Counters, drain: Drain,
+    socket: WebSocket[Any, Any, Any], asked: Asked, bond: Service, counters: Counters, drain: Drain,
     hub: Hub,
 ) -> None:  # fmt: skip
     has_envelopes = ENVELOPES in socket.scope["subprotocols"]
     subprotocol = ENVELOPES if has_envelopes else chosen_subprotocol(socket)
     stream, admission = asked.stream, asked.admission
-    cursor = bond.cursor(stream.stream_id, asked.start.after)
+    try:
+        cursor = await bond.listen(stream, asked.start.after)
+    except KeyError:  # deleted since it was found
+        await _close(socket, DELETED)
+        return
+    except LogUnavailableError:
+        await _close(socket, UNAVAILABLE)
+        return
     try:
         with admission, counters.client(stream, "websocket") as counts:
             await socket.accept(subprotocol, headers=asked.start.headers())

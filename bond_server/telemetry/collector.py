@@ -23,8 +23,8 @@ from prometheus_client.registry import Collector
 from bond_core.runtime.feeds import OriginKind
 from bond_core.runtime.stages import BOUNDS_S, Latency
 from bond_server.delivery.counters import TRANSPORTS, Counters, Delivered, Transport
-from bond_server.local import Bond
-from bond_server.stream_state import status_of_sources
+from bond_server.service import Service
+from bond_server.streams import KnownStream
 from bond_server.telemetry.ledger import DROPPED, Ledger
 from bond_server.telemetry.requests import Requests
 
@@ -45,7 +45,7 @@ class BondCollector(Collector):
     """
 
     def __init__(
-        self, bond: Bond, delivered: Counters, requests: Requests, loop_lag: Latency
+        self, bond: Service, delivered: Counters, requests: Requests, loop_lag: Latency
     ) -> None:
         self._bond = bond
         self._delivered = delivered
@@ -82,20 +82,19 @@ class BondCollector(Collector):
         yield family
         yield GaugeMetricFamily(
             "bond_log_entries", "Records kept for replay",
-            value=sum(stream.tail.entries for stream in streams),
+            value=sum(tail.entries for tail in self._bond.tails()),
         )  # fmt: skip
         yield GaugeMetricFamily(
             "bond_log_bytes", "Bytes of records kept for replay",
-            value=sum(stream.tail.size_bytes for stream in streams),
+            value=sum(tail.size_bytes for tail in self._bond.tails()),
         )  # fmt: skip
 
     def _of_sinks(self) -> Iterator[Metric]:
-        deliveries = [
-            delivery
+        states = Counter(
+            (sink["type"], sink["status"])
             for stream in self._bond.all_streams()
-            for delivery in stream.deliveries.by_name.values()
-        ]
-        states = Counter((d.sink.spec.name, d.state) for d in deliveries)
+            for sink in stream.sinks().values()
+        )
         family = GaugeMetricFamily(
             "bond_sinks", "Sinks of streams, by status", labels=("sink", "status")
         )
@@ -119,7 +118,9 @@ class BondCollector(Collector):
     def _of_sources(self) -> Iterator[Metric]:
         sources: Counter[tuple[OriginKind, str]] = Counter()
         for stream in self._bond.all_streams():
-            statuses = status_of_sources(stream.pipeline)
+            if isinstance(stream, KnownStream):
+                continue
+            statuses = stream.health()
             for name, ear in stream.pipeline.ears.items():
                 sources[ear.source.origin.kind, statuses[name]["status"]] += 1
         labels = (*_SOURCE, "status")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from bond_core.errors import SetupError
 from bond_core.log.event_log import Entry, EventLog, Page, Retention
-from bond_core.log.offset import Offset
+from bond_core.log.offset import START, Offset
 
 
 class Span(Protocol):
@@ -145,12 +145,13 @@ class TracedLog:
         return await self._log.open_stream(stream_id, retention)
 
     async def append(
-        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0
-    ) -> None:
+        self, stream_id: str, items: Sequence[tuple[Offset, bytes]], *, fence: int = 0,
+        lost_until: Offset = START,
+    ) -> None:  # fmt: skip
         """See EventLog."""
         said: dict[str, str | int] = {"bond.stream_id": stream_id, "bond.records": len(items)}
         with self._tracing.span("append", **said):
-            await self._log.append(stream_id, items, fence=fence)
+            await self._log.append(stream_id, items, fence=fence, lost_until=lost_until)
 
     async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
         """See EventLog."""

@@ -1,8 +1,9 @@
 """What the log costs, beside what redis-py costs when it is used as its documentation shows.
 
-CPU is that of this process: the client's side. Bursts are 64 streams that append one record of
-300 bytes each within one turn of the event loop. A server that can't be started is reported as
-absent.
+CPU is that of this process: the client's side, on the event loop that the server runs on. Records
+have 300 bytes. Bursts are 64 streams that append one record each within one turn of the loop, each
+from a task of its own, which costs as much as the rest; or one stream whose window has 64 records.
+A server that can't be started is reported as absent.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, asynccontextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, TypeVar
 
 import redis._parsers as parsers
 from redis.asyncio import Redis
@@ -24,9 +26,13 @@ from redis.asyncio.connection import ConnectionPool
 from bond_core.log.event_log import Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
+from bond_server.delivery.transport import loop_factory
 from bond_server.redis_log.log import RedisLog, redis_log
 from tests.benchmarks.figure import Figure
+from tests.benchmarks.worker import cpu_of_a_worker
 from tests.log.servers import redis_server
+
+T = TypeVar("T")
 
 ROUNDS = 5
 STREAMS = 64
@@ -36,12 +42,12 @@ ENTRIES = 10_000
 SEEN = 300
 KEEP = Retention(seconds=3600, windows=10**6)
 
-_APPEND_US, _READ_US, _MEMORY_US = 5.0, 3.0, 2.0
+_APPEND_US, _READ_US, _MEMORY_US, _WORKER_CORES = 5.0, 3.0, 2.0, 0.25
 
 
 def run() -> Iterable[Figure]:
     """Yield every figure of the benchmark."""
-    yield _us("append in memory", asyncio.run(_in_memory()), _MEMORY_US)
+    yield _us("append in memory", _run(_in_memory()), _MEMORY_US)
     try:
         with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as (_, port):
             yield from _with_server(f"redis://127.0.0.1:{port}/0")
@@ -50,18 +56,30 @@ def run() -> Iterable[Figure]:
 
 
 def _with_server(url: str) -> Iterable[Figure]:
-    took = {name: [] for name in ("append", "xadd", "read", "xrange")}  # type: dict[str, list[float]]
+    took = {name: [] for name in ("append", "window", "xadd", "read", "xrange")}  # type: dict[str, list[float]]
     for _ in range(ROUNDS):
-        for name, measured in asyncio.run(_one_round(url)).items():
+        for name, measured in _run(_one_round(url)).items():
             took[name].append(measured)
-    append, xadd, read, xrange = (statistics.median(took[name]) for name in took)
+    append, window, xadd, read, xrange = (statistics.median(took[name]) for name in took)
     yield _us("append in bursts", append, _APPEND_US)
     yield _ratio("append in bursts", "redis-py XADD", append / xadd).at_most(1 / 20)
+    yield _us("append of a window", window, _APPEND_US)
+    yield _ratio("append of a window", "redis-py XADD", window / xadd).at_most(1 / 20)
     yield _us("read", read, _READ_US)
     yield _ratio("read", "redis-py, no hiredis", read / xrange).at_most(1 / 4)
     seen, bare = _seen_elsewhere(url, _watcher, _append), _seen_elsewhere(url, _xreader, _xadd)
     yield _ratio("append to seen, p50", "XADD to XREAD", seen / bare).at_most(2)
     yield _ratio("append to seen, p50", "1 ms", seen / 1e6)
+    for trades_per_s in (1, 10):
+        share, rate = cpu_of_a_worker(url, trades_per_s)
+        case = f"1,000 streams, {trades_per_s} trades/s"
+        yield _ratio(case, "a core", share).at_most(_WORKER_CORES)
+        yield _ratio(case, "1,000 records/s", rate / 1000).at_least(0.99)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(work)
 
 
 async def _in_memory() -> float:
@@ -86,13 +104,20 @@ async def _one_round(url: str) -> dict[str, float]:
         async def burst(n: int) -> None:
             await asyncio.gather(*(log.append(s, [(Offset(n + 1, 0), DATA)]) for s in streams))
 
+        async def window(n: int) -> None:
+            items = [(Offset(n + 1, i), DATA) for i in range(STREAMS)]
+            await log.append("bench-window", items)
+
         async def one_by_one(n: int) -> None:
             for stream in streams:
                 await plain.xadd(f"plain-{stream}", {"d": DATA})
 
         append = await _cpu_us(burst, BURSTS) / STREAMS
+        await log.delete("bench-window")
+        await log.open_stream("bench-window", KEEP)
+        at_once = await _cpu_us(window, BURSTS) / STREAMS
         xadd = await _cpu_us(one_by_one, BURSTS // 8) / STREAMS
-        return {"append": append, "xadd": xadd, **await _reading(log, plain)}
+        return {"append": append, "window": at_once, "xadd": xadd, **await _reading(log, plain)}
 
 
 async def _reading(log: RedisLog, plain: Redis) -> dict[str, float]:

@@ -50,7 +50,8 @@ def redis_server(folder: Path, *options, port=None):
         "--save", "", "--appendonly", "no", *options,
     ]  # fmt: skip
     with (folder / "server.log").open("ab") as said:
-        process = subprocess.Popen(words, stdout=said, stderr=said)
+        # A file that may not grow any more is an error to it then, and no signal that ends it.
+        process = subprocess.Popen(words, stdout=said, stderr=said, restore_signals=False)
     try:
         wait_until(lambda: _command(port, "PING") == b"+PONG", process)
         yield process, port

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from bond_core.errors import FencedError, LogError
 from bond_core.log.event_log import Entry, Retention
-from bond_core.log.offset import START, Offset
+from bond_core.log.offset import LAST_N, START, Offset
 from bond_core.log.ring import Ring
 
 ALL = Retention(seconds=10**6, windows=10**6)
@@ -314,3 +314,29 @@ def test_two_who_write_at_once(opened):
 
     assert was_fenced
     assert there == expected
+
+
+def test_what_a_writer_says_is_lost_is_a_hole(opened):
+    """The next entry's `prev` shows it, with entries or before them, once and repeated."""
+    name = new_name()
+
+    async def go():
+        async with opened() as log:
+            await log.open_stream(name, ALL)
+            await log.append(name, [(Offset(1, 0), b"a")])
+            for _ in range(2):
+                await log.append(
+                    name, [(Offset(5, 0), b"b")], lost_until=Offset(3, LAST_N), fence=1
+                )
+            await log.append(name, [], lost_until=Offset(7, LAST_N), fence=1)
+            await log.append(name, [(Offset(9, 0), b"c")], lost_until=Offset(2, LAST_N), fence=1)
+            return await log.read(name, START)
+
+    page = asyncio.run(go())
+
+    assert page.entries == (
+        Entry(Offset(1, 0), START, b"a"),
+        Entry(Offset(5, 0), Offset(3, LAST_N), b"b"),
+        Entry(Offset(9, 0), Offset(7, LAST_N), b"c"),
+    )
+    assert page.top == Offset(9, 0)

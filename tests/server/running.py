@@ -32,7 +32,7 @@ from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.runtime.screening import Screen
 from bond_core.runtime.stages import Stages
 from bond_core.settings import Secret
-from bond_server import local
+from bond_server import engine, local
 from bond_server.cli.serve import serve_bond
 from bond_server.delivery.listening import listening_socket
 from bond_server.settings import ServerSettings
@@ -173,7 +173,7 @@ async def serving(
     **changes: Any,
 ) -> AsyncIterator[Server]:
     """Run a server for as long as the context lasts."""
-    monkeypatch.setattr(local, "Pipeline", SilentPipeline)
+    monkeypatch.setattr(engine, "Pipeline", SilentPipeline)
     folder = tempfile.TemporaryDirectory()  # never that of whoever runs the tests
     settings = some_settings(max_streams=max_streams, **({"data_dir": Path(folder.name)} | changes))
     bond = local.Bond(

@@ -12,7 +12,7 @@ import pytest
 
 from bond_core.errors import RequestError, SetupError
 from bond_core.settings import SettingsError
-from bond_server.app import HANDLERS
+from bond_server.app import handlers_of
 from bond_server.auth.keys import (
     LOCAL_PROJECT,
     SCOPES,
@@ -199,7 +199,7 @@ def test_every_route_says_what_it_takes():
     """
     guarded = {
         (min(handler.http_methods), path): handler.opt["scope"]
-        for handler in HANDLERS
+        for handler in handlers_of("all")
         for path in handler.paths
         if handler.opt["scope"] != OPEN
     }

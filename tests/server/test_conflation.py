@@ -66,7 +66,7 @@ def test_what_was_asked_for_comes_also_where_live_records_stand_behind_it(
         tail.end()
         stream = SimpleNamespace(
             stream_id="s", tail=tail, is_complete=True, wrote=lambda _: None,
-            pipeline=SimpleNamespace(failure=None),
+            failure=None,
         )  # fmt: skip
         counts, line = Delivered(), Line()
         start = Start(after=START, replay="full", oldest=Offset(1, 0), top=live_from, epoch="e")

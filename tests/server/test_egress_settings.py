@@ -9,7 +9,8 @@ import pytest
 from bond_core.plugin.addresses import PRIVATE
 from bond_core.plugin.egress import EgressPolicy
 from bond_core.settings import SettingsError
-from bond_server.cli.serve import a_bond
+from bond_server.cli.serve import made_with
+from bond_server.local import Bond
 from bond_server.settings import read_settings
 
 SECRET = {"BOND_SECRET": "x" * 40, "BOND_OPEN": "1"}
@@ -76,4 +77,4 @@ def test_the_server_uses_it():
     """What was read is what guards the feeds."""
     settings = read_settings(SECRET, host="192.0.2.1")
 
-    assert a_bond(settings).feeds._egress.policy is settings.egress
+    assert Bond(**made_with(settings)).feeds._egress.policy is settings.egress

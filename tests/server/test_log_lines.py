@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from bond_server import local
+from bond_server import engine
 from bond_server.logs import JsonLines, Redact, TextLines
 from bond_server.telemetry.context import REQUEST_ID, STREAM_ID, bound
 from tests.server.running import SilentPipeline, serving
@@ -112,7 +112,7 @@ def test_a_stream_does_not_log_as_the_request_that_created_it(monkeypatch):
 
     async def run():
         async with serving(monkeypatch) as server:
-            monkeypatch.setattr(local, "Pipeline", Telling)
+            monkeypatch.setattr(engine, "Pipeline", Telling)
             created = await server.create()
             return created["stream_id"]
 

@@ -3,68 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
 import sys
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.server.running import SPEC, closing
-
-BOND = (sys.executable, "-c", "import sys; from bond_server.cli import main; sys.exit(main())")
-SIMULATED = {"spec": SPEC | {"simulate": True}}
-
-
-class Program:
-    """A `bond serve` that runs, and all that it says."""
-
-    def __init__(self, process, address):
-        self.process = process
-        self.address = address
-        self.said = b""
-
-    async def read_to_the_end(self):
-        self.said += await self.process.stdout.read()
-
-
-@asynccontextmanager
-async def bond_serve(tmp_path, *arguments):
-    """Run `bond serve` on a free port; kill it if it is still there in the end."""
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("BOND_")}
-    process = await asyncio.create_subprocess_exec(
-        *BOND, "serve", "--port", "0", *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        env=environ | {"BOND_DATA_DIR": str(tmp_path)}, cwd=tmp_path,
-    )  # fmt: skip
-    said, address = b"", None
-    try:
-        async with asyncio.timeout(60):
-            while address is None:
-                line = await process.stdout.readline()
-                assert line, said.decode()
-                said += line
-                if line.startswith(b"bond serves http://"):
-                    address = line.decode().split("//")[1].strip()
-        program = Program(process, address)
-        program.said = said
-        yield program
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
-
-
-async def create(program):
-    """Create a stream whose venue is simulated."""
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
-        answer = await http.post(f"http://{program.address}/v1/streams", json=SIMULATED)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
+from tests.server.programs import BOND, bond_serve, create
+from tests.server.running import closing
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -28,12 +28,12 @@ class SlowLog(MemoryLog):
         await _a_while()
         return await super().open_stream(stream_id, retention)
 
-    async def append(self, stream_id, items, *, fence=0):
+    async def append(self, stream_id, items, *, fence=0, lost_until=START):
         """See EventLog."""
         await _a_while()
         if self.is_away:
             raise LogUnavailableError("the log can't be reached")
-        await super().append(stream_id, items, fence=fence)
+        await super().append(stream_id, items, fence=fence, lost_until=lost_until)
 
     async def delete(self, stream_id):
         """See EventLog."""

@@ -1,8 +1,11 @@
 -- Append to streams of one slot, each in one step, and tell who watches.
 --
 -- KEYS  per stream: log, meta, ends
--- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, n, and n times: id, data
--- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open.
+-- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, lost_until, n, and n times:
+--       id, data
+-- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open,
+--          -3 if it was deleted, -4 if an owner's window ends more than 10 s from now: a clock that
+--          is ahead must not take the ids of what is to come.
 --
 -- meta is a hash: epoch, top, fence, bytes, and the retention: keep_ms, windows, max_bytes.
 -- ends is a list with a `<ms> <bytes>` for each window kept, the oldest first.
@@ -19,6 +22,11 @@ local function is_newer(id, top)
   local ms, n = split(id)
   local top_ms, top_n = split(top)
   return ms > top_ms or (ms == top_ms and n > top_n)
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
 end
 
 local function size_of(window)
@@ -53,10 +61,10 @@ local function trim(log, ends, newest_ms, bytes, keep_ms, windows, max_bytes)
   return bytes
 end
 
-local function append(log, meta, ends, channel, fence, n)
+local function append(log, meta, ends, channel, fence, lost_until, n)
   local is = redis.call('HMGET', meta, 'epoch', 'top', 'fence', 'bytes', 'keep_ms', 'windows', 'max_bytes')
   if not is[1] then
-    return -2
+    return redis.call('HEXISTS', meta, 'deleted') == 1 and -3 or -2
   end
   if fence < tonumber(is[3]) then
     return -1
@@ -65,6 +73,13 @@ local function append(log, meta, ends, channel, fence, n)
   local first = at
   while first < at + 2 * n and not is_newer(ARGV[first], top) do
     first = first + 2
+  end
+  if is_newer(lost_until, top) then
+    top = lost_until
+  end
+  local ahead = first < at + 2 * n and fence > 0 and split(ARGV[first]) - now_ms()
+  if ahead and ahead > 10000 then
+    return -4
   end
   local head, bodies, window_ms, window_size = { top }, {}, nil, 0
   for i = first, at + 2 * n - 2, 2 do
@@ -90,9 +105,10 @@ end
 
 local results = {}
 for s = 1, #KEYS / 3 do
-  local channel, fence, n = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  at = at + 3
-  results[s] = append(KEYS[3 * s - 2], KEYS[3 * s - 1], KEYS[3 * s], channel, fence, n)
+  local channel, fence, lost_until = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
+  local n = tonumber(ARGV[at + 3])
+  at = at + 4
+  results[s] = append(KEYS[3 * s - 2], KEYS[3 * s - 1], KEYS[3 * s], channel, fence, lost_until, n)
   at = at + 2 * n
 end
 return results

@@ -62,7 +62,7 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
     """Serve the real application."""
     from bond_core.log.offset import Offset
     from bond_core.settings import Secret
-    from bond_server import local
+    from bond_server import engine, local
     from bond_server.cli.serve import serve_bond
     from bond_server.delivery.listening import listening_socket
     from bond_server.logs import LogStyle
@@ -70,7 +70,7 @@ async def bond(port: int, control: int, topics: int, clients: int) -> None:
     from bond_server.settings import ServerSettings
     from tests.benchmarks.fanout.silent import SilentPipeline, a_catalog, a_spec
 
-    local.Pipeline = SilentPipeline  # type: ignore[assignment,misc]
+    engine.Pipeline = SilentPipeline  # type: ignore[assignment,misc]
     folder = tempfile.mkdtemp()
     settings = ServerSettings(
         secret=Secret("0123456789abcdef" * 4), port=port, data_dir=Path(folder)
