@@ -99,8 +99,10 @@ class CustomConnector(WebSocketConnector):
 
     async def subscribe(self, ws: WebSocket, ctx: Context, added: Sequence[Subscription]) -> None:
         """Send what the mapping says for symbols that are new."""
+        by_rule = {rule.only for rule in self._mapping.rules}  # these need no name
         for each in added:
-            if each.symbol and self._mapping.names.of(each.symbol) is None:
+            nameless = each.symbol and self._mapping.names.of(each.symbol) is None
+            if nameless and each.symbol not in by_rule:
                 why = f"the mapping's `symbols` has a part that {each.symbol} has not"
                 ctx.failed(each.channel, each.symbol, why)
         asked = _symbols_of(ctx.wanted.current())

@@ -334,6 +334,23 @@ def test_a_symbol_that_the_source_has_no_name_for_fails_alone(loopback):
     assert reasons[-1] == "the mapping's `symbols` has a part that AAPL has not"
 
 
+def test_a_rule_may_say_whose_all_events_are(loopback):
+    """With `only` a message needs no symbol, and the symbol no name at the source."""
+    rule = {key: value for key, value in RULE.items() if key != "symbol"} | {"only": "AAPL"}
+
+    async def go():
+        async with loopback.a_source() as source:
+            mapping = {"events": [rule], "subscribe": ["all"]}
+            spec = loopback.spec_of(source.url, mapping, symbols=("AAPL",))
+            spec["sources"][0]["symbols"] = ["AAPL"]
+            async with loopback.listening(spec) as heard:
+                await source.until(lambda: source.heard == ["all"])
+                await source.say(trade(s=LACK))
+                return await heard.until(lambda r: r["trades"])
+
+    assert asyncio.run(go())["symbol"] == "AAPL"
+
+
 class Turning:
     """A resolver whose name leads to a public address first, and inside later."""
 

@@ -13,6 +13,7 @@ from bond_core.plugin.discovery import Plugins
 from bond_core.plugin.egress import Egress, EgressPolicy
 from bond_server.local import Bond
 from bond_websocket.path import PathError, parse_path
+from bond_websocket.values import is_same
 from tests.journeys.command_line import bond as command
 
 RULE = {
@@ -239,3 +240,14 @@ def test_explain_says_that_a_sentence_lacks_the_mapping():
     assert done.returncode == 0
     assert "needs a mapping" in done.stdout
     assert "docs/custom.md" in done.stdout
+
+
+SAME = [(1, 1, True), (1, 1.0, True), (True, True, True), (None, None, True), ("1", "1", True),
+        (1, True, False), (0, False, False), ("1", 1, False), (None, False, False), ("", None, False)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "word", "same"), SAME)
+def test_words_are_compared_as_json(value, word, same):
+    """A flag is no number and a text is neither, whatever Python says."""
+    assert is_same(value, word) is same
+    assert is_same(word, value) is same
