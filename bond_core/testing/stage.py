@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
@@ -190,7 +191,8 @@ class _Watched(Supervisor):
     def emit(self, channel: str, events: Iterable[Event]) -> None:
         """See Context."""
         heard = list(events)
-        self._stage.emitted += [(channel, event) for event in heard]
+        # Copies: the runtime writes into what it is handed when it was heard.
+        self._stage.emitted += [(channel, copy.copy(event)) for event in heard]
         super().emit(channel, heard)
 
 
