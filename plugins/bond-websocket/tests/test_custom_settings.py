@@ -243,7 +243,8 @@ def test_explain_says_that_a_sentence_lacks_the_mapping():
 
 
 SAME = [(1, 1, True), (1, 1.0, True), (True, True, True), (None, None, True), ("1", "1", True),
-        (1, True, False), (0, False, False), ("1", 1, False), (None, False, False), ("", None, False)]  # fmt: skip
+        (1, True, False), (0, False, False), ("1", 1, False), (None, False, False),
+        ("", None, False)]  # fmt: skip
 
 
 @pytest.mark.parametrize(("value", "word", "same"), SAME)
