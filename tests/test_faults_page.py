@@ -34,4 +34,4 @@ def test_each_fault_of_a_market_has_its_test(source):
     for cell in cells:
         named = set(re.findall(r"`(test_\w+)`", cell))
         assert named <= there
-        assert named or re.fullmatch(r"– .+", cell)
+        assert named or re.fullmatch(r"\u2013 .+", cell)
