@@ -127,9 +127,14 @@ class PluginError(SetupError):
 
 
 class SourceError(BondError):
-    """Something is wrong with one source; a connector raises it and its supervisor acts."""
+    """Something is wrong with one source; a connector raises it and its supervisor acts.
+
+    Attributes:
+        http_status: The status of an HTTP answer, where it is about one.
+    """
 
     default_code = "source"
+    http_status: int | None = None
 
 
 class Retryable(SourceError):  # noqa: N818 -- authors write `raise Retryable(...)`: it names what to do

@@ -107,7 +107,7 @@ class ServerSettings:
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
         """Return what is assumed where a request leaves it open."""
-        plain = Defaults(simulate=simulate or self.simulate, sinks=self.sinks)
+        plain = Defaults(simulate=simulate or self.simulate, sinks=self.sinks, egress=self.egress)
         if not self.default_exchanges:
             return plain
         behind = tuple(v for v in plain.fallback if v not in self.default_exchanges)

@@ -16,8 +16,8 @@ PLUGINS = sorted(found.parent for found in ROOT.glob("plugins/*/pyproject.toml")
 SOURCES = os.pathsep.join(map(str, [ROOT, *PLUGINS, ROOT / "sdk" / "python"]))
 
 HEAVY = (
-    "aiohttp", "ccxt", "feedparser", "grpc", "httpx", "litestar", "redis", "rich", "tweepy",
-    "uvicorn", "websockets",
+    "aiohttp", "ccxt", "feedparser", "grpc", "httpx", "litestar", "massive", "redis", "rich",
+    "tweepy", "uvicorn", "websockets",
 )  # fmt: skip
 OURS = ("bond_core", "bond_server")
 

@@ -10,22 +10,36 @@ SAMPLE = "last if last is not None else (bid + ask) / 2"
 """What a quote's price is where a source brings no trades."""
 
 
+# What has no price is counted, not what has one: nearly all trades do, and pay one comparison.
+_NO_PRICE = "price is None"
+
+
 class TradePrices:
     """Prices of a window's trades.
 
     `price_avg` is the plain mean of the trades' prices; `vwap` is the sum of price x size
-    over the sum of size, unknown where that is 0. Without a trade all are unknown.
+    over the sum of size, unknown where that is 0. Without a trade all are unknown. A trade
+    that has no price (an odd lot of a stock) counts for none of them.
     """
 
     def plan(self) -> Mapping[str, FieldPlan]:
         """Return the prices' plans."""
         return {
-            "price_avg": Metric({"total": Sum("price"), "n": Count()}, mean),
+            "price_avg": Metric(
+                {"total": Sum("price"), "n": Count(), "without": Count(_NO_PRICE)}, mean_of_priced
+            ),
             "price_open": Metric({"price": First("price")}),
             "price_high": Metric({"price": Max("price")}),
             "price_low": Metric({"price": Min("price")}),
             "price_close": Metric({"price": Last("price")}),
-            "vwap": Metric({"total": Sum("price * size"), "n": Sum("size")}, mean),
+            "vwap": Metric(
+                {
+                    "total": Sum("price * size"),
+                    "n": Sum("size"),
+                    "without": Sum("size", where=_NO_PRICE),
+                },
+                mean_of_priced,
+            ),
         }
 
 
@@ -47,6 +61,11 @@ class QuotePrices:
             "price_low": Metric({"price": Min(price)}),
             "price_close": Metric({"price": Last(price)}),
         }
+
+
+def mean_of_priced(total: float, n: float, without: float) -> float | None:
+    """Return the mean over those with a price; `without` is what the others have of `n`."""
+    return mean(total, n - without)
 
 
 def mean(total: float, n: float) -> float | None:

@@ -35,7 +35,8 @@ class Trade:
     """One execution.
 
     Attributes:
-        price: In the quote currency.
+        price: In the quote currency; None for a trade that counts for volume and number and for
+            no price, by the rules of its market: an odd lot, one that was reported late.
         size: In base units, unless `size_unit` says otherwise; not negative.
         side: The aggressor's; None where the venue doesn't say.
         id: The venue's trade id; None if it has none, and then repeats can't be told.
@@ -47,7 +48,7 @@ class Trade:
     kind: ClassVar[Kind] = "trade"
     symbol: str
     ts: int
-    price: float
+    price: float | None
     size: float
     side: Side | None = None
     id: str | None = None

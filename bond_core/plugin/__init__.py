@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from bond_core.model.mentions import Mentions, Phrases, search_terms
     from bond_core.model.text import plain
+    from bond_core.model.us_session import is_us_session
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
@@ -134,6 +135,7 @@ __all__ = [
     "WebSocket",
     "WebSocketConnector",
     "hookimpl",
+    "is_us_session",
     "plain",
     "read_feed",
     "search_terms",
@@ -163,6 +165,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Trade",
         "Trend",
     ),
+    "bond_core.model.us_session": ("is_us_session",),
     "bond_core.model.mentions": (
         "Mentions",
         "Phrases",

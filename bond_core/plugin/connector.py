@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from bond_core.clock import NS
-from bond_core.errors import Retryable
+from bond_core.errors import PluginError, Retryable
 from bond_core.model.event import Event
 from bond_core.plugin.context import Context
 from bond_core.plugin.unreadable import MAX_UNREADABLE, UNREADABLE
@@ -88,4 +88,5 @@ def _tell_unreadable(ctx: Context, error: Exception, n: int) -> None:
         ctx.log.warning("an answer could not be read", exc_info=error)
     ctx.reject(f"an answer could not be read ({what})")
     if n == MAX_UNREADABLE:
-        raise Retryable(f"{n} answers in a row could not be read, last: {what}") from error
+        last = error.detail if isinstance(error, PluginError) else what
+        raise Retryable(f"{n} answers in a row could not be read, last: {last}") from error

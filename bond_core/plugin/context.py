@@ -151,6 +151,21 @@ class Context(Protocol):
         """Say that events between two times may be missing."""
         ...
 
+    def tell(
+        self, channel: str, symbol: str | None, *, code: str, detail: str,
+        at_ns: int | None = None,
+    ) -> None:  # fmt: skip
+        """Show everybody who listens a notice that is no hole: trading in a stock is halted.
+
+        Args:
+            channel: Whose listeners are told.
+            symbol: Which of its symbols; None is all of the channel's.
+            code: For programs; `docs/records.md` lists those that there are.
+            detail: A sentence for people.
+            at_ns: When it happened, by the source.
+        """
+        ...
+
     def cursor(self, channel: str, symbol: str) -> str | None:
         """Return the id of the newest event heard there, to resume after; None at first."""
         ...

@@ -41,6 +41,8 @@ class Channel:
         scope: Whether its events belong to symbols, or to the stream as a whole.
         by_base: Whether it is asked for by base asset (`BTC`) and not by market (`BTC/USDT`).
         default: Whether a spec that names no fields gets it.
+        event_type: What a source's `event_types` call it, where they choose among channels. It
+            is there when it is named, and by default when none is; a channel without it always.
         ids_by_one: Whether `seq` rises by one from each event of a symbol to the next, so that
             a jump says how many were lost; or the venues of which that holds.
     """
@@ -57,6 +59,7 @@ class Channel:
     scope: Literal["symbol", "stream"] = "symbol"
     by_base: bool = False
     default: bool = True
+    event_type: str = ""
     ids_by_one: bool | tuple[str, ...] = False
 
     def counts_ids(self, config: Any) -> bool:
@@ -131,6 +134,8 @@ class ConnectorSpec:
             `*.acme.example`. It reaches them over TLS wherever it runs; a URL to any other is
             taken for one that a user gave (`bond_core.plugin.egress`).
         polls_every_s: Seconds between polls unless a source says otherwise; None if pushed.
+        config_tells: Whether its settings say by attributes which of its channels there are
+            (`channels`, their names) and what records call the source (`label`).
         stability: How much its behaviour may still change.
     """
 
@@ -149,6 +154,7 @@ class ConnectorSpec:
     needs: Mapping[str, str] = attrs.field(factory=dict)
     hosts: tuple[str, ...] = ()
     polls_every_s: float | None = None
+    config_tells: bool = False
     capabilities: Capabilities = Capabilities()
     stability: Stability = "beta"
 

@@ -50,8 +50,11 @@ class Item:
     published_ns: int | None = None
 
 
-class NoFeedError(Retryable):
-    """What came is no feed: an error page, or something cut short."""
+class NoFeedError(Retryable, ValueError):
+    """What came is no feed: an error page, or something cut short.
+
+    For a `PollingConnector` an answer that can't be read: asked for again with the next poll.
+    """
 
 
 @attrs.define(eq=False)

@@ -45,6 +45,9 @@ class Listener(Protocol):
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """Learn of a hole."""
 
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """Learn of anything else."""
+
     def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
         """Take what was fetched for a hole, in order of time, and learn what is still missing."""
 
@@ -194,6 +197,11 @@ class Feed:
         """Hand on that something is missing."""
         for listener in tuple(self.listeners):
             listener.on_gap(self.symbol, notice)
+
+    def tell(self, notice: Notice) -> None:
+        """Hand on what else the source says."""
+        for listener in tuple(self.listeners):
+            listener.on_notice(self.symbol, notice)
 
     def news_of(self, events: Sequence[Event], now_ns: int) -> list[Event]:
         """Return those events that make sense and were not heard before, in order of time.

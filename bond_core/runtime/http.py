@@ -236,11 +236,15 @@ def checked_headers(route: Route, headers: Mapping[str, str] | None) -> dict[str
 
 def refusal(host: str, status: int, headers: Mapping[str, str]) -> Retryable | Fatal:
     """Return the error of an answer that isn't the one asked for. The body is not in it."""
+    error: Retryable | Fatal
     if status in _PASSING:
-        return Retryable(f"{host} answered {status}", retry_after_s=_retry_after_s(headers))
-    if 300 <= status < 400:
-        return Fatal(f"{host} answered {status}: it has moved, and redirects are not followed")
-    return Fatal(f"{host} answered {status}: the request is refused")
+        error = Retryable(f"{host} answered {status}", retry_after_s=_retry_after_s(headers))
+    elif 300 <= status < 400:
+        error = Fatal(f"{host} answered {status}: it has moved, and redirects are not followed")
+    else:
+        error = Fatal(f"{host} answered {status}: the request is refused")
+    error.http_status = status
+    return error
 
 
 def unreachable(route: Route, error: Exception) -> Retryable:

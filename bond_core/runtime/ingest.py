@@ -122,7 +122,8 @@ def _is_finite(value: Any) -> bool:
 def _sized_fault(event: Any) -> str | None:
     # Trades come by the ten thousand: the one check that is written out.
     price, size = event.price, event.size
-    if not (isinstance(price, (float, int)) and 0 < price < inf):
+    is_price = isinstance(price, (float, int)) and 0 < price < inf
+    if not is_price and not (price is None and event.__class__ is Trade):
         return "its price is not a finite number above 0"
     if not (isinstance(size, (float, int)) and 0 <= size < inf):
         return "its size is not a finite number, or below 0"

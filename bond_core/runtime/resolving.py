@@ -13,6 +13,7 @@ import attrs
 
 from bond_core.errors import NotInstalledError, Problem, RequestError, SetupError
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.egress import EgressPolicy
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.families import needs_plugin
 from bond_core.runtime.sink_policy import SinkPolicy
@@ -28,22 +29,43 @@ class Defaults:
         fallback: What stands in for those.
         simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
         sinks: What a sink's settings may name.
+        egress: What a URL in a source's settings may reach.
     """
 
     exchanges: tuple[str, ...] = ("binance", "okx")
     fallback: tuple[str, ...] = ("bybit",)
     simulate: bool = False
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
+    egress: EgressPolicy = attrs.field(factory=EgressPolicy)
 
 
-def connector_of(source: SourceSpec, catalog: Catalog, pointer: str) -> ConnectorSpec:
+STOCKS = "equities"
+"""The source type of stocks from whoever has them."""
+
+STOCK_PROVIDERS = ("alpaca", "polygon", "finnhub", "ibkr")
+"""Who is asked for stocks, in this order: the first that is installed and has its key."""
+
+
+def connector_of(
+    source: SourceSpec, catalog: Catalog, pointer: str, *, simulate: bool = False
+) -> ConnectorSpec:
     """Return the connector that a source's type means here.
+
+    Args:
+        source: Which source.
+        catalog: What is installed.
+        pointer: Where the source stands in its spec.
+        simulate: Whether it is to be simulated where it doesn't say.
 
     Raises:
         NotInstalledError: Bond knows the type, and no installed plugin brings it.
         RequestError: `unknown_source`.
+        SetupError: Stocks from whoever has them, and of those installed none has its key.
     """
-    found = catalog.connector(source.type)
+    if source.type == STOCKS:
+        found = _stocks(catalog, simulate=simulate if source.simulate is None else source.simulate)
+    else:
+        found = catalog.connector(source.type)
     if found is not None:
         return found
     why = needs_plugin(source.type)
@@ -76,13 +98,14 @@ def resolve(
         raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
     if not simulate:
         _require_keys(connector)
+    assumed = (f"provider={connector.name}",) if source.type == STOCKS else ()
     resolved = attrs.evolve(source, type=connector.name, simulate=simulate, exclude_exchanges=())
     if connector.venues:
         return _with_venues(resolved, source.exclude_exchanges, connector, defaults, pointer)
     for key in ("exchanges", "fallback", "exclude_exchanges"):
         if getattr(source, key):
             raise _refusal(f"{connector.name} has no venues", f"{pointer}/{key}")
-    return resolved, ()
+    return resolved, assumed
 
 
 def _with_venues(
@@ -158,11 +181,33 @@ def _refusal(detail: str, pointer: str) -> RequestError:
     return RequestError(detail, code="invalid_spec", problems=[problem])
 
 
+def _stocks(catalog: Catalog, *, simulate: bool) -> ConnectorSpec | None:
+    """Return who is asked for stocks here; None if nobody who has them is installed."""
+    known = [spec for name in STOCK_PROVIDERS if (spec := catalog.connector(name)) is not None]
+    for spec in known:
+        if spec.simulator is not None if simulate else not _missing_keys(spec):
+            return spec
+    if not known or simulate:
+        return known[0] if known else None
+    ways = "; or ".join(_needed(spec, _missing_keys(spec)) for spec in known)
+    first = _missing_keys(known[0])[0]
+    detail = f"stock prices need a key: {ways}"
+    raise SetupError(detail, code="missing_key", fix=f"export {first}=…")
+
+
 def _require_keys(connector: ConnectorSpec) -> None:
-    # Whether a key is there; nobody looks at its value here.
-    missing = [name for name in connector.needs if not os.environ.get(name)]
+    missing = _missing_keys(connector)
     if missing:
-        lines = "; ".join(f"{name} ({connector.needs[name]})" for name in missing)
         raise SetupError(
-            f"{connector.name} needs {lines}", code="missing_key", fix=f"export {missing[0]}=…"
+            _needed(connector, missing), code="missing_key", fix=f"export {missing[0]}=…"
         )
+
+
+def _needed(connector: ConnectorSpec, missing: Iterable[str]) -> str:
+    lines = "; ".join(f"{name} ({connector.needs[name]})" for name in missing)
+    return f"{connector.name} needs {lines}"
+
+
+def _missing_keys(connector: ConnectorSpec) -> list[str]:
+    # Whether a key is there; nobody looks at its value here.
+    return [name for name in connector.needs if not os.environ.get(name)]

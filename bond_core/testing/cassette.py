@@ -98,6 +98,12 @@ class Cassette:
         """Answer no more, and end nothing: connections stay open, requests run into time-outs."""
         self._is_silent = True
 
+    def go_on(self, answers: Sequence[Any]) -> None:
+        """Answer this from now on, after all that was said."""
+        if answers:
+            self._next = len(self._answers)
+            self._answers += map(_value, answers)
+
     @property
     def is_played_out(self) -> bool:
         """Whether everything was said, to whom it may."""

@@ -37,6 +37,7 @@ class ConnectorBase(SpecConformance):
         auth_failure: What the source says to a wrong key: answers or messages, or an exception
             (of a library: what it raises). Left out, requests are answered with 401.
         empty: An answer with nothing in it; left out, it is the first one with its lists emptied.
+        later: Of what says each thing once: what is new after a break, as answers.
         derived: Fields of events that are computed, and not as the source gave them.
     """
 
@@ -46,6 +47,7 @@ class ConnectorBase(SpecConformance):
     channels: ClassVar[Sequence[str]] = ()
     auth_failure: ClassVar[Sequence[Any] | Exception] = ()
     empty: ClassVar[Any] = None
+    later: ClassVar[Sequence[Any]] = ()
     derived: ClassVar[Sequence[str]] = ()
 
     # What an author may say anew

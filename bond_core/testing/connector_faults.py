@@ -33,6 +33,7 @@ class ConnectorFaults(ConnectorBase):
         async def scenario(stage: Stage) -> None:
             await stage.until_said(self.expected())
             n = len(stage.emitted)
+            stage.source.go_on(self.later)
             self.break_off(stage)
             is_back = await stage.until(lambda: len(stage.emitted) > n and stage.is_live)
             assert stage.told("reconnecting"), "the connection broke, and nobody was told"

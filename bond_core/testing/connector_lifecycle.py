@@ -132,6 +132,7 @@ class ConnectorLifecycle(ConnectorBase):
             await stage.until_said(self.expected())
             await stage.stop()
             n = len(stage.emitted)
+            stage.source.go_on(self.later)
             stage.start()
             again = await stage.until(lambda: len(stage.emitted) > n)
             assert again, f"ended and started again, it says nothing; ends: {stage.ends}"

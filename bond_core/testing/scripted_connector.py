@@ -118,6 +118,7 @@ class RecordingListener:
         events: In the order they came.
         statuses: Each state it was told, the first included, with its reason.
         gaps: The holes it was told of.
+        notices: What else it was told.
         repairs: What was fetched for them.
         heartbeats: Event times in ns.
         duplicates: How many repeats were dropped.
@@ -129,6 +130,7 @@ class RecordingListener:
         self.events: list[Event] = []
         self.statuses: list[tuple[Status, str | None]] = []
         self.gaps: list[Notice] = []
+        self.notices: list[Notice] = []
         self.repairs: list[Repaired] = []
         self.heartbeats: list[int] = []
         self.duplicates = 0
@@ -172,6 +174,10 @@ class RecordingListener:
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
         self.gaps.append(notice)
+
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """See Listener."""
+        self.notices.append(notice)
 
     def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
         """See Listener."""

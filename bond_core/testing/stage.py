@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
@@ -190,7 +191,8 @@ class _Watched(Supervisor):
     def emit(self, channel: str, events: Iterable[Event]) -> None:
         """See Context."""
         heard = list(events)
-        self._stage.emitted += [(channel, event) for event in heard]
+        # Copies: the runtime writes into what it is handed when it was heard.
+        self._stage.emitted += [(channel, copy.copy(event)) for event in heard]
         super().emit(channel, heard)
 
 
@@ -248,6 +250,9 @@ class _Ear:
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
+
+    def on_notice(self, symbol: str, notice: Notice) -> None:
+        """See Listener: no check looks at what a market says of itself."""
 
     def on_repaired(self, symbol: str, events: Sequence[Event], repaired: Repaired) -> None:
         """See Listener: no check looks at what was fetched for a hole."""

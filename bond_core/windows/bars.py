@@ -190,7 +190,7 @@ class Bars:
             return 1.0
         if self.plan.measure == "volume" or trade.size_unit is not None:
             return trade.size  # contracts of an inverse market are worth what they say
-        return trade.price * trade.size
+        return (trade.price or 0.0) * trade.size
 
     def _add(self, bar: Filling, heard: Iterable[Heard]) -> None:
         by_source: dict[SymbolState, list[Any]] = {}

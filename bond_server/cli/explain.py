@@ -14,6 +14,7 @@ from bond_core.errors import BondError
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import BoundStream, Defaults, bind
 from bond_core.runtime.families import needs_plugin
+from bond_core.runtime.resolving import STOCK_PROVIDERS, STOCKS
 from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamSpec
@@ -69,6 +70,8 @@ def _needs(
     """Yield what the sources need and is not here: plugins, and keys of those that are."""
     for source in spec.sources:
         connector = catalog.connector(source.type)
+        if source.type == STOCKS and any(catalog.connector(name) for name in STOCK_PROVIDERS):
+            continue  # binding says which of them, or what each needs
         if connector is None:
             yield needs_plugin(source.type) or f"no installed plugin provides {source.type}"
             continue

@@ -87,9 +87,9 @@ def test_a_sentence_joins_prices_chain_and_posts():
             return await first(lambda r: r["tweets"] and r["onchain_count"] and r["price_avg"])
 
     record = asyncio.run(go())
-    assert {"x", "onchain"} < record["sources"].keys()
-    assert record["sources"]["onchain"]["scope"] == "stream"
-    assert record["onchain_count"] == record["sources"]["onchain"]["count"]
+    assert {"x", "solana.onchain"} < record["sources"].keys()
+    assert record["sources"]["solana.onchain"]["scope"] == "stream"
+    assert record["onchain_count"] == record["sources"]["solana.onchain"]["count"]
     assert all(source["simulated"] for source in record["sources"].values())
 
 
@@ -116,7 +116,7 @@ def test_a_mocked_chain_is_asked_for_and_labelled(monkeypatch):
                             return record
 
     record = asyncio.run(go())
-    assert record["sources"]["onchain"]["simulated"] is True
+    assert record["sources"]["solana.onchain"]["simulated"] is True
     assert record["onchain_count"] > record["onchain_transfers"] > 0
     assert record["onchain_moved"] > 0
     monkeypatch.setenv("ONCHAIN_MODE", "grpc")
@@ -160,7 +160,7 @@ def test_a_demo_joins_prices_chain_and_posts():
     assert any(r["tweets"] and r["onchain_count"] and r["price_avg"] for r in records)
     for record in records:
         assert record["timeframe"] == "5s"
-        assert {"binance", "okx", "onchain", "x"} <= record["sources"].keys()
+        assert {"binance", "okx", "solana.onchain", "x"} <= record["sources"].keys()
         assert all(source["simulated"] for source in record["sources"].values())
 
 
@@ -185,8 +185,8 @@ def test_one_is_down_and_one_hears_nothing():
     down, written, heard = asyncio.run(go())
     assert down["tweets"] == 0
     assert down["sources"]["x"]["status"] == "live"
-    assert down["sources"]["onchain"]["status"] == "reconnecting"
-    assert down["sources"]["onchain"]["coverage"] == 0.0
+    assert down["sources"]["solana.onchain"]["status"] == "reconnecting"
+    assert down["sources"]["solana.onchain"]["coverage"] == 0.0
     for record in (down, heard):
         assert record["price_avg"] is not None
         assert all(source["simulated"] for source in record["sources"].values())
@@ -236,8 +236,9 @@ def test_what_people_say_holds_no_price_back(name):
         ("x.tweets", "x"),
         ("nitter", "nitter"),
         ("news", "news"),
-        ("onchain", "onchain"),
-        ("onchain.grpc", "onchain"),
+        ("onchain", "solana.onchain"),
+        ("solana.onchain", "solana.onchain"),
+        ("onchain.grpc", "solana.onchain"),
         ("trends", "trends"),
         ("google.trends", "trends"),
     ],

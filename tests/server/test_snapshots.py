@@ -153,7 +153,7 @@ def test_a_stream_goes_on_after_its_bond_was_left(tmp_path):
             await bond.delete(second.stream_id)
             assert files(tmp_path) == []
             third, _ = await heard(bond)
-            assert third.pipeline.started_ns // NS == third.created_ns // NS
+            assert third.pipeline.started_ns // NS == third.row.created_ns // NS
             await bond.complete(third)
             assert files(tmp_path) == []
 

@@ -10,6 +10,7 @@ import attrs
 
 from bond_core.clock import NS
 from bond_core.plugin import Context, Fatal, Item, Newsfeed, Retryable
+from bond_core.plugin.syndication import NoFeedError
 
 _TIMEOUT_S = 8.0
 _REMEMBERED = 5_000
@@ -71,6 +72,7 @@ class Feeds:
         """Return what is new in all feeds, and which feeds failed now that had not before.
 
         Raises:
+            NoFeedError: What came of each is no feed.
             Retryable: None can be read; why, of each.
             Fatal: None can, and waiting helps with none.
         """
@@ -113,6 +115,8 @@ class Feeds:
         )  # fmt: skip
         if all(isinstance(feed.error, Fatal) for feed in self.all):
             return Fatal(detail)
+        if all(isinstance(feed.error, NoFeedError) for feed in self.all):
+            return NoFeedError(detail)
         soonest_ns = min(f.resting_until_ns for f in self.all if isinstance(f.error, Retryable))
         return Retryable(detail, retry_after_s=max(0.0, (soonest_ns - now_ns) / NS))
 

@@ -15,6 +15,7 @@ NEWS = Channel(
     time="receive",
     gates=False,
     by_base=True,
+    stale_s=3 * EVERY_S,  # three polls missed
 )
 
 

@@ -23,3 +23,5 @@ class TestNews(ConnectorConformance):
     bad_configs: ClassVar = {"too often": {"every_s": 1.0}, "no text": {"url": 5}}
     symbols = ("BTC",)
     cassette: ClassVar = [feed(("BTC up", 1)), feed(("Bitcoin down", 2), ("BTC up", 1))]
+    later: ClassVar = [feed(("BTC sideways", 3))]
+    empty: ClassVar = feed()

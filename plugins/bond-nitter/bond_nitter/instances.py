@@ -9,6 +9,7 @@ import attrs
 
 from bond_core.clock import NS
 from bond_core.plugin import Context, Fatal, Item, Newsfeed, Retryable
+from bond_core.plugin.syndication import NoFeedError
 
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 900.0
@@ -25,13 +26,13 @@ class Instance:
     Attributes:
         url: Its base address.
         resting_until_ns: On the clock's monotonic time; it is not asked before.
-        why: What it did last time; empty while it works.
+        error: What it did last time; None while it works.
     """
 
     url: str
     resting_until_ns: int = 0
     failures: int = 0
-    why: str = ""
+    error: Retryable | Fatal | None = None
     _feeds: dict[str, Newsfeed] = attrs.field(factory=dict)
 
     @property
@@ -52,12 +53,12 @@ class Instance:
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self.failures, 10))
         pause_s = max(pause_s, getattr(error, "retry_after_s", None) or 0.0)
         self.failures += 1
-        self.why = error.detail
+        self.error = error
         self.resting_until_ns = now_ns + round(pause_s * NS)
 
     def worked(self) -> None:
         """Forget its failures."""
-        self.failures, self.why = 0, ""
+        self.failures, self.error = 0, None
 
 
 class Instances:
@@ -77,7 +78,9 @@ class Instances:
         nothing is taken for an answer.
 
         Raises:
+            NoFeedError: What came of the only one is no feed.
             Retryable: None answers; why, of each.
+            Fatal: Each refuses, and waiting helps with none.
         """
         empty: list[Instance] = []
         for instance in tuple(self.all):
@@ -85,9 +88,13 @@ class Instances:
                 continue
             try:
                 items = await instance.search(ctx, query)
+            except NoFeedError as error:
+                if len(self.all) == 1:  # nobody else to ask: the same with the next poll
+                    raise NoFeedError(f"{instance.host}: {error.detail}") from None
+                self._rest(ctx, instance, error)
+                continue
             except (Retryable, Fatal) as error:
-                instance.failed(error, ctx.clock.monotonic_ns())
-                ctx.log.warning("%s: %s; asking the next", instance.host, error.detail)
+                self._rest(ctx, instance, error)
                 continue
             instance.worked()
             if items:
@@ -103,10 +110,18 @@ class Instances:
             self.all.remove(instance)
             self.all.insert(0, instance)
 
-    def _none(self, ctx: Context) -> Retryable:
+    def _rest(self, ctx: Context, instance: Instance, error: Retryable | Fatal) -> None:
+        instance.failed(error, ctx.clock.monotonic_ns())
+        if len(self.all) > 1:
+            ctx.log.warning("%s: %s; asking the next", instance.host, error.detail)
+
+    def _none(self, ctx: Context) -> Retryable | Fatal:
         soonest_ns = min(instance.resting_until_ns for instance in self.all)
         pause_s = max(0.0, (soonest_ns - ctx.clock.monotonic_ns()) / NS)
-        why = "; ".join(f"{i.host}: {i.why}" for i in self.all)
+        why = "; ".join(f"{i.host}: {i.error.detail}" for i in self.all if i.error)
         number = "the only instance" if len(self.all) == 1 else f"none of {len(self.all)} instances"
         verb = "does not answer" if len(self.all) == 1 else "answers"
-        return Retryable(f"{number} {verb}: {why}", retry_after_s=pause_s)
+        detail = f"{number} {verb}: {why}"
+        if all(isinstance(instance.error, Fatal) for instance in self.all):
+            return Fatal(detail, fix="export NITTER_INSTANCES=https://…,https://…")
+        return Retryable(detail, retry_after_s=pause_s)

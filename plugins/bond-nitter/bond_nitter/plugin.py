@@ -14,6 +14,7 @@ POSTS = Channel(
     time="receive",
     gates=False,
     by_base=True,
+    stale_s=3 * EVERY_S,  # three polls missed
 )
 
 

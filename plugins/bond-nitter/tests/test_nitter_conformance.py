@@ -21,8 +21,10 @@ def feed(*items):
 
 class TestNitter(ConnectorConformance):
     spec = "nitter"
-    env: ClassVar = {"NITTER_INSTANCES": "https://one.example"}
+    # No `env`: instances are public addresses, and stand in reasons and in what they say.
     config: ClassVar = {"instances": "https://one.example"}
     bad_configs: ClassVar = {"too often": {"every_s": 1.0}, "no text": {"query": 5}}
     symbols = ("BTC",)
     cassette: ClassVar = [feed(("BTC up", 1)), feed(("bitcoin down", 2), ("BTC up", 1))]
+    later: ClassVar = [feed(("BTC sideways", 3))]
+    empty: ClassVar = feed()

@@ -14,7 +14,7 @@ EventType = Literal["tx", "transfer", "block", "account", "metric"]
 
 @attrs.frozen
 class SolanaConfig:
-    """Settings of `onchain`: what of the chain is listened to, and where."""
+    """Settings of `solana.onchain`: what of the chain is listened to, and where."""
 
     endpoint: str = setting(
         default="", env="GRPC_ENDPOINT", example="https://solana.example:443",

@@ -17,7 +17,7 @@ SILENCE_S = 45.0
 
 
 class SolanaConnector:
-    """The connector `onchain`."""
+    """The connector `solana.onchain`."""
 
     def __init__(self, config: SolanaConfig) -> None:
         self.config = config
@@ -36,22 +36,23 @@ class SolanaConnector:
         aio = await asyncio.to_thread(ctx.sdk, "grpc.aio")
         request = request_of(self.config, from_slot=from_slot)
         token = None if self.config.token is None else self.config.token.reveal()
-        async with open_channel(grpc, aio, endpoint, has_token=token is not None) as channel:
-            call = open_call(channel, token=token)
-            try:
-                await call.write(request)
-                await self._listen(ctx, aio, call)
-            except grpc.RpcError as error:
-                said = error_of(error, resumed=from_slot is not None)
-                if isinstance(said, NotReplayedError):
-                    self._resumes = False
-                raise said from None
-            except asyncio.InvalidStateError:
-                # It was over before it was asked: the status says why.
-                status = await call.code(), await call.details()
-                raise error_of(_Ended(*status), resumed=from_slot is not None) from None
-            finally:
-                call.cancel()
+        try:
+            async with open_channel(grpc, aio, endpoint, has_token=token is not None) as channel:
+                call = open_call(channel, token=token)
+                try:
+                    await call.write(request)
+                    await self._listen(ctx, aio, call)
+                except asyncio.InvalidStateError:
+                    # It was over before it was asked: the status says why.
+                    status = await call.code(), await call.details()
+                    raise error_of(_Ended(*status), resumed=from_slot is not None) from None
+                finally:
+                    call.cancel()
+        except grpc.RpcError as error:
+            said = error_of(error, resumed=from_slot is not None)
+            if isinstance(said, NotReplayedError):
+                self._resumes = False
+            raise said from None
 
     async def _listen(self, ctx: Context, aio: Any, call: Any) -> None:
         while True:

@@ -21,10 +21,10 @@ CHAIN = Channel(
 
 @hookimpl
 def bond_connectors() -> Iterator[ConnectorSpec]:
-    """Describe `onchain`."""
+    """Describe `solana.onchain`."""
     yield ConnectorSpec(
-        name="onchain",
-        aliases=("onchain.grpc",),
+        name="solana.onchain",
+        aliases=("onchain", "onchain.grpc"),
         factory="bond_solana.connector:SolanaConnector",
         config=SolanaConfig,
         channels=(CHAIN,),

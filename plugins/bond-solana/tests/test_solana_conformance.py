@@ -11,6 +11,9 @@ import grpc
 from bond_core.testing import ConnectorConformance
 from bond_solana import geyser_pb2 as pb
 
+EOF = object()
+TOKEN = (("x-token", "a-token"),)
+
 
 def updates():
     """Return what an endpoint says of two blocks."""
@@ -23,17 +26,19 @@ def updates():
 
 
 class Call:
-    """A subscription that says this, and is silent then."""
+    """A subscription that says this, is silent then, and ends when its channel is closed."""
 
-    def __init__(self):
+    def __init__(self, broken):
         self._left = list(updates())
+        self._broken = broken
 
     async def write(self, request):
         assert request.commitment == 1
 
     async def read(self):
         if not self._left:
-            await asyncio.get_running_loop().create_future()
+            await self._broken.wait()
+            return EOF
         return self._left.pop(0)
 
     def cancel(self):
@@ -45,6 +50,7 @@ class Channel:
 
     def __init__(self, target, *_, **__):
         assert target == "solana.example:443"
+        self._broken = asyncio.Event()
 
     async def __aenter__(self):
         return self
@@ -54,11 +60,14 @@ class Channel:
 
     def stream_stream(self, method, **_):
         assert method == "/geyser.Geyser/Subscribe"
-        return lambda metadata: Call() if metadata == (("x-token", "a-token"),) else None
+        return lambda metadata: Call(self._broken) if metadata == TOKEN else None
+
+    def close(self):
+        self._broken.set()
 
 
 class TestSolana(ConnectorConformance):
-    spec = "onchain"
+    spec = "solana.onchain"
     env: ClassVar = {"GRPC_X_TOKEN": "a-token"}
     config: ClassVar = {
         "endpoint": "https://solana.example:443",
@@ -69,7 +78,12 @@ class TestSolana(ConnectorConformance):
         "no such type": {"event_types": ["weather"]},
         "no such commitment": {"commitment": "perhaps"},
     }
-    sdks: ClassVar = {
-        "grpc": grpc,
-        "grpc.aio": SimpleNamespace(secure_channel=Channel, EOF=object()),
-    }
+    # What connects. `grpc` itself only names errors, and is the real one.
+    sdks: ClassVar = {"grpc.aio": SimpleNamespace(secure_channel=Channel, EOF=EOF)}
+    auth_failure = grpc.aio.AioRpcError(
+        grpc.StatusCode.UNAUTHENTICATED, grpc.aio.Metadata(), grpc.aio.Metadata(), "unknown token"
+    )
+
+    def work(self):
+        """Registering must not load grpc itself either."""
+        return [*super().work(), "grpc"]

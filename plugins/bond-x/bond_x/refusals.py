@@ -25,6 +25,10 @@ class NoStreamError(Fatal):
     """The plan has no filtered stream."""
 
 
+class StreamTakenError(Retryable):
+    """The one stream of the key is open already, here or elsewhere."""
+
+
 @attrs.frozen
 class Answer:
     """An answer that isn't the one asked for.
@@ -80,11 +84,10 @@ def error_of(answer: Answer, *, what: str, now_ns: int) -> Exception:
         )
     if status == 429:
         if problem.get("connection_issue") == "TooManyConnections" or "streaming" in kind:
-            pause_s = _TAKEN_PAUSE_S
             why = "X says that this key's one stream is open already"
-        else:
-            pause_s, why = reset_s(answer.headers, now_ns), "X limits how often it is asked"
-        return Retryable(f"{why} (429){tail}", retry_after_s=pause_s)
+            return StreamTakenError(f"{why} (429){tail}", retry_after_s=_TAKEN_PAUSE_S)
+        pause_s = reset_s(answer.headers, now_ns)
+        return Retryable(f"X limits how often it is asked (429){tail}", retry_after_s=pause_s)
     if status in (408, 409) or status >= 500:
         return Retryable(f"X answered {status}{tail}")
     return Fatal(f"X refuses what is asked for ({what}, {status}){tail}")

@@ -37,12 +37,17 @@ class Search:
         self._since_ns: int | None = None
         self._cashtags = True
 
-    async def run(self, ctx: Context, client: Any, noted: Noted, rest: str) -> None:
-        """Search until cancelled. Raises Retryable or Fatal, and never returns."""
+    async def run(
+        self, ctx: Context, client: Any, noted: Noted, rest: str, *, for_s: float | None = None
+    ) -> None:
+        """Search for so long, or until cancelled. Raises Retryable or Fatal."""
+        began_ns = ctx.clock.monotonic_ns()
         if self._since_ns is None:
             self._since_ns = ctx.clock.now_ns()
         while True:
             started_ns = ctx.clock.monotonic_ns()
+            if for_s is not None and started_ns - began_ns >= for_s * NS:
+                return
             wanted = ctx.wanted.current()
             symbols = sorted({w.symbol for w in wanted})
             if not symbols:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 from bond_core.plugin import Context, Fatal, Mentions, Phrases, Retryable, Subscription, plain
 from bond_x.config import CHANNEL, XConfig
@@ -38,6 +38,8 @@ class Stream:
         self._rest = rest
         self._cashtags = True
         self._why: Exception | None = None
+        self._is_ours = asyncio.Event()  # the key's one stream
+        self._put: set[str] = set()
         self._wanted = self._wanting(())
         client.on_connect = self._connected
         client.on_data = self._read
@@ -47,7 +49,7 @@ class Stream:
         client.on_closed = self._closed
         client.on_exception = self._raised
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Listen until cancelled. Raises Retryable, Fatal or NoStreamError, and never returns."""
         known = await self._ctx.wanted.changed(frozenset())
         await self._keep_rules(known)
@@ -58,12 +60,15 @@ class Stream:
                 {listening, following}, return_when=asyncio.FIRST_COMPLETED
             )
             await next(iter(done))
+            raise RuntimeError("neither its lines nor its rules come to an end")
         finally:
             for task in (listening, following):
                 task.cancel()
             await asyncio.gather(listening, following, return_exceptions=True)
 
     async def _follow(self, known: frozenset[Subscription]) -> None:
+        await self._is_ours.wait()
+        await self._keep_rules(known)  # now without what others have left there
         while True:
             known = await self._ctx.wanted.changed(known)
             await self._keep_rules(known)
@@ -85,11 +90,14 @@ class Stream:
     # Rules
 
     async def _keep_rules(self, wanted: Iterable[Subscription]) -> None:
-        """Let X have a rule for each symbol wanted, and none of ours besides."""
+        """Let X have a rule for each symbol wanted, and none of ours besides.
+
+        Until the stream is ours another source may listen to it: its rules are left alone.
+        """
         symbols = sorted({w.symbol for w in wanted})
         self._wanted = self._wanting(symbols)
         answer = await self._asked(self._client.get_rules())
-        there = {r["value"]: r["id"] for r in answer.get("data") or () if _is_ours(r)}
+        there = {r["value"]: r["id"] for r in answer.get("data") or () if self._may_drop(r)}
         rules = self._rules(symbols)
         new = {value: symbol for value, symbol in rules.items() if value not in there}
         old = [id for value, id in there.items() if value not in rules]
@@ -107,6 +115,7 @@ class Stream:
 
         add = [StreamRule(value, tag=TAG + symbol) for value, symbol in rules.items()]
         answer = await self._asked(self._client.add_rules(add))
+        self._put |= {str(rule["value"]) for rule in answer.get("data") or ()}
         problems = [p for p in answer.get("errors") or () if p.get("title") != "DuplicateRule"]
         if not problems:
             return True
@@ -117,6 +126,25 @@ class Stream:
             why = plain(f"{problem.get('title')}: {problem.get('details') or ''}")[:200]
             self._ctx.failed(CHANNEL, symbol, f"X refuses the rule for {symbol}: {why}")
         return True
+
+    async def withdraw(self, session: Any, noted: Noted) -> None:
+        """Take back the rules that were put for a stream which another source has.
+
+        On a session of its own: tweepy closes that of a stream which it ends.
+        """
+        self._client.session, self._noted = session, noted
+        answer = await self._asked(self._client.get_rules())
+        put = [r["id"] for r in answer.get("data") or () if r["value"] in self._put]
+        if put:
+            await self._asked(self._client.delete_rules(put))
+
+    def _may_drop(self, rule: dict[str, Any]) -> bool:
+        tag = str(rule.get("tag", ""))
+        if not tag.startswith(TAG):
+            return False
+        symbol = tag.removeprefix(TAG)
+        ours = (rule_of(symbol, self._rest, cashtags=c) for c in (True, False))
+        return self._is_ours.is_set() or rule["value"] in ours
 
     def _rules(self, symbols: Iterable[str]) -> dict[str, str]:
         return {rule_of(s, self._rest, cashtags=self._cashtags): s for s in symbols}
@@ -138,6 +166,7 @@ class Stream:
     # What tweepy calls. Whatever is raised here ends the connection and comes to `_raised`.
 
     async def _connected(self) -> None:
+        self._is_ours.set()
         self._ctx.live(CHANNEL)
 
     async def _lives(self) -> None:
@@ -171,7 +200,3 @@ class Stream:
 
     async def _raised(self, error: Exception) -> None:
         self._why = error if isinstance(error, (Retryable, Fatal)) else unreachable(error)
-
-
-def _is_ours(rule: dict[str, Any]) -> bool:
-    return str(rule.get("tag", "")).startswith(TAG)

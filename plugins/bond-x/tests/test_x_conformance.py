@@ -7,8 +7,7 @@ import json
 from types import SimpleNamespace
 from typing import ClassVar
 
-import aiohttp
-
+from bond_core.plugin import Retryable
 from bond_core.testing import ConnectorConformance
 
 LINES = [
@@ -28,10 +27,11 @@ LINES = [
 
 
 class Client:
-    """tweepy's streaming client, playing lines."""
+    """tweepy's streaming client, playing lines until it is closed."""
 
     def __init__(self, bearer, **_):
         assert bearer == "a-bearer-token"
+        self._broken = asyncio.Event()
 
     async def get_rules(self):
         return {}
@@ -49,7 +49,14 @@ class Client:
         await self.on_connect()
         for line in LINES:
             await self.on_data(json.dumps(line).encode())
-        await asyncio.get_running_loop().create_future()
+        await self._broken.wait()
+        try:
+            await self.on_connection_error()
+        except Retryable as error:  # tweepy catches whatever is raised
+            await self.on_exception(error)
+
+    def close(self):
+        self._broken.set()
 
 
 class TestX(ConnectorConformance):
@@ -62,7 +69,9 @@ class TestX(ConnectorConformance):
         "too often": {"bearer": {"$env": "X_BEARER"}, "every_s": 0.1},
     }
     symbols = ("BTC",)
-    sdks: ClassVar = {
-        "tweepy.asynchronous": SimpleNamespace(AsyncStreamingClient=Client),
-        "aiohttp": aiohttp,
-    }
+    # aiohttp is the real one: nobody asks anything of its session.
+    sdks: ClassVar = {"tweepy.asynchronous": SimpleNamespace(AsyncStreamingClient=Client)}
+
+    def work(self):
+        """Registering must not load aiohttp either."""
+        return [*super().work(), "aiohttp"]

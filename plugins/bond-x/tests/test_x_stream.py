@@ -314,9 +314,13 @@ def test_two_sources_of_one_key_share_its_one_stream():
             config = XConfig(bearer=Secret("k"), query="ETF", every_s=5.0)
             async with hearing(SPEC, config, x.url, "posts", "BTC") as second:
                 await live(second)
-                return x.streams, [place for place, _ in x.asked].count("search")
+                rules = {value for value, _ in x.rules.values()}
+                return x.streams, [place for place, _ in x.asked].count("search"), rules
 
-    assert asyncio.run(go()) == (1, 1)
+    streams, searches, rules = asyncio.run(go())
+    assert (streams, searches) == (1, 1)
+    assert rules
+    assert not any("ETF" in rule for rule in rules)  # it took back what it had put
 
 
 def test_cancelled_it_is_gone_within_a_second():

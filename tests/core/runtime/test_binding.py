@@ -462,3 +462,71 @@ def test_an_aggregator_that_breaks_is_its_plugins_fault(name, reason):
     error = refusal("custom.mine", more=more, error=PluginError)
 
     assert f"aggregator p.mine {reason}" in error.detail
+
+
+# Stocks from whoever has them
+
+
+def provider(name, *, key=True, simulator=True):
+    """Return a connector of stocks."""
+    return ConnectorSpec(
+        name=name, factory="m:C", summary="s", default_symbol="stock", channels=(TRADES,),
+        simulator="m:S" if simulator else None,
+        needs={f"{name.upper()}_KEY": f"from {name}.example"} if key else {},
+    )  # fmt: skip
+
+
+THREE = (provider("finnhub"), provider("polygon"), provider("alpaca"))
+
+
+@pytest.mark.parametrize(
+    ("keys", "chosen"),
+    [
+        (("POLYGON_KEY", "FINNHUB_KEY"), "polygon"),
+        (("FINNHUB_KEY",), "finnhub"),
+        (("ALPACA_KEY", "FINNHUB_KEY"), "alpaca"),
+    ],
+)
+def test_stocks_come_from_the_first_that_has_its_key(monkeypatch, keys, chosen):
+    """In the order alpaca, polygon, finnhub, ibkr, whatever the order of installing; told."""
+    for key in keys:
+        monkeypatch.setenv(key, "k")
+    it = bound("equities", symbols=("AAPL",), more=THREE)
+
+    assert [s.type for s in it.spec.sources] == [chosen]
+    assert it.assumed == (f"provider={chosen}",)
+    assert names(it.sources) == [chosen]
+
+
+def test_without_any_key_all_ways_are_named():
+    """Refused with every variable and where to get it."""
+    error = refusal("equities", symbols=("AAPL",), more=THREE, error=SetupError)
+
+    assert error.code == "missing_key"
+    assert "ALPACA_KEY (from alpaca.example)" in str(error)
+    assert "FINNHUB_KEY (from finnhub.example)" in str(error)
+    assert error.fix == "export ALPACA_KEY=…"
+
+
+def test_one_that_needs_no_key_is_the_last_resort():
+    """A broker's own program on this machine needs none."""
+    more = (*THREE, provider("ibkr", key=False))
+
+    assert bound("equities", symbols=("AAPL",), more=more).assumed == ("provider=ibkr",)
+
+
+def test_simulated_stocks_come_from_the_first_that_can_be_simulated():
+    """No key is looked at then."""
+    more = (provider("alpaca", simulator=False), provider("polygon"))
+    everything = bound("equities", symbols=("AAPL",), more=more, defaults=Defaults(simulate=True))
+    one = bound({"type": "equities", "simulate": True}, symbols=("AAPL",), more=more)
+
+    assert everything.assumed == one.assumed == ("provider=polygon",)
+    assert all(source.plan.simulated for source in (*everything.sources, *one.sources))
+
+
+def test_stocks_without_any_provider_name_the_plugins():
+    """As before: not installed."""
+    error = refusal("equities", symbols=("AAPL",), error=NotInstalledError)
+
+    assert "bond-alpaca" in str(error)

@@ -58,7 +58,7 @@ def test_what_makes_sense_passes(event):
     [
         (a_trade(price=NAN), "its price"), (a_trade(price=INF), "its price"),
         (a_trade(price=0.0), "its price"), (a_trade(price=-1.0), "its price"),
-        (a_trade(price="1"), "its price"), (a_trade(price=None), "its price"),
+        (a_trade(price="1"), "its price"),
         (a_trade(price=Decimal(1)), "its price"), (a_trade(size=NAN), "its size"),
         (a_trade(size=-1.0), "its size"), (a_trade(size=INF), "its size"),
         (a_trade(size=None), "its size"), (a_trade(ts=1.5), "whole number"),
@@ -87,6 +87,7 @@ def test_what_makes_sense_passes(event):
         (Funding(**AT), "neither rate nor mark price"), (Funding(**AT, mark_price=0), "its mark"),
         (OpenInterest(**AT), "neither amount nor value"),
         (Liquidation(**AT, price=NAN, size=1.0), "its price"),
+        (Liquidation(**AT, price=None, size=1.0), "its price"),
         (Funding(**AT, rate=NAN), "its rate"), (OpenInterest(**AT, amount=-1.0), "its amount"),
         (Trend(**AT, keyword="x", value=INF), "its value"),
         (Chain(**AT, chain="sol", type="tx", amount=NAN), "its amount"),

@@ -116,8 +116,6 @@ EVENTS = [
            "        more = [Trade(q.symbol, q.ts, q.bid, 1.0) for q in found]\n"
            "        return [*found, *more]\n\n\nfrom bond_core.plugin import Trade"),
     Mutant(9, "test_its_events_make_sense", "TestPush", "push.py",
-           'm["ms"] * 1_000_000', 'm["ms"]'),
-    Mutant(9, "test_its_events_make_sense", "TestPush", "push.py",
            "            yield trade(m)\n",
            '            yield trade(m)\n            yield trade(m | {"symbol": "BTCUSDT"})\n'),
     Mutant(9, "test_its_events_make_sense", "TestPush", "push.py",

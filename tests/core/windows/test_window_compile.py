@@ -239,7 +239,7 @@ def test_equal_partials_are_kept_once():
     plan = plan_kind("trade", fields)
 
     steps = sorted(slot.step for slot in plan.slots)
-    assert steps == ["count", "first", "last", "max", "min", *["sum"] * 6]
+    assert steps == ["count", "count", "first", "last", "max", "min", *["sum"] * 7]
     assert len({slot.name for slot in plan.slots}) == len(plan.slots)
 
 
@@ -257,8 +257,8 @@ def test_common_subexpressions_are_computed_once():
 
 
 def test_first_and_last_of_an_event_share_it():
-    """Price and size of the last trade need one slot, and their values come from one event."""
-    fields = {"p": Metric({"x": Last("price")}), "s": Metric({"x": Last("size")})}
+    """Size and time of the last trade need one slot, and their values come from one event."""
+    fields = {"t": Metric({"x": Last("ts")}), "s": Metric({"x": Last("size")})}
 
     plan = plan_kind("trade", fields)
 

@@ -355,10 +355,10 @@ def test_a_pane_that_gets_more_events_is_settled_anew():
 
 def test_whole_constants_beside_floats_are_floats():
     """Nothing changes but the speed: two floats are compared and added fastest."""
-    field = Metric({"n": Count("size > 2 and -3 < price / 2")})
+    field = Metric({"n": Count("size > 2 and -3 < size / 2")})
     code = load(plan_kind("trade", {"x": field}), print).source
 
-    assert "e.size > 2.0" in code
-    assert "-(3.0) < (e.price / 2.0)" in code
+    assert "e_size > 2.0" in code
+    assert "-(3.0) < (e_size / 2.0)" in code
     whole = load(plan_kind("trade", {"x": Metric({"n": Count("ts > 2")})}), print).source
     assert "if ts > 2:" in whole

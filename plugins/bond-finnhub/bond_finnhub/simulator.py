@@ -1,0 +1,158 @@
+"""Play Finnhub's WebSocket on loopback: trades by symbol, pings, and what it refuses.
+
+async with FinnhubSimulator(clock=SystemClock(), seed=7) as finnhub:
+    ...  # point a client at finnhub.url + "/?token=…"
+
+Built from Finnhub's documentation (finnhub.io/docs/api/websocket-trades); it was never compared
+with Finnhub itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+
+from bond_core.clock import NS, Clock
+from bond_core.plugin import setting, structure
+from bond_core.testing.loopback_ws import LoopbackWs, Peer
+from bond_core.testing.tape import SLOT_NS, Print, Tape, next_slot
+
+_MS = 1_000_000
+
+
+@attrs.frozen
+class Options:
+    """What the simulated Finnhub is like."""
+
+    symbols: int = setting(default=50, doc="Symbols of a connection")
+    connections: int = setting(default=1, doc="Connections of a key")
+    ping_s: float = setting(default=60.0, doc="Seconds of silence before a ping")
+    per_slot: int = setting(default=3, doc="Trades of a symbol in 50 ms, at most")
+
+
+class FinnhubSimulator:
+    """Finnhub, serving while it is entered.
+
+    Attributes:
+        server: Who is there; `server.cut()` breaks all connections.
+        asked: What clients sent.
+        told: Every row about a trade that was sent, as Finnhub writes it.
+    """
+
+    def __init__(
+        self, *, clock: Clock, seed: int = 1, options: Mapping[str, object] | None = None
+    ) -> None:
+        self.options = structure(Options, dict(options or {}))
+        self.tape = Tape(seed, self.options.per_slot)
+        self.server = LoopbackWs(self._serve, self._refuse)
+        self.asked: list[dict[str, Any]] = []
+        self.told: list[dict[str, Any]] = []
+        self._clock = clock
+        self._frozen = self._mute = False
+        self._stack = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        """The base address; empty until it serves."""
+        return self.server.url
+
+    async def __aenter__(self) -> Self:
+        """Serve on a free port of 127.0.0.1."""
+        await self._stack.enter_async_context(self.server)
+        market = asyncio.create_task(self._market(), name="finnhub's market")
+        self._stack.callback(market.cancel)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop serving."""
+        await self._stack.aclose()
+
+    # What a test does
+
+    def freeze(self, frozen: bool = True) -> None:  # noqa: FBT001, FBT002 -- on or off
+        """Send no trades, only pings; or go on."""
+        self._frozen = frozen
+
+    def mute(self, mute: bool = True) -> None:  # noqa: FBT001, FBT002 -- as above
+        """Send nothing at all; or go on."""
+        self._mute = mute
+
+    async def say(self, message: object) -> None:
+        """Send a message to everybody, as it is."""
+        for peer in tuple(self.server.peers):
+            await peer.send(message)
+
+    async def tell(self, *rows: dict[str, Any]) -> None:
+        """Send trades to those who are subscribed to them."""
+        for peer in tuple(self.server.peers):
+            mine = [row for row in rows if row.get("s") in peer.notes["symbols"]]
+            if mine:
+                self.told += mine
+                await peer.send({"type": "trade", "data": mine})
+
+    # What Finnhub does
+
+    def _refuse(self, path: str) -> int | None:
+        token = parse_qs(urlsplit(path).query).get("token", [""])[0]
+        if token in ("", "wrong"):
+            return 401
+        return 429 if len(self.server.peers) >= self.options.connections else None
+
+    async def _serve(self, peer: Peer) -> None:
+        symbols: set[str] = set()
+        peer.notes |= {"symbols": symbols, "heard_ns": self._clock.monotonic_ns()}
+        async for text in peer:
+            try:
+                asked = json.loads(text)
+                kind, symbol = asked["type"], asked["symbol"]
+            except (ValueError, KeyError, TypeError):
+                await peer.send({"type": "error", "msg": "Invalid message"})
+                continue
+            self.asked.append(asked)
+            if kind == "unsubscribe":
+                symbols.discard(symbol)
+            elif len(symbols) >= self.options.symbols:
+                await peer.send({"type": "error", "msg": "Subscribing to too many symbols"})
+            else:
+                symbols.add(symbol)
+
+    async def _market(self) -> None:
+        slot = self._clock.now_ns() // SLOT_NS
+        while True:
+            await self._clock.sleep_until((slot + 1) * SLOT_NS)
+            for peer in tuple(self.server.peers):
+                if not self._mute and "symbols" in peer.notes:
+                    await self._tick(peer, slot)
+            slot = next_slot(slot, self._clock.now_ns())
+
+    async def _tick(self, peer: Peer, slot: int) -> None:
+        """Send what was traded in a slot in one message, or a ping where nothing was for long."""
+        symbols = () if self._frozen else sorted(peer.notes["symbols"])
+        prints = [p for symbol in symbols for p in self.tape.prints(symbol, slot)]
+        rows = [_row(p) for p in sorted(prints, key=lambda p: p.at_ns) if p.manner != "official"]
+        now_ns = self._clock.monotonic_ns()
+        if rows:
+            self.told += rows
+            await peer.send({"data": rows, "type": "trade"})
+        elif now_ns - peer.notes["heard_ns"] >= self.options.ping_s * NS:
+            await peer.send({"type": "ping"})
+        else:
+            return
+        peer.notes["heard_ns"] = now_ns
+
+
+def _row(p: Print) -> dict[str, Any]:
+    codes = {"odd_lot": ["1", "12"], "sweep": ["1", "8"]}.get(p.manner, ["1"])
+    return {"c": codes, "p": p.price, "s": p.symbol, "t": p.at_ns // _MS, "v": p.size}

@@ -1,0 +1,1 @@
+"""Bond's connector to Interactive Brokers, through ib_async."""

@@ -1,0 +1,1 @@
+"""Listen to Polygon, which is called Massive now, for Bond."""
