@@ -67,7 +67,7 @@ def _run(name: str, words: Sequence[str]) -> int:
     from bond_server.environment import apply_dotenv  # noqa: PLC0415 -- as above
 
     command: Any = importlib.import_module(COMMANDS[name][0])
-    args = _parser(name, command).parse_args(words)
+    args = parser_of(name).parse_args(words)
     try:
         apply_dotenv(os.environ, Path.cwd())
         return int(command.run(args))
@@ -95,6 +95,7 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
         text: The sentence that the problems' spans point into.
         command: The command that was run, for the last line.
     """
+    from bond_server.error_catalogue.fixes import kind_of  # noqa: PLC0415 -- --help needs none
     from bond_server.language.problem_text import printable, quoted  # noqa: PLC0415 -- as above
 
     lines = [f"error[{error.code}]: {printable(error.detail)}"]
@@ -105,7 +106,7 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
             shown = text
         lines += _problem_lines(problem, text, error.detail)
     if error.fix:
-        is_sentence = text is not None and not error.fix.startswith(("bond ", "{"))
+        is_sentence = text is not None and kind_of(error.fix) == "sentence"
         lines.append(
             f"  try: bond {command} {quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
         )
@@ -141,7 +142,9 @@ def _unknown(word: str) -> str:
     return f"error[unknown_command]: there is no command {word!r}\n  {hint}"
 
 
-def _parser(name: str, command: Any) -> argparse.ArgumentParser:
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return what reads a command's arguments."""
+    command: Any = importlib.import_module(COMMANDS[name][0])
     parser = argparse.ArgumentParser(
         prog=f"bond {name}",
         description=command.HELP,
