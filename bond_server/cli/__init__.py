@@ -26,6 +26,10 @@ COMMANDS = {
     "listen": ("bond_server.cli.listen", "run a stream here and print its records"),
     "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
     "explain": ("bond_server.cli.explain", "say what a sentence would become"),
+    "plan": ("bond_server.cli.plan", "say what would run, how often it asks, and what is missing"),
+    "lint": ("bond_server.cli.lint", "say whether a spec is right, and where it is not"),
+    "errors": ("bond_server.cli.errors", "say what an error's code means, and what mends it"),
+    "doctor": ("bond_server.cli.doctor", "say whether this machine is ready"),
     "plugins": ("bond_server.cli.plugins", "what is installed, how it fares, and how to write one"),
     "webhook": (
         "bond_server.cli.webhook",

@@ -66,6 +66,12 @@ ENTRIES = (
         fix="bond --help",
     ),
     Entry(
+        code="unknown_error",
+        cause="There is no error of this code.",
+        remedy="`bond errors` lists all.",
+        fix="bond errors",
+    ),
+    Entry(
         code="unknown_plugin",
         cause="No plugin of this name is installed.",
         remedy="Use one of those listed.",

@@ -35,7 +35,7 @@ TEXT = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
 
 
 # A whole fix that is made of what another module defines.
-IMPORTED = {"f'{{\"natural_language\": \"{EXAMPLE}\"}}'": EXAMPLE}
+IMPORTED = {'f\'{{"natural_language": "{EXAMPLE}"}}\'': EXAMPLE}
 # A request's body that is no request for a stream.
 OTHER_BODIES = ("bond_server/routes/tokens.py",)
 
