@@ -66,23 +66,23 @@ def read_with_places(text: str) -> tuple[Any, Places]:
     value = json.loads(text)  # from here on it is known to be well formed
     found, within = Places(), [_Open("", 0, is_object=False)]
     for match in _TOKEN.finditer(text):
-        token, inner = match[0], within[-1]
+        word, inner = match[0], within[-1]
         place = Place(start=match.start(), end=match.end())
-        if token in ("}", "]"):
+        if word in ("}", "]"):
             within.pop()
             found.values[inner.pointer] = Place(start=inner.start, end=place.end)
-        elif token == ",":
+        elif word == ",":
             inner.count += 1
             inner.takes_key = True
-        elif token == ":":
+        elif word == ":":
             inner.takes_key = False
         elif inner.is_object and inner.takes_key:
-            _note_key(token, place, inner, found)
+            _note_key(word, place, inner, found)
         else:
             pointer = inner.next_child() if len(within) > 1 else ""
             found.values[pointer] = place
-            if token in ("{", "["):
-                within.append(_Open(pointer, place.start, is_object=token == "{"))
+            if word in ("{", "["):
+                within.append(_Open(pointer, place.start, is_object=word == "{"))
     return value, found
 
 
@@ -91,8 +91,8 @@ def line_and_column(text: str, at: int) -> tuple[int, int]:
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
-def _note_key(token: str, place: Place, inner: _Open, found: Places) -> None:
-    inner.child = json.loads(token).replace("~", "~0").replace("/", "~1")
+def _note_key(word: str, place: Place, inner: _Open, found: Places) -> None:
+    inner.child = json.loads(word).replace("~", "~0").replace("/", "~1")
     pointer = inner.next_child()
     (found.twice if inner.child in inner.seen else found.keys)[pointer] = place
     inner.seen.add(inner.child)

@@ -157,6 +157,13 @@ def _place(text: str, problem: Problem, value: Mapping[str, Any], places: Places
     is_key = problem.text is not None and pointer.rpartition("/")[2] == problem.text
     if is_key and pointer in places.keys:
         return places.keys[pointer]
+    if problem.text is not None and pointer in places.values:
+        # Of a list it is the item that is meant.
+        n = 0
+        while (item := f"{pointer}/{n}") in places.values:
+            if text[places.values[item].start : places.values[item].end] == f'"{problem.text}"':
+                return places.values[item]
+            n += 1
     place = places.nearest(pointer)
     if problem.span is not None and isinstance(value.get("natural_language"), str):
         # In the text of the file, unless it is written with escapes: then all of it is shown.

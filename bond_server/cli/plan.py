@@ -88,7 +88,8 @@ class Plan:
         for n, row in enumerate(table):
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             yield f"{'' if n else 'listens to':<12}{'  '.join(cells).rstrip()}"
-        yield f"{'windows':<12}{', '.join(spec.timeframes)}, every {format_duration(spec.interval_ms)}"
+        every = format_duration(spec.interval_ms)
+        yield f"{'windows':<12}{', '.join(spec.timeframes)}, every {every}"
         yield f"{'records':<12}{_records_per_min(self.compiled.bound):,g} a minute"
         if self.requests_per_min:
             yield f"{'requests':<12}{self.requests_per_min:,g} a minute at most"

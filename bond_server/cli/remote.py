@@ -154,7 +154,7 @@ class Server:
             detail = f"{self.url} answers, but not as a Bond server does"
             raise ServerError(detail, code="no_server")
         if answer.is_error:
-            raise _problem(said, answer.status_code)
+            raise problem_of(said, answer.status_code)
         return said
 
 
@@ -165,7 +165,7 @@ async def socket_frames(socket: ClientConnection) -> AsyncGenerator[bytes]:
         yield data if isinstance(data, bytes) else data.encode()
 
 
-def _problem(said: Mapping[str, Any], status: int) -> BondError:
+def problem_of(said: Mapping[str, Any], status: int) -> BondError:
     """Return the error that a problem document (RFC 9457) describes."""
     kind = Retryable if said.get("retryable") else RequestError
     problems = [

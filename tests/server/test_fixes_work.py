@@ -21,8 +21,8 @@ from bond_server.cli import COMMANDS, parser_of
 from bond_server.compiling import compile_request
 from bond_server.error_catalogue.catalogue import CATALOGUE
 from bond_server.error_catalogue.fixes import kind_of
-from bond_server.mending import EXAMPLE
 from bond_server.language.vocabulary import vocabulary_of
+from bond_server.mending import EXAMPLE
 
 ROOT = Path(bond_server.__file__).resolve().parents[1]
 SOURCES = [
@@ -140,7 +140,7 @@ def check_request(fix, routes):
 
 @pytest.fixture(name="routes", scope="module")
 def _routes():
-    from bond_server.app import handlers_of  # noqa: PLC0415 -- it loads the web framework
+    from bond_server.app import handlers_of
 
     found = {("GET", "/schema")}
     for handler in handlers_of("all"):

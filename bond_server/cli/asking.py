@@ -1,0 +1,59 @@
+"""Ask a server one thing over HTTP, for the commands that say what streams it has."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from bond_core.errors import BondError
+from bond_server.cli.remote import ServerError, problem_of
+
+DEFAULT_URL = "http://localhost:8000"
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which server, and how its answer is printed."""
+    parser.add_argument(
+        "--url", metavar="URL", default=os.environ.get("EKKO_API_URL", DEFAULT_URL),
+        help="the server (EKKO_API_URL, else %(default)s); its key is read from EKKO_API_KEY",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+
+
+def ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """Return what a server answers, None where it has nothing to say.
+
+    Raises:
+        BondError: It refuses, as it says why; or nobody answers there.
+    """
+    base = url.rstrip("/")
+    key = os.environ.get("EKKO_API_KEY")
+    is_here = urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")
+    try:
+        with httpx.Client(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=20.0, trust_env=not is_here,
+        ) as client:  # fmt: skip
+            answer = client.request(method, base + path, json=body)
+            said = answer.json() if answer.content else None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        detail = f"no answer from {base}: {why}"
+        raise ServerError(detail, code="no_server", fix="bond serve") from error
+    except ValueError:
+        raise _stranger(base) from None
+    if answer.is_error:
+        if not isinstance(said, dict):
+            raise _stranger(base)
+        raise problem_of(said, answer.status_code)
+    return said
+
+
+def _stranger(base: str) -> BondError:
+    detail = f"{base} answers, but not as a Bond server does"
+    return ServerError(detail, code="no_server", fix="bond serve")
