@@ -45,6 +45,10 @@ COMMANDS = {
     ),
     "keys": ("bond_server.cli.keys", "make, list and revoke API keys"),
     "secret": ("bond_server.cli.secret", "make the secret that tokens are signed with"),
+    "completion": (
+        "bond_server.cli.completion",
+        "print what lets bash, zsh or fish complete commands and options",
+    ),
 }
 
 EXAMPLES = """\

@@ -19,19 +19,25 @@ DEFAULT_URL = "http://localhost:8000"
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which server, and how its answer is printed."""
     parser.add_argument(
-        "--url", metavar="URL", default=os.environ.get("EKKO_API_URL", DEFAULT_URL),
-        help="the server (EKKO_API_URL, else %(default)s); its key is read from EKKO_API_KEY",
+        "--url", metavar="URL",
+        help=f"the server (EKKO_API_URL, else {DEFAULT_URL}); its key is read from EKKO_API_KEY",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
 
 
-def ask(url: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+def ask(url: str | None, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
     """Return what a server answers, None where it has nothing to say.
+
+    Args:
+        url: The server's base URL; None for the environment's.
+        method: Of HTTP.
+        path: What is asked for there.
+        body: Sent as JSON.
 
     Raises:
         BondError: It refuses, as it says why; or nobody answers there.
     """
-    base = url.rstrip("/")
+    base = (url or os.environ.get("EKKO_API_URL") or DEFAULT_URL).rstrip("/")
     key = os.environ.get("EKKO_API_KEY")
     is_here = urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")
     try:
