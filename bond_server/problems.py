@@ -32,7 +32,7 @@ from bond_core.errors import (
     SetupError,
     SourceError,
 )
-from bond_server.error_catalogue.catalogue import entry_of
+from bond_server.error_catalogue.catalogue import entry_of, link_of
 from bond_server.mending import EXAMPLE
 from bond_server.telemetry.context import REQUEST_ID, new_request_id
 
@@ -90,7 +90,7 @@ def problem_body(error: BondError, status: int, request_id: str) -> dict[str, An
         "fix": error.fix or _default_fix(error),
         "retryable": error.retryable if entry is None else entry.again,
         "request_id": request_id,
-        "docs": None if entry is None else f"/v1/errors/{error.code}",
+        "docs": link_of(error.code),
     }
     if isinstance(error, LimitError):
         body |= {"limit": error.limit, "used": error.used}

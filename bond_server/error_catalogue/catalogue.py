@@ -21,6 +21,11 @@ CATALOGUE: Mapping[str, Entry] = {
 }
 
 
+def link_of(code: str) -> str | None:
+    """Return where a server explains a code: a path on it; None for one that nobody knows."""
+    return f"/v1/errors/{code}" if code in CATALOGUE else None
+
+
 def entry_of(code: str) -> Entry | None:
     """Return what is known of a code; None for one that a plugin of others' made up."""
     return CATALOGUE.get(code)

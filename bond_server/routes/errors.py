@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 from litestar import get
+from litestar.params import FromPath
 
 from bond_core.errors import RequestError
 from bond_server.auth.project import OPEN, needs
@@ -31,7 +32,7 @@ async def list_errors() -> list[dict[str, Any]]:
     opt=needs(OPEN),
     responses=problem_answers(404, 429),
 )
-async def show_error(code: str) -> dict[str, Any]:
+async def show_error(code: FromPath[str]) -> dict[str, Any]:
     """Return what is known of one error."""
     entry = entry_of(code)
     if entry is None:
