@@ -88,7 +88,10 @@ def _run(name: str, words: Sequence[str]) -> int:
         apply_dotenv(os.environ, Path.cwd())
         return int(command.run(args))
     except BondError as error:
-        print(render_error(error, text=getattr(args, "text", None), command=name), file=sys.stderr)
+        from bond_server.cli.colours import error_for  # noqa: PLC0415 -- as above
+
+        said = render_error(error, text=getattr(args, "text", None), command=name)
+        print(error_for(sys.stderr, said), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -126,7 +129,15 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
         lines.append(
             f"  try: bond {command} {quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
         )
+    elif not error.problems:
+        lines += _more(error.code)
     return "\n".join(lines)
+
+
+def _more(code: str) -> list[str]:
+    from bond_server.error_catalogue.catalogue import entry_of  # noqa: PLC0415 -- as above
+
+    return [f"  more: bond errors {code}"] if entry_of(code) else []
 
 
 def _problem_lines(problem: Problem, text: str | None, said: str) -> list[str]:

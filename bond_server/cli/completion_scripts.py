@@ -74,7 +74,9 @@ SCRIPTS: Mapping[str, Callable[[Sequence[Level]], str]] = {"bash": bash, "zsh": 
 def _descent(levels: Iterable[Level], asked: str, word: str) -> Iterator[str]:
     """Yield how the words before the cursor lead to a level."""
     known = "|".join(
-        _quoted(f"{' '.join(level.words[:-1])} {level.words[-1]}") for level in levels if level.words
+        _quoted(f"{' '.join(level.words[:-1])} {level.words[-1]}")
+        for level in levels
+        if level.words
     )
     yield f"        case {asked} in"
     yield f'            {known}) at="${{at:+$at }}{word}" ;;'

@@ -21,6 +21,7 @@ from bond_core.errors import BondError
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.records import missing_keys
 from bond_server.auth.secret import is_weak
+from bond_server.cli.colours import verdict_for
 from bond_server.data_dir import holding
 from bond_server.environment import with_files
 from bond_server.plugin_choice import plugins_of
@@ -167,7 +168,8 @@ def _plugins(environ: Mapping[str, str]) -> Iterator[Check]:
 
 
 def _print(check: Check) -> None:
-    print(f"{check.verdict:<4}  {check.about:<9} {check.said}", flush=True)
+    verdict = verdict_for(sys.stdout, check.verdict)
+    print(f"{verdict}  {check.about:<9} {check.said}", flush=True)
     if check.fix is not None:
         print(f"{'':<16}try: {check.fix}", flush=True)
 

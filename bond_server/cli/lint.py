@@ -19,9 +19,10 @@ from typing import Any
 
 import attrs
 
-from bond_core.errors import BondError, Problem
+from bond_core.errors import BondError, Problem, RequestError, SetupError
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import Defaults
+from bond_server.cli.colours import error_for
 from bond_server.cli.defaults import defaults_of
 from bond_server.compiling import compile_request
 from bond_server.json_places import Place, Places, line_and_column, read_with_places
@@ -38,7 +39,8 @@ examples:
   curl -s https://example.com/stream.json | bond lint -
   bond lint stream.json --json | jq '.[].line'
 
-A file holds a spec, or what POST /v1/streams takes. Exit status 0 if all are right."""
+A file holds a spec, or what POST /v1/streams takes. Keys need not be there: `bond plan` says
+which are missing. Exit status 0 if all are right."""
 
 _MOST = 64 * 1024
 _WIDEST = 100
@@ -65,20 +67,32 @@ class _Here:
     vocabulary: Vocabulary
     defaults: Defaults
 
+    def compile(self, request: Mapping[str, Any]) -> None:
+        """Raise BondError where a request makes no sense; a key that is missing is no mistake."""
+        try:
+            compile_request(request, self.catalog, self.vocabulary, self.defaults)
+        except SetupError as error:
+            if error.code != "missing_key":
+                raise
+            pretended = attrs.evolve(self.defaults, simulate=True)
+            try:
+                compile_request(request, self.catalog, self.vocabulary, pretended)
+            except RequestError as with_keys:
+                # Nothing simulates it: as far as can be told without its key it is right.
+                if with_keys.code != "not_simulated":
+                    raise
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what to read."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="a JSON file; - is stdin")
     parser.add_argument("--json", action="store_true", help="print findings as JSON")
-    parser.add_argument(
-        "--simulate", action="store_true", help="as if simulated: no key needs to be there"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is wrong, and where."""
     catalog = Catalog.loaded(plugins_of(os.environ))
-    defaults = defaults_of(os.environ, simulate=args.simulate)
+    defaults = defaults_of(os.environ, simulate=False)
     here = _Here(catalog, vocabulary_of(catalog), defaults)
     found: list[Finding] = []
     for name in args.files:
@@ -87,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         found += findings
         if not args.json:
             for finding in findings:
-                print("\n".join(_lines(finding, text)))
+                print(error_for(sys.stdout, "\n".join(_lines(finding, text))))
             if not findings:
                 print(f"{name}: right")
     if args.json:
@@ -135,9 +149,7 @@ def _findings(name: str, text: str, here: _Here) -> Iterator[Finding]:
         return
     is_request = "spec" in value or "natural_language" in value
     try:
-        compile_request(
-            value if is_request else {"spec": value}, here.catalog, here.vocabulary, here.defaults
-        )
+        here.compile(value if is_request else {"spec": value})
     except BondError as error:
         problems = error.problems or (Problem(detail=error.detail),)
         for problem in problems:

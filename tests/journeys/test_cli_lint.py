@@ -51,11 +51,11 @@ def test_an_unknown_key_is_underlined_where_it_stands(lint):
     ("text", "where", "said"),
     [
         ('{"natural_language": "BTC price on binanse every 5s"}', "1:36", "binanse"),
-        ('{"sources": [{"type": "ccxt", "exchanges": ["okx", "binanse"]}],\n"symbols": ["BTC/USDT"]}',
+        ('{"sources": [{"type": "ccxt", "exchanges": ["okx", "binanse"]}],\n"symbols": ["BTC"]}',
          "1:52", "binanse"),
         ('{"sources": [{"type": "ccxt"}],\n "symbols": ["BTC/USDT"],}', "2:26", "not JSON"),
         ('{"sources": [{"type": "ccxt"}]}', "1:1", "symbol"),
-        ('{"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"],\n "late": "drop", "late": "drop"}',
+        ('{"sources": [{"type": "ccxt"}], "symbols": ["BTC"],\n "late": "drop", "late": "drop"}',
          "2:18", "again"),
         ('{"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"],\n "interval_sec": "soon"}',
          "2:18", "soon"),
@@ -77,6 +77,17 @@ def test_what_is_wrong_has_a_line_and_a_column(lint, text, where, said):
     assert status == 1
     assert lines[0].startswith(f"spec.json:{where}: error[")
     assert said in lines[0]
+
+
+def test_a_key_that_is_missing_is_no_mistake_of_the_spec(lint, monkeypatch):
+    """
+    The file may be right where its key is not; `bond plan` tells of that.
+    """
+    monkeypatch.delenv("X_BEARER", raising=False)
+    spec = '{"sources": [{"type": "x"}], "symbols": ["BTC/USDT"]}'
+
+    assert lint(spec) == (0, ["spec.json: right"])
+    assert lint(spec.replace("symbols", "symbol"))[0] == 1
 
 
 def test_programs_get_json(lint):

@@ -69,6 +69,24 @@ def test_whoever_wants_no_colours_gets_none(env):
     assert not COLOUR.search(terminal.said)
 
 
+@pytest.mark.parametrize(
+    "words", [("explain", "BTC price on binanse"), ("doctor", "--offline")], ids=lambda w: w[0]
+)
+def test_verdicts_are_coloured_for_people(words):
+    """
+    On a terminal, and not where it wants none; the text is the same.
+    """
+    shown = []
+    for env in ({}, {"NO_COLOR": "1"}):
+        with on_a_terminal(*words, env=env) as terminal:
+            terminal.to_the_end()
+        shown.append(terminal)
+
+    assert COLOUR.search(shown[0].said)
+    assert not ESCAPE.search(shown[1].said)
+    assert shown[0].lines() == shown[1].lines()
+
+
 def test_ctrl_c_ends_with_a_summary():
     """
     Whoever presses it sees what there was, and no traceback; it is no failure.

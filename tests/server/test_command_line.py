@@ -159,10 +159,14 @@ def test_text_that_moves_the_cursor_does_not():
     assert "\x1b" not in render_error(error, text="a\x1b[2J\r\nb")
 
 
-def test_an_error_without_more_to_say_is_one_line():
+def test_an_error_without_more_to_say_leads_to_the_catalogue():
     """
-    No empty hints.
+    No empty hints; a third party's code stands alone.
     """
     error = LimitError("5 of 5 streams are in use", limit=5, used=5)
 
-    assert render_error(error) == "error[limit]: 5 of 5 streams are in use"
+    assert render_error(error).splitlines() == [
+        "error[limit]: 5 of 5 streams are in use",
+        "  more: bond errors limit",
+    ]
+    assert render_error(RequestError("shut", code="acme_shut")) == "error[acme_shut]: shut"
