@@ -14,9 +14,9 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from bond_core.errors import BondError, Problem
@@ -169,10 +169,30 @@ def _unknown(word: str) -> str:
     return f"error[unknown_command]: there is no command {word!r}\n  {hint}"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what an option that there isn't may have been meant for."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        is_unknown = message.startswith("unrecognized") and unknown[0].startswith("-")
+        near = difflib.get_close_matches(unknown[0], list(_flags(self)), n=1) if is_unknown else []
+        super().error(f"{message}\n  did you mean {near[0]}?" if near else message)
+
+
+def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield every option of a parser, and of those inside it."""
+    for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to ask
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- as above
+            for inner in action.choices.values():
+                yield from _flags(inner)
+
+
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return what reads a command's arguments."""
     command: Any = importlib.import_module(COMMANDS[name][0])
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"bond {name}",
         description=command.HELP,
         epilog=getattr(command, "EXAMPLES", None),

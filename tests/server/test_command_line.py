@@ -72,6 +72,21 @@ def test_wrong_arguments_end_with_2(words, capsys):
     assert f"bond {words[0]}" in capsys.readouterr().err
 
 
+def test_an_option_that_there_is_not_has_a_suggestion(capsys):
+    """
+    As a command has; and nothing is suggested for what is like no other.
+    """
+    for words, said in ((["listen", "BTC price", "--limt", "3"], "did you mean --limit?"),
+                        (["plugins", "list", "--jsn"], "did you mean --json?")):  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["listen", "BTC price", "--wholly-else"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def test_a_new_secret_is_printed(capsys):
     """
     It is 64 hex digits on a line of its own, for a shell to take.
