@@ -30,7 +30,7 @@ async def list_errors() -> list[dict[str, Any]]:
     "/v1/errors/{code:str}",
     summary="Explain an error",
     opt=needs(OPEN),
-    responses=problem_answers(404, 429),
+    responses=problem_answers(400, 404, 429),
 )
 async def show_error(code: FromPath[str]) -> dict[str, Any]:
     """Return what is known of one error."""
