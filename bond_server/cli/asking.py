@@ -6,12 +6,12 @@ import argparse
 import os
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 import httpx
 
 from bond_core.errors import BondError
-from bond_server.cli.remote import ServerError, problem_of
+from bond_server.cli.remote import ServerError, is_here, problem_of
 
 DEFAULT_URL = "http://localhost:8000"
 
@@ -39,11 +39,10 @@ def ask(url: str | None, method: str, path: str, body: Mapping[str, Any] | None 
     """
     base = (url or os.environ.get("EKKO_API_URL") or DEFAULT_URL).rstrip("/")
     key = os.environ.get("EKKO_API_KEY")
-    is_here = urlsplit(base).hostname in ("127.0.0.1", "localhost", "::1")
     try:
         with httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=20.0, trust_env=not is_here,
+            timeout=20.0, trust_env=not is_here(base),
         ) as client:  # fmt: skip
             answer = client.request(method, base + path, json=body)
             said = answer.json() if answer.content else None
@@ -58,6 +57,11 @@ def ask(url: str | None, method: str, path: str, body: Mapping[str, Any] | None 
             raise _stranger(base)
         raise problem_of(said, answer.status_code)
     return said
+
+
+def stream_path(stream_id: str) -> str:
+    """Return the path of a stream, whatever was typed for its id."""
+    return f"/v1/streams/{quote(stream_id, safe='')}"
 
 
 def _stranger(base: str) -> BondError:

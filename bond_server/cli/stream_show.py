@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bond_server.cli.asking import add_server_arguments, ask
+from bond_server.cli.asking import add_server_arguments, ask, stream_path
 from bond_server.cli.stream_list import line_of
 
 NAME = "show"
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it. BondError: there is none, or the server refuses."""
-    stream = ask(args.url, "GET", f"/v1/streams/{args.stream_id}")
+    stream = ask(args.url, "GET", stream_path(args.stream_id))
     if args.json:
         print(json.dumps(stream, indent=2))
     else:

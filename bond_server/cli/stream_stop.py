@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bond_server.cli.asking import add_server_arguments, ask
+from bond_server.cli.asking import add_server_arguments, ask, stream_path
 
 NAME = "stop"
 HELP = "end streams of a server"
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """End them. BondError: there is none of an id, or the server refuses."""
     for stream_id in args.stream_ids:
-        ask(args.url, "DELETE", f"/v1/streams/{stream_id}")
+        ask(args.url, "DELETE", stream_path(stream_id))
         if not args.json:
             print(f"{stream_id} is stopped")
     return 0

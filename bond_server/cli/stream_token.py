@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from bond_server.cli.asking import add_server_arguments, ask
+from bond_server.cli.asking import add_server_arguments, ask, stream_path
 from bond_server.cli.show import say
 
 NAME = "token"
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     asked: dict[str, Any] = {"persistent": True} if args.persistent else {}
     if args.label is not None:
         asked["label"] = args.label
-    token = ask(args.url, "POST", f"/v1/streams/{args.stream_id}/token", asked)
+    token = ask(args.url, "POST", f"{stream_path(args.stream_id)}/token", asked)
     if args.json:
         print(json.dumps(token, indent=2))
         return 0

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bond_server.cli import main
 from tests.journeys.command_line import bond, serving
 
 SENTENCE = "BTC price + volume every 1s"
@@ -64,15 +65,25 @@ def test_what_the_server_refuses_is_said_as_here(server):
     assert gone.startswith("error[unknown_stream]")
 
 
-def test_no_server_is_said():
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "not a url", "http://[::1"])
+def test_no_server_is_said(url, capsys):
     """
-    Nobody answers: that is said, with how to start one, and no traceback.
+    Nobody answers, or it is no address: that is said, with how to start one, and no traceback.
     """
-    done = bond("list", "--url", "http://127.0.0.1:1")
+    assert main(["list", "--url", url]) == 1
 
-    assert done.returncode == 1
-    assert done.stderr.startswith("error[no_server]: no answer from http://127.0.0.1:1")
-    assert "try: bond serve" in done.stderr
+    said = capsys.readouterr().err
+    assert said.startswith(f"error[no_server]: no answer from {url}")
+    assert "try: bond serve" in said
+
+
+def test_an_id_is_never_another_address(server):
+    """
+    What is typed for an id stays one part of the path.
+    """
+    done = asked(server, "stop", "../sources", status=1)
+
+    assert done.stderr.startswith(("error[unknown_stream]", "error[not_found]"))
 
 
 def test_an_error_is_explained_by_the_server(server):
