@@ -26,6 +26,7 @@ from bond_server.problems import answer_bond_error, answer_http_error, answer_un
 from bond_server.roles import roles_of
 from bond_server.routes import (
     catalog,
+    errors,
     explain,
     health,
     metrics,
@@ -49,6 +50,8 @@ _EVERYWHERE = (
     metrics.metrics,
     catalog.list_plugins,
     catalog.rescan_plugins,
+    errors.list_errors,
+    errors.show_error,
 )
 _API = (
     streams.create_stream,

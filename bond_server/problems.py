@@ -4,7 +4,8 @@
      "code": "unknown_exchange", "detail": "I don't know the exchange 'binanse'",
      "errors": [{"pointer": "/natural_language", "span": [13, 20], "text": "binanse",
                  "did_you_mean": ["binance"]}],
-     "fix": "BTC price on binance every 5s", "retryable": false, "request_id": "req_1f…"}
+     "fix": "BTC price on binance every 5s", "retryable": false, "request_id": "req_1f…",
+     "docs": "/v1/errors/unknown_exchange"}
 
 `fix` is a complete input that works; what nobody foresaw is said in the log and not here.
 """
@@ -31,6 +32,7 @@ from bond_core.errors import (
     SetupError,
     SourceError,
 )
+from bond_server.error_catalogue.catalogue import entry_of, link_of
 from bond_server.mending import EXAMPLE
 from bond_server.telemetry.context import REQUEST_ID, new_request_id
 
@@ -39,28 +41,6 @@ RETRY_AFTER_S = 5
 
 _log = logging.getLogger("bond.server")
 
-_STATUS_OF_CODE = {
-    "not_json": 400,
-    "bad_request": 400,
-    "token_invalid": 401,
-    "token_expired": 401,
-    "token_revoked": 401,
-    "key_missing": 401,
-    "key_invalid": 401,
-    "scope": 403,
-    "origin": 403,
-    "metrics_refused": 403,
-    "not_found": 404,
-    "unknown_stream": 404,
-    "unknown_token": 404,
-    "method_not_allowed": 405,
-    "request_timeout": 408,
-    "body_too_large": 413,
-    "host": 421,
-    "upgrade_required": 426,
-    "full": 503,
-    "storage": 503,
-}
 _STATUS_OF_CLASS: tuple[tuple[type[BondError], int], ...] = (
     (LimitError, 429),
     (RequestError, 422),
@@ -90,14 +70,16 @@ class UnknownStreamError(RequestError):
 
 
 def status_of(error: BondError) -> int:
-    """Return the HTTP status of an error."""
-    if error.code in _STATUS_OF_CODE:
-        return _STATUS_OF_CODE[error.code]
+    """Return the HTTP status of an error: of its code, else, for a plugin's own, of its class."""
+    entry = entry_of(error.code)
+    if entry is not None and entry.status is not None:
+        return entry.status
     return next((status for cls, status in _STATUS_OF_CLASS if isinstance(error, cls)), 500)
 
 
 def problem_body(error: BondError, status: int, request_id: str) -> dict[str, Any]:
     """Return the problem document of an error."""
+    entry = entry_of(error.code)
     body: dict[str, Any] = {
         "type": f"urn:bond:problem:{error.code}",
         "title": error.code.replace("_", " ").capitalize(),
@@ -106,8 +88,9 @@ def problem_body(error: BondError, status: int, request_id: str) -> dict[str, An
         "detail": error.detail,
         "errors": [_problem(problem) for problem in error.problems],
         "fix": error.fix or _default_fix(error),
-        "retryable": error.retryable,
+        "retryable": error.retryable if entry is None else entry.again,
         "request_id": request_id,
+        "docs": link_of(error.code),
     }
     if isinstance(error, LimitError):
         body |= {"limit": error.limit, "used": error.used}
@@ -188,8 +171,9 @@ def _response(
 
 def _default_fix(error: BondError) -> str | None:
     """Return an input that works, where whoever raised the error had none at hand."""
-    if isinstance(error, LimitError):
-        return "DELETE /v1/streams/{stream_id}, one of those that GET /v1/streams lists"
+    entry = entry_of(error.code)
+    if entry is not None and entry.fix is not None:
+        return entry.fix
     if isinstance(error, LogUnavailableError | Retryable):
         return "Send it again later"
     return EXAMPLE_REQUEST if isinstance(error, RequestError) else None

@@ -52,8 +52,8 @@ class SinkPolicy:
         """
         if not self.writes:
             raise Fatal(
-                "this server lets no sink write files",
-                fix="set BOND_SINK_DIR to a folder for them",
+                "this server lets no sink write files: BOND_SINK_DIR names a folder for them",
+                fix="BOND_SINK_DIR=records",
                 code="forbidden_path",
             )
         if "\0" in text:

@@ -14,9 +14,9 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from bond_core.errors import BondError, Problem
@@ -26,6 +26,18 @@ COMMANDS = {
     "listen": ("bond_server.cli.listen", "run a stream here and print its records"),
     "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
     "explain": ("bond_server.cli.explain", "say what a sentence would become"),
+    "create": ("bond_server.cli.stream_create", "let a server run a stream"),
+    "list": ("bond_server.cli.stream_list", "list a server's streams"),
+    "show": (
+        "bond_server.cli.stream_show",
+        "show a stream of a server, and how its sources do",
+    ),
+    "stop": ("bond_server.cli.stream_stop", "end streams of a server"),
+    "token": ("bond_server.cli.stream_token", "get a token that opens a stream of a server"),
+    "plan": ("bond_server.cli.plan", "say what would run, how often it asks, and what is missing"),
+    "lint": ("bond_server.cli.lint", "say whether a spec is right, and where it is not"),
+    "errors": ("bond_server.cli.errors", "say what an error's code means, and what mends it"),
+    "doctor": ("bond_server.cli.doctor", "say whether this machine is ready"),
     "plugins": ("bond_server.cli.plugins", "what is installed, how it fares, and how to write one"),
     "webhook": (
         "bond_server.cli.webhook",
@@ -33,6 +45,10 @@ COMMANDS = {
     ),
     "keys": ("bond_server.cli.keys", "make, list and revoke API keys"),
     "secret": ("bond_server.cli.secret", "make the secret that tokens are signed with"),
+    "completion": (
+        "bond_server.cli.completion",
+        "print what lets bash, zsh or fish complete commands and options",
+    ),
 }
 
 EXAMPLES = """\
@@ -67,12 +83,15 @@ def _run(name: str, words: Sequence[str]) -> int:
     from bond_server.environment import apply_dotenv  # noqa: PLC0415 -- as above
 
     command: Any = importlib.import_module(COMMANDS[name][0])
-    args = _parser(name, command).parse_args(words)
+    args = parser_of(name).parse_args(words)
     try:
         apply_dotenv(os.environ, Path.cwd())
         return int(command.run(args))
     except BondError as error:
-        print(render_error(error, text=getattr(args, "text", None), command=name), file=sys.stderr)
+        from bond_server.cli.colours import error_for  # noqa: PLC0415 -- as above
+
+        said = render_error(error, text=getattr(args, "text", None), command=name)
+        print(error_for(sys.stderr, said), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -95,6 +114,7 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
         text: The sentence that the problems' spans point into.
         command: The command that was run, for the last line.
     """
+    from bond_server.error_catalogue.fixes import kind_of  # noqa: PLC0415 -- --help needs none
     from bond_server.language.problem_text import printable, quoted  # noqa: PLC0415 -- as above
 
     lines = [f"error[{error.code}]: {printable(error.detail)}"]
@@ -105,11 +125,19 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
             shown = text
         lines += _problem_lines(problem, text, error.detail)
     if error.fix:
-        is_sentence = text is not None and not error.fix.startswith(("bond ", "{"))
+        is_sentence = text is not None and kind_of(error.fix) == "sentence"
         lines.append(
             f"  try: bond {command} {quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
         )
+    elif not error.problems:
+        lines += _more(error.code)
     return "\n".join(lines)
+
+
+def _more(code: str) -> list[str]:
+    from bond_server.error_catalogue.catalogue import entry_of  # noqa: PLC0415 -- as above
+
+    return [f"  more: bond errors {code}"] if entry_of(code) else []
 
 
 def _problem_lines(problem: Problem, text: str | None, said: str) -> list[str]:
@@ -141,8 +169,30 @@ def _unknown(word: str) -> str:
     return f"error[unknown_command]: there is no command {word!r}\n  {hint}"
 
 
-def _parser(name: str, command: Any) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Says what an option that there isn't may have been meant for."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with 2."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        is_unknown = message.startswith("unrecognized") and unknown[0].startswith("-")
+        near = difflib.get_close_matches(unknown[0], list(_flags(self)), n=1) if is_unknown else []
+        super().error(f"{message}\n  did you mean {near[0]}?" if near else message)
+
+
+def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield every option of a parser, and of those inside it."""
+    for action in parser._actions:  # noqa: SLF001 -- argparse has no other way to ask
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 -- as above
+            for inner in action.choices.values():
+                yield from _flags(inner)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """Return what reads a command's arguments."""
+    command: Any = importlib.import_module(COMMANDS[name][0])
+    parser = _Parser(
         prog=f"bond {name}",
         description=command.HELP,
         epilog=getattr(command, "EXAMPLES", None),

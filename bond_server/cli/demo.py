@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--speed", type=_speed, metavar="1|10|max",
-        help="how fast to play it (default: 1 in a table, max as JSON)",
+        help="how fast to play it (default: 1 in a table, else max)",
     )  # fmt: skip
     parser.add_argument(
         "--fault", action="append", default=[], metavar="TEXT",
@@ -92,13 +92,13 @@ def run(args: argparse.Namespace) -> int:
     script = _read_script(args, format_)
     show = new_show(format_, badge=script.badge)
     main = _demo(script, show, args.for_s, is_table=format_ == "table")
-    return run_and_sum_up(main, show)
+    return run_and_sum_up(main, show, for_s=args.for_s)
 
 
 def _read_script(args: argparse.Namespace, format_: Format) -> Script:
     if args.recording is None:
         return synthetic(args.text, seed=args.seed, faults=args.fault)
-    speed = args.speed or ("max" if format_ == "json" else 1.0)
+    speed = args.speed or (1.0 if format_ == "table" else "max")
     return recorded(args.text, args.recording, speed=speed, seed=args.seed, faults=args.fault)
 
 

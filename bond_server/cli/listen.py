@@ -39,6 +39,7 @@ examples:
   bond listen "{EXAMPLE}"
   bond listen "BTC and ETH price on kraken every 5s" --for 10m
   bond listen "BTC price every 1s" --limit 60 | jq .price_avg
+  bond listen "BTC price every 1s" --format csv > btc.csv
   bond listen "BTC price every 1s" --simulate          venues on this machine: no network
   bond listen stream.json --url http://localhost:8000  a spec, run by a server
 
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         logging.getLogger("bond").setLevel(logging.CRITICAL)
     request = {**read_request(args.text), "ephemeral": True}
     show = new_show(format_, limit=args.limit)
-    return run_and_sum_up(_listen(request, show, args, format_), show)
+    return run_and_sum_up(_listen(request, show, args, format_), show, for_s=args.for_s)
 
 
 def read_request(text: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Server:
     def __init__(self, url: str, *, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._is_here = urlsplit(self.url).hostname in ("127.0.0.1", "localhost", "::1")
+        self._is_here = is_here(self.url)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -154,8 +154,16 @@ class Server:
             detail = f"{self.url} answers, but not as a Bond server does"
             raise ServerError(detail, code="no_server")
         if answer.is_error:
-            raise _problem(said, answer.status_code)
+            raise problem_of(said, answer.status_code)
         return said
+
+
+def is_here(url: str) -> bool:
+    """Return whether a URL leads to this machine; one that is none leads nowhere."""
+    try:
+        return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False
 
 
 async def socket_frames(socket: ClientConnection) -> AsyncGenerator[bytes]:
@@ -165,7 +173,7 @@ async def socket_frames(socket: ClientConnection) -> AsyncGenerator[bytes]:
         yield data if isinstance(data, bytes) else data.encode()
 
 
-def _problem(said: Mapping[str, Any], status: int) -> BondError:
+def problem_of(said: Mapping[str, Any], status: int) -> BondError:
     """Return the error that a problem document (RFC 9457) describes."""
     kind = Retryable if said.get("retryable") else RequestError
     problems = [

@@ -1,4 +1,4 @@
-"""Print records as they come, as JSON lines or as a table, and know when to stop."""
+"""Print records as they come, as JSON lines, CSV or a table, and know when to stop."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import msgspec
 
 from bond_core.errors import BondError, SourceError
 from bond_core.spec.duration import parse_duration_ms
+from bond_server.cli.progress import Progress
 from bond_server.cli.tally import Tally
 
-Format = Literal["table", "json"]
+Format = Literal["table", "json", "csv"]
 Json = dict[str, object]
 
 STARTS_WITHIN_S = 30.0
@@ -23,7 +24,7 @@ STARTS_WITHIN_S = 30.0
 
 
 class _Table(Protocol):
-    """What `bond_server.cli.table.Table` is; that one is loaded only where it is used."""
+    """What prints a record otherwise than as it came; loaded only where it is used."""
 
     def show(self, record: Json) -> None:
         """Print a record."""
@@ -36,6 +37,7 @@ class Show:
     Attributes:
         tally: What was printed.
         last_id: The newest record's id.
+        progress: Tells a person how far it has come where records go elsewhere.
     """
 
     table: _Table | None
@@ -43,6 +45,7 @@ class Show:
     tally: Tally = attrs.field(factory=Tally)
     last_id: str = ""
     is_heard: bool = False
+    progress: Progress | None = None
     on_record: Callable[[], None] = lambda: None
 
     def record(self, data: bytes) -> None:
@@ -56,6 +59,8 @@ class Show:
             # As it came: byte for byte what the log holds.
             sys.stdout.buffer.write(data + b"\n")
             sys.stdout.buffer.flush()
+        if self.progress is not None:
+            self.progress.step()
         self.last_id = record["id"]
         self.is_heard |= any(s["status"] != "starting" for s in record["sources"].values())
         self.on_record()
@@ -70,6 +75,10 @@ def new_show(format: Format, *, limit: int | None = None, badge: str = "SIMULATE
     """Return what prints in this format."""
     if format == "json":
         return Show(table=None, limit=limit)
+    if format == "csv":
+        from bond_server.cli.csv_lines import CsvLines  # noqa: PLC0415 -- as below
+
+        return Show(table=CsvLines(sys.stdout), limit=limit)
     from bond_server.cli.table import Table  # noqa: PLC0415 -- it loads rich, and JSON needs none
 
     return Show(table=Table(sys.stdout, badge=badge), limit=limit)
@@ -101,15 +110,24 @@ async def show_all(show: Show, records: AsyncIterator[bytes], for_s: float | Non
             raise
 
 
-def run_and_sum_up(main: Coroutine[Any, Any, None], show: Show) -> int:
+def run_and_sum_up(
+    main: Coroutine[Any, Any, None], show: Show, *, for_s: float | None = None
+) -> int:
     """Run what prints, until it ends or Ctrl-C; then say what there was, and return the status.
+
+    Args:
+        main: What prints.
+        show: What it prints with.
+        for_s: How long that lasts, where it is known.
 
     Raises:
         BondError: It did not work; BrokenPipeError: nobody reads any more.
     """
     was_interrupted = False
+    if not sys.stdout.isatty():
+        show.progress = Progress(sys.stderr, total=show.limit, within_s=for_s)
     try:
-        asyncio.run(main)
+        asyncio.run(_wiping(show, main))
     except KeyboardInterrupt:
         was_interrupted = True
     except BondError:
@@ -118,6 +136,15 @@ def run_and_sum_up(main: Coroutine[Any, Any, None], show: Show) -> int:
         raise
     say(show.tally.line())
     return 130 if was_interrupted and not show.tally.records else 0
+
+
+async def _wiping(show: Show, main: Coroutine[Any, Any, None]) -> None:
+    """Run it, and leave no progress standing, whatever ends it."""
+    try:
+        await main
+    finally:
+        if show.progress is not None:
+            show.progress.clear()
 
 
 def _hopeless(tally: Tally) -> SourceError:
@@ -133,15 +160,16 @@ def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--format",
-        choices=["table", "json"],
-        help="a table, or a JSON object a line (default: a table on a terminal, else JSON)",
+        choices=["table", "json", "csv"],
+        help="a table, a JSON object a line, or CSV (default: a table on a terminal, else JSON)",
     )
 
 
 def chosen_format(args: argparse.Namespace) -> Format:
     """Return the format that was asked for, or the one that fits where stdout leads."""
-    if args.format is not None:
-        return "json" if args.format == "json" else "table"
+    asked: Format | None = args.format
+    if asked is not None:
+        return asked
     return "table" if sys.stdout.isatty() else "json"
 
 

@@ -5,7 +5,8 @@
     ! 13:30:06 okx stale: nothing new on trades for 5.0 s
      13:30:06  BTC/USDT  91,231.02  91,238.10  91,220.00  2.02    ~okx stale …   41ms
 
-A dash is what isn't known; it never stands for zero. What finds no room is named, once.
+A dash is what isn't known; it never stands for zero. What finds no room is named, once. A
+terminal that changes its width changes the table from the next line on.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ _LEAVE_FIRST = ("price_open", "price_close", "vwap", "trades", "price_low", "pri
 _STAY = ("price_avg", "volume_sum")
 # Spares most tables from growing, which has them print their head again.
 _ROOM = {"lag": 5, "volume_sum": 7, **dict.fromkeys(("price_avg", "price_high", "price_low"), 9)}
-_NARROW = 100
-_SOURCES_NARROW, _SOURCES_WIDE = 13, 36  # what the sources get where it is narrow; at most else
+_LEAVE_LAST = ("volume_sum", "lag")
+_NARROW, _TINY = 100, 60
+# What the sources get where there is hardly any room, where it is narrow, and at most.
+_SOURCES_TINY, _SOURCES_NARROW, _SOURCES_WIDE = 7, 13, 36
 _HEAD_AGAIN_AFTER = 40
 
 
@@ -63,7 +66,8 @@ class Table:
     def __init__(self, out: TextIO, *, badge: str = "SIMULATED") -> None:
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         self._badge = badge
-        self._gap = " " if self._console.width < _NARROW else "  "
+        self._width = 0
+        self._gap = " "
         self._sources_room = _SOURCES_NARROW
         self._decimals: dict[tuple[str, str], int] = {}
         self._fields: tuple[str, ...] = ()
@@ -93,6 +97,11 @@ class Table:
         """Widen what has become too narrow, and then see anew what finds room."""
         fields = tuple(key for key in record if key not in _NO_FIELD)
         is_new = fields != self._fields or record["timeframe"] not in self._timeframes
+        is_resized = self._console.width != self._width
+        if is_resized:
+            self._width = self._console.width
+            self._gap = " " if self._width < _NARROW else "  "
+            self._sources_room = _SOURCES_NARROW if self._width >= _TINY else _SOURCES_TINY
         if is_new:
             self._fields = fields
             self._timeframes.add(record["timeframe"])
@@ -103,10 +112,10 @@ class Table:
                 self._widths[column.name] = width
                 is_new = True
         sources = min(len(_sources(record)), _SOURCES_WIDE)
-        if sources > self._sources_room and self._console.width >= _NARROW:
+        if sources > self._sources_room and self._width >= _NARROW:
             self._sources_room = sources
             is_new = True
-        if is_new:
+        if is_new or is_resized:
             self._lay_out()
 
     def _every_column(self, fields: Iterable[str]) -> list[_Column]:
@@ -147,11 +156,12 @@ class Table:
         shown = list(self._all)
         others = [n for n in reversed(self._fields) if n not in {*_LEAVE_FIRST, *_STAY}]
         leaving = [name for name in (*_LEAVE_FIRST, *others) if name in self._fields]
-        while leaving and self._wide(shown) + self._sources_room > self._console.width:
+        leaving += _LEAVE_LAST
+        while leaving and self._wide(shown) + self._sources_room > self._width:
             gone = leaving.pop(0)
             shown = [column for column in shown if column.name != gone]
         names = {column.name for column in shown}
-        hidden = tuple(name for name in self._fields if name not in names)
+        hidden = tuple(name for name in (*self._fields, "lag") if name not in names)
         self._is_told = self._is_told and hidden == self._hidden
         self._hidden = hidden
         self._columns = shown
@@ -183,17 +193,20 @@ class Table:
         return line
 
     def _row(self, badge: str, cells: Mapping[str, str], sources: str) -> str:
-        *front, lag = [
+        padded = [
             cells[c.name].rjust(self._widths[c.name])
             if c.is_number
             else cells[c.name].ljust(self._widths[c.name])
             for c in self._columns
         ]
-        line = self._gap.join([badge.ljust(len(BADGE)), *front])
-        room = max(self._console.width - cell_len(line) - cell_len(lag) - 2 * len(self._gap), 1)
+        lag = [padded.pop()] if self._columns[-1].name == "lag" else []
+        line = self._gap.join([badge.ljust(len(BADGE)), *padded])
+        taken = cell_len(line) + sum(len(self._gap) + cell_len(cell) for cell in lag)
+        room = max(self._width - taken - len(self._gap), 1)
         if len(sources) > room:
             sources = sources[: room - 1] + "…"
-        return self._gap.join([line, sources.ljust(room), lag]).rstrip()
+        row = self._gap.join([line, sources.ljust(room), *lag]).rstrip()
+        return row if cell_len(row) <= self._width else f"{row[: self._width - 1]}…"
 
     def _new_states(self, record: Json) -> Iterable[str]:
         """Yield what to say of sources whose state is another than in the record before."""

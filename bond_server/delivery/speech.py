@@ -22,6 +22,7 @@ from bond_core.log.offset import Offset
 from bond_core.wire import frames
 from bond_server.delivery.endings import COMPLETE, RESTART, SLOW, Ending, is_retryable
 from bond_server.delivery.start import Start
+from bond_server.error_catalogue.catalogue import link_of
 
 ENVELOPES = "bond.v1.json"
 RETRY_MS = 2000
@@ -107,7 +108,10 @@ class Envelopes:
             retry_ms = (0, 0)
         elif is_retryable(ending):
             retry_ms = _BACKOFF_MS
-        return _encode({"t": "bye", "code": ending.code, "retry_ms": retry_ms})
+        return _encode({
+            "t": "bye", "code": ending.code, "reason": ending.reason, "retry_ms": retry_ms,
+            "docs": link_of(ending.reason),
+        })  # fmt: skip
 
 
 class Events:
@@ -135,7 +139,9 @@ class Events:
             return None
         if ending == COMPLETE:
             return _event("complete", {})
-        return _event("problem", {"code": ending.reason, "retryable": is_retryable(ending)})
+        code = ending.reason
+        said = {"code": code, "retryable": is_retryable(ending), "docs": link_of(code)}
+        return _event("problem", said)
 
 
 PLAIN, ENVELOPED, EVENTS = Plain(), Envelopes(), Events()

@@ -33,6 +33,7 @@ async def about() -> dict[str, Any]:
         "streams": "/v1/streams",
         "explain": "/v1/explain",
         "sources": "/v1/sources",
+        "errors": "/v1/errors",
         "plugins": "/v1/plugins",
         "websocket": "/ws/{stream_id}?token=…",
         "events": "/v1/streams/{stream_id}/events?token=…",

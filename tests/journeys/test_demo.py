@@ -138,7 +138,7 @@ WRONG = [
     (["--speed", "max"], 2, "--speed is about a recording"),
     (["--speed", "fast", "--recording", "x"], 2, "a speed is a number above 0, or max"),
     (["--for", "soon"], 2, "a time is written 20s, 10m or 1h30m"),
-    (["--format", "csv"], 2, "--format"),
+    (["--format", "xml"], 2, "--format"),
 ]
 
 

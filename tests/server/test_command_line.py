@@ -72,6 +72,21 @@ def test_wrong_arguments_end_with_2(words, capsys):
     assert f"bond {words[0]}" in capsys.readouterr().err
 
 
+def test_an_option_that_there_is_not_has_a_suggestion(capsys):
+    """
+    As a command has; and nothing is suggested for what is like no other.
+    """
+    for words, said in ((["listen", "BTC price", "--limt", "3"], "did you mean --limit?"),
+                        (["plugins", "list", "--jsn"], "did you mean --json?")):  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 2
+        assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["listen", "BTC price", "--wholly-else"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def test_a_new_secret_is_printed(capsys):
     """
     It is 64 hex digits on a line of its own, for a shell to take.
@@ -159,10 +174,14 @@ def test_text_that_moves_the_cursor_does_not():
     assert "\x1b" not in render_error(error, text="a\x1b[2J\r\nb")
 
 
-def test_an_error_without_more_to_say_is_one_line():
+def test_an_error_without_more_to_say_leads_to_the_catalogue():
     """
-    No empty hints.
+    No empty hints; a third party's code stands alone.
     """
     error = LimitError("5 of 5 streams are in use", limit=5, used=5)
 
-    assert render_error(error) == "error[limit]: 5 of 5 streams are in use"
+    assert render_error(error).splitlines() == [
+        "error[limit]: 5 of 5 streams are in use",
+        "  more: bond errors limit",
+    ]
+    assert render_error(RequestError("shut", code="acme_shut")) == "error[acme_shut]: shut"

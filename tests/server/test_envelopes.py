@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from bond_core.clock import NS, ManualClock
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import Offset
+from bond_server.error_catalogue.catalogue import CATALOGUE
 from tests.server.journal import Got, Written, check
 from tests.server.peers import a_peer, ws_path
 from tests.server.running import record, serving
@@ -151,7 +152,12 @@ def test_a_bye_stands_before_the_close(monkeypatch, what, code, retry_ms):
             envelope = await said(socket)
             while envelope["t"] == "hb":
                 envelope = await said(socket)
-            assert envelope == {"t": "bye", "code": code, "retry_ms": retry_ms}
+            reason = envelope["reason"]
+            assert envelope == {
+                "t": "bye", "code": code, "reason": reason, "retry_ms": retry_ms,
+                "docs": f"/v1/errors/{reason}",
+            }  # fmt: skip
+            assert CATALOGUE[reason].close == code
             with pytest.raises(ConnectionClosed) as closed:
                 await socket.recv()
             assert closed.value.rcvd.code == code

@@ -133,12 +133,16 @@ def test_a_comment_every_15_seconds(monkeypatch):
     on_a_server(monkeypatch, scenario, clock=clock)
 
 
+def _problem(code):
+    return {"code": code, "retryable": False, "docs": f"/v1/errors/{code}"}
+
+
 @pytest.mark.parametrize(
     ("what", "event", "data"),
     [
-        ("delete", "problem", {"code": "stream_deleted", "retryable": False}),
+        ("delete", "problem", _problem("stream_deleted")),
         ("end", "complete", {}),
-        ("expire", "problem", {"code": "token_expired", "retryable": False}),
+        ("expire", "problem", _problem("token_expired")),
     ],
 )
 def test_an_end_has_a_name(monkeypatch, what, event, data):

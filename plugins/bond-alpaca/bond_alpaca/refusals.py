@@ -32,8 +32,9 @@ def error_of(code: int, said: str, *, feed: str) -> Exception:
     what = f"Alpaca says: {said} ({code})"
     if code == 402:
         return Fatal(
-            f"Alpaca does not accept the key in {_KEYS}. {what}",
-            fix=f"export {_KEYS} as app.alpaca.markets shows them; a new key has a new secret",
+            f"Alpaca does not accept the key in {_KEYS}: app.alpaca.markets shows them, and a new "
+            f"key has a new secret. {what}",
+            fix="export ALPACA_API_KEY=… ALPACA_SECRET_KEY=…",
         )
     if code == 406:
         return Retryable(
@@ -49,8 +50,8 @@ def error_of(code: int, said: str, *, feed: str) -> Exception:
         )
     if code in (409, 411):
         return Fatal(
-            f"this key's plan has no feed {feed}. {what}",
-            fix="export ALPACA_FEED=iex, or take a plan with it at app.alpaca.markets",
+            f"this key's plan has no feed {feed}: app.alpaca.markets sells one that has. {what}",
+            fix="export ALPACA_FEED=iex",
         )
     return Retryable(what)
 

@@ -28,16 +28,15 @@ def translate(error: BaseException, venue: str) -> BaseException:
         return Retryable(f"{venue} can't be reached or doesn't answer: {text}")
     if isinstance(error, ccxt.AuthenticationError):
         return Fatal(
-            f"{venue} wants a login for this: {text}",
-            fix="use another venue: Bond reads public market data only",
+            f"{venue} wants a login for this, and Bond reads public market data only: name "
+            f"another venue. {text}",
         )
     if isinstance(error, ccxt.BadSymbol):
         return Fatal(
-            f"{venue} doesn't know a symbol that was asked for: {text}",
-            fix=f"ask for a symbol that {venue} lists, such as BTC/USDT",
+            f"{venue} doesn't know a symbol that was asked for: ask for one that it lists. {text}",
         )
     if isinstance(error, ccxt.NotSupported | ccxt.ArgumentsRequired | ccxt.InvalidProxySettings):
-        return Fatal(f"{venue} can't be heard this way: {text}", fix="use another venue")
+        return Fatal(f"{venue} can't be heard this way: name another venue. {text}")
     if isinstance(error, ccxt.ExchangeError):
         return Retryable(f"{venue} answered with an error: {text}")
     return cast("BaseException", error)
@@ -46,8 +45,9 @@ def translate(error: BaseException, venue: str) -> BaseException:
 def blocked(venue: str, text: str) -> Fatal:
     """Return the error for a venue that refuses to serve this place."""
     return Fatal(
-        f"{venue} refuses connections from here (HTTP 403 or 451, often by country): {text}",
-        fix=f'name a venue that serves your country, such as "exchanges": ["kraken"], not {venue}',
+        f"{venue} refuses connections from here (HTTP 403 or 451, often by country): name a venue "
+        f"that serves yours, not {venue}. {text}",
+        fix='"exchanges": ["kraken"]',
     )
 
 

@@ -161,6 +161,6 @@ def _translated(error: Fatal | Retryable) -> Fatal | Retryable:
 
 def _wrong_key(said: str) -> Fatal:
     return Fatal(
-        f"Finnhub does not accept the key in FINNHUB_API_KEY ({said})",
-        fix="export FINNHUB_API_KEY=… as finnhub.io/dashboard shows it",
+        f"Finnhub refuses the key in FINNHUB_API_KEY; finnhub.io/dashboard shows it: {said}",
+        fix="export FINNHUB_API_KEY=…",
     )

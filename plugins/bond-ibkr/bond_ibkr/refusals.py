@@ -103,7 +103,7 @@ def ending_of(code: int, text: str) -> Exception | None:
         case 326:
             return InUseError(f"the client id is in use{said}")
         case 503:
-            return Fatal(f"TWS is too old for its API{said}", fix="update TWS or IB Gateway")
+            return Fatal(f"TWS is too old for its API: update TWS or IB Gateway{said}")
         case 100:
             return Retryable(f"TWS was sent too many messages{said}", retry_after_s=PACE_S)
         case 1100 | 2110:

@@ -261,7 +261,7 @@ class Session:
     def _complained(self, text: str) -> None:
         """Take ib_async's own word for why a connection failed."""
         if "version must be" in text:
-            self._end(Fatal(f"ib_async: {text}", fix="update TWS or IB Gateway"))
+            self._end(Fatal(f"update TWS or IB Gateway (ib_async: {text})"))
 
     def _noticed(self, code: int, text: str) -> None:
         """Log how TWS's data farms are, and tell of a gap where one was away."""

@@ -18,8 +18,9 @@ _SLOW_PAUSE_S = 5.0
 def wrong_key(said: str) -> Fatal:
     """Return what a key that is refused means."""
     return Fatal(
-        f"Polygon does not accept the key in POLYGON_API_KEY, or its plan has no WebSocket: {said}",
-        fix=f"export POLYGON_API_KEY=… as {_WHERE} shows it, of a plan with WebSockets",
+        "Polygon does not accept the key in POLYGON_API_KEY, or its plan has no WebSocket; "
+        f"{_WHERE} shows both: {said}",
+        fix="export POLYGON_API_KEY=…",
     )
 
 
@@ -43,8 +44,8 @@ def error_of(status: str, said: str) -> Exception | None:
             )
         case "error" if "real-time" in said:
             return Fatal(
-                f"this key's plan has no real-time data. {what}",
-                fix=f"take a plan with it at {_WHERE}, or sign its agreements there",
+                f"this key's plan has no real-time data: take one that has at {_WHERE}, or sign "
+                f"its agreements there. {what}",
             )
         case "auth_timeout" | "force_disconnect":
             return Retryable(what)

@@ -28,8 +28,8 @@ def error_of(error: Any, *, resumed: bool) -> Exception:
     tail = f": {said}" if said else ""
     if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
         return Fatal(
-            f"the endpoint refuses this x-token ({code}){tail}",
-            fix="export GRPC_X_TOKEN=… as your provider shows it",
+            f"the endpoint refuses this x-token, which your provider shows ({code}){tail}",
+            fix="export GRPC_X_TOKEN=…",
         )
     if code == "UNIMPLEMENTED":
         return Fatal(f"GRPC_ENDPOINT speaks no Yellowstone ({code}){tail}")

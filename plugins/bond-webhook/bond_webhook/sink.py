@@ -115,8 +115,8 @@ class Webhook:
             return Fatal("the endpoint answered 410: it is gone, and wants no more")
         if 300 <= status < 400:
             return Fatal(
-                f"the endpoint answered {status}: it has moved, and redirects are not followed",
-                fix="give its new URL",
+                f"the endpoint answered {status}: it has moved, and redirects are not followed; "
+                "give its new URL",
             )
         if status in _PASSING or status >= 500:
             self._note_failure(ctx)

@@ -68,8 +68,8 @@ def error_of(answer: Answer, *, what: str, now_ns: int) -> Exception:
     tail = f": {said}" if said else ""
     if status == 401:
         return Fatal(
-            f"X does not accept the key in X_BEARER (401){tail}",
-            fix=f"export X_BEARER=… with an app's bearer token from {WHERE}",
+            f"X does not accept the key in X_BEARER (401); {WHERE} has an app's bearer token{tail}",
+            fix="export X_BEARER=…",
         )
     if status == 402 or kind == "usage-capped" or problem.get("title") == "UsageCapExceeded":
         return Retryable(
@@ -79,8 +79,8 @@ def error_of(answer: Answer, *, what: str, now_ns: int) -> Exception:
         if what != "search":
             return NoStreamError(f"X gives this key no filtered stream (403){tail}")
         return Fatal(
-            f"X gives this key neither stream nor search (403){tail}",
-            fix=f"choose a plan with search, at {WHERE}",
+            f"X gives this key neither stream nor search (403): choose a plan with search, at "
+            f"{WHERE}{tail}",
         )
     if status == 429:
         if problem.get("connection_issue") == "TooManyConnections" or "streaming" in kind:

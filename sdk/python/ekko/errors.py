@@ -85,6 +85,7 @@ class APIError(EkkoError):
         retryable: Whether the same request may succeed later, unchanged.
         request_id: What to name when asking the server's operator.
         retry_after_s: Seconds to wait before asking again, where the server says so.
+        docs: Where the server explains the code, such as `/v1/errors/rate`.
     """
 
     status: int
@@ -95,6 +96,7 @@ class APIError(EkkoError):
     retryable: bool = False
     request_id: str | None = None
     retry_after_s: float | None = None
+    docs: str | None = None
 
     def __str__(self) -> str:
         """Say what is wrong, where in the request, and what to do."""
@@ -282,6 +284,7 @@ def api_error(
         "fix": _text(body.get("fix")),
         "retryable": retryable if isinstance(retryable, bool) else usual,
         "request_id": _text(body.get("request_id")),
+        "docs": _text(body.get("docs")),
         "retry_after_s": retry_after_s,
     }
     if status == 429:
