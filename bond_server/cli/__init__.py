@@ -109,6 +109,10 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
         lines.append(
             f"  try: bond {command} {quoted(error.fix)}" if is_sentence else f"  try: {error.fix}"
         )
+    if hasattr(error, "proposal"):
+        from bond_server.cli.proposed import proposal_lines  # noqa: PLC0415 -- as above
+
+        lines += proposal_lines(error.proposal, command)
     return "\n".join(lines)
 
 

@@ -53,6 +53,7 @@ class Understanding:
         assumed: What the sentence left open: `quote=USDT`.
         corrected: Its misspelt words.
         warnings: What its author should know.
+        filler: Its words that say nothing about the stream.
     """
 
     text: str
@@ -64,6 +65,7 @@ class Understanding:
     assumed: tuple[str, ...]
     corrected: tuple[Correction, ...]
     warnings: tuple[Warning_, ...]
+    filler: tuple[str, ...] = ()
 
 
 def understand(
@@ -108,15 +110,26 @@ def understand(
         assumed=planned.assumed,
         corrected=tuple(reading.corrected),
         warnings=tuple(reading.warnings),
+        filler=tuple(
+            text[slice(*reading.span(item))]
+            for item in reading.items
+            if item.kind == "filler" and item.role in (None, "filler")
+        ),
     )
+
+
+def read_sentence(text: str, vocabulary: Vocabulary) -> tuple[Reading, Draft]:
+    """Return a sentence's items with what each was taken for, and what it asks for so far."""
+    reading, draft = read(text, vocabulary), Draft()
+    for rule in _RULES:
+        rule(reading, draft)
+    return reading, draft
 
 
 def _planned(
     text: str, vocabulary: Vocabulary, default_exchanges: tuple[str, ...] = DEFAULT_EXCHANGES
 ) -> tuple[Reading, Draft, Plan | None]:
-    reading, draft = read(text, vocabulary), Draft()
-    for rule in _RULES:
-        rule(reading, draft)
+    reading, draft = read_sentence(text, vocabulary)
     if reading.troubles:
         return reading, draft, None
     return reading, draft, plan(reading, draft, default_exchanges=default_exchanges)

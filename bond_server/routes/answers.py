@@ -9,6 +9,7 @@ import attrs
 from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.wire.times import iso
 from bond_server.compiling import Compiled
+from bond_server.cost import cost_of
 from bond_server.language.explain import as_json
 from bond_server.streams import AnyStream
 
@@ -35,6 +36,8 @@ def explanation(compiled: Compiled, project: str) -> dict[str, Any]:
         "warnings": list(compiled.warnings),
         "spec": spec_as_json(compiled.spec),
         "stream_id": stream_id(project, compiled.spec),
+        "needs": [],  # what needs something that isn't here is refused, and says what
+        "cost": cost_of(compiled.bound).as_json(),
     }
 
 
