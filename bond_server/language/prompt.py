@@ -37,7 +37,7 @@ def instructions(vocabulary: Vocabulary) -> str:
         "Form: SYMBOLS FIELDS [on EXCHANGES] [over the last TIME] [every TIME] [for TIME] "
         "[only when FIELD > NUMBER] [, alert me when FIELD drops below NUMBER]\n"
         "Join symbols by commas, fields by +. Times: 500ms 5s 1m 1h. Bars: 1m candles, "
-        "100-tick bars. Posts: tweets from @name, tweets containing \"phrase\".\n"
+        '100-tick bars. Posts: tweets from @name, tweets containing "phrase".\n'
         "Take every symbol, exchange, number, time, account and phrase from the text, and leave "
         "out what it does not say: no default exchange, interval or quote currency. No links.\n"
         f"Fields: {', '.join(words)}\n"

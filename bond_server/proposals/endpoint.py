@@ -94,4 +94,3 @@ def decode(body: bytes) -> str | None:
     if not sentence.strip() or len(sentence) > MAX_SENTENCE or not sentence.isprintable():
         raise UnusableAnswerError("its sentence is blank, too long or not one line")
     return sentence
-

@@ -58,6 +58,7 @@ class Proposal:
     @classmethod
     def of_json(cls, said: Mapping[str, Any]) -> Self:
         """Return the proposal that an error of a server carries."""
+
         def listed(key: str) -> tuple[str, ...]:
             return tuple(map(str, said.get(key) or ()))
 
@@ -107,9 +108,7 @@ class Proposer:
     def __init__(self, settings: ModelSettings, clock: Clock) -> None:
         self.outcomes: Counter[str] = Counter()
         self._settings = settings
-        self._allowance = Allowance(
-            clock, per_minute=settings.per_minute, per_day=settings.per_day
-        )
+        self._allowance = Allowance(clock, per_minute=settings.per_minute, per_day=settings.per_day)
         self._answers: OrderedDict[bytes, str | None] = OrderedDict()
 
     async def propose(self, text: str, vocabulary: Vocabulary, compile_: Compile) -> Proposal:

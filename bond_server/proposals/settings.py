@@ -1,12 +1,12 @@
 """What the environment says about the language model that may be asked.
 
-    DEEPSEEK_API_KEY      asks DeepSeek with this key
-    BOND_LLM_URL          another endpoint of the OpenAI form, such as http://127.0.0.1:11434/v1
-    BOND_LLM_API_KEY      its key, where it wants one; else DEEPSEEK_API_KEY is sent
-    BOND_LLM_MODEL        which of its models (deepseek-chat)
-    BOND_LLM_TIMEOUT      seconds that an answer may take (8)
-    BOND_LLM_PER_MINUTE   questions a minute (10); BOND_LLM_PER_DAY a day (500)
-    BOND_NL               `rules`: no model is asked, whatever else is set; `auto` is the default
+DEEPSEEK_API_KEY      asks DeepSeek with this key
+BOND_LLM_URL          another endpoint of the OpenAI form, such as http://127.0.0.1:11434/v1
+BOND_LLM_API_KEY      its key, where it wants one; else DEEPSEEK_API_KEY is sent
+BOND_LLM_MODEL        which of its models (deepseek-chat)
+BOND_LLM_TIMEOUT      seconds that an answer may take (8)
+BOND_LLM_PER_MINUTE   questions a minute (10); BOND_LLM_PER_DAY a day (500)
+BOND_NL               `rules`: no model is asked, whatever else is set; `auto` is the default
 """
 
 from __future__ import annotations

@@ -25,7 +25,9 @@ from bond_server.service import Service
     responses=guarded_answers(*BODY),
 )
 async def explain(
-    request: Request[Any, Any, Any], bond: Given[Service], project: Given[str],
+    request: Request[Any, Any, Any],
+    bond: Given[Service],
+    project: Given[str],
     proposer: Given[Proposer],
 ) -> dict[str, Any]:
     """Return what was understood, what was assumed, and the spec that would run."""

@@ -47,6 +47,7 @@ class ProblemDocument:
     fix: str | None
     retryable: bool
     request_id: str
+    proposal: dict[str, Any] | None = None
 
 
 _SAYS = {
