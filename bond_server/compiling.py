@@ -14,6 +14,7 @@ from bond_core.runtime.binding import BoundStream, Defaults, bind
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamOptions, StreamSpec
 from bond_server.language.compile import Understanding, understand
+from bond_server.language.pace import UNFIT_WINDOW
 from bond_server.language.vocabulary import Vocabulary
 from bond_server.mending import EXAMPLE, working_fix
 
@@ -80,6 +81,7 @@ def _compile(
         body: Any = dict(understanding.spec)
     else:
         body = request["spec"]
+        refuse_unfit(understanding)
     if isinstance(body, Mapping):
         body = {**body, **{key: request[key] for key in _OPTIONS if key in request}}
     spec, options = read_spec(body)
@@ -92,6 +94,23 @@ def _compile(
         assumed=all_assumed(read.assumed if read else (), bound.assumed),
         warnings=tuple(w.detail for w in read.warnings) if read else (),
     )
+
+
+def refuse_unfit(understanding: Understanding) -> None:
+    """Refuse a sentence that is understood, and whose windows no stream can have."""
+    for warning in understanding.warnings:
+        if warning.code == UNFIT_WINDOW:
+            text, span = understanding.text, warning.span
+            fix = f"{text} {warning.instead}"
+            if span is not None:
+                fix = text[: span[0]] + warning.instead + text[span[1] :]
+            problem = Problem(
+                detail=warning.detail, pointer="/natural_language", span=span,
+                text=None if span is None else text[slice(*span)], did_you_mean=(warning.instead,),
+            )  # fmt: skip
+            raise RequestError(
+                warning.detail, code="conflicting_interval", problems=[problem], fix=fix
+            )
 
 
 def all_assumed(read: Iterable[str], bound: Iterable[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamSpec
 from bond_server.cli.defaults import defaults_of, proposer_of
-from bond_server.compiling import Compiled, all_assumed, compile_request
+from bond_server.compiling import Compiled, all_assumed, compile_request, refuse_unfit
 from bond_server.cost import cost_of
 from bond_server.language.compile import Understanding, understand
 from bond_server.language.explain import Paint, as_json, render
@@ -81,7 +81,9 @@ def _understood(
 ) -> Understanding:
     """Return what is understood. RequestError: nothing is; it may come with a proposal."""
     try:
-        return understand(text, vocabulary, default_exchanges=defaults.exchanges)
+        found = understand(text, vocabulary, default_exchanges=defaults.exchanges)
+        refuse_unfit(found)
+        return found
     except RequestError as error:
         refused = error
 

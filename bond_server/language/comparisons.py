@@ -127,10 +127,10 @@ def _field_of(reading: Reading, item: Item) -> str | None:
 
 def _subject_place(reading: Reading, at: int) -> int:
     """Return the place of the word that is compared, past symbols and exchanges behind it."""
-    place = reading.skip(at - 1, over=("filler", "mark", "symbol"), step=-1)
+    place = reading.skip(at - 1, over=("filler", "mark", "symbol", "swap"), step=-1)
     past = place
     while (item := reading.free(past)) and (
-        item.kind in ("venue", "provider", "symbol", "join", *LOOSE)
+        item.kind in ("venue", "provider", "symbol", "swap", "join", *LOOSE)
         or item.is_key("from", "between", "in", "by")
     ):
         past -= 1
@@ -152,13 +152,16 @@ def _is_compared(reading: Reading, at: int) -> bool:
 def _meant(reading: Reading, at: int) -> list[Item]:
     """Return what `it` may be in `BTC volume, alert me when it is above 5`.
 
-    Nothing where the clause names a symbol: `when BTC is above 70k` is about its price.
+    A clause that names a symbol is about what it says of it, and else about its price: `when
+    BTC is above 70k`.
     """
     begin = next((n for n in range(at - 1, -1, -1) if _leads(reading.items[n])), None)
-    if begin is not None and any(item.symbol for item in reading.items[begin:at]):
-        return []
-    places = (n for n in range(at) if _is_compared(reading, n))
-    found = {reading.items[n].name: reading.items[n] for n in places}
+    has_symbol = begin is not None and any(item.symbol for item in reading.items[begin:at])
+    first = begin if has_symbol and begin is not None else 0
+    places = (n for n in range(first, at) if _is_compared(reading, n))
+    found = {
+        reading.items[n].name: reading.items[n] for n in places if reading.items[n].role is None
+    }
     found.pop("trades", None)  # a trade is at a price
     return list(found.values())
 

@@ -185,7 +185,7 @@ BUNDLED: tuple[Family, ...] = (
                 time="receive",
                 words=_words(
                     "trends: trend, search interest, search trends, search volume, searches, "
-                    "google searches, google search interest, google search volume"
+                    "googling, googled, google searches, google search interest, google search volume"
                 ),
             ),
         ),

@@ -97,6 +97,8 @@ def _every(reading: Reading, draft: Draft, at: int) -> bool:
     if follower.kind == "unit" and half == ["and", "a", "half"]:
         last = reading.items[then + 3]
         return _add(reading, draft, at, 1.5 * UNITS[follower.name], item, last, through=then + 3)
+    if follower.kind == "agg" and follower.written in UNITS:  # `every min`
+        follower.kind, follower.name = "unit", follower.written
     if follower.kind in {"duration", "unit"}:
         seconds = follower.number if follower.kind == "duration" else UNITS[follower.name]
         return _add(reading, draft, at, seconds, item, follower, through=then)

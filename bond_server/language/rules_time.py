@@ -117,6 +117,11 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
         return False
     number_at = reading.skip(unit_at - 1, over=("mark", "join"), step=-1)
     count = reading.free(number_at)
+    if count is None or count.kind != "number":  # `tick bars of 100`
+        behind = reading.skip(at + 1)
+        lead, number = reading.free(behind - 1), reading.free(behind)
+        if lead is not None and lead.written == "of" and number is not None:
+            number_at, count = behind, number
     if count is None or count.kind != "number" or count.number <= 0:
         if is_tick:
             last = reading.items[at]
@@ -129,7 +134,8 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     if count.unit or (is_tick and count.number != int(count.number)):
         return False
     draft.timeframes.append(f"{plain(count.number)}{'ticks' if is_tick else 'vol'}")
-    take(reading, number_at, at, "interval", draft.timeframes[-1])
+    first, last = min(number_at, unit_at), max(number_at, at)
+    take(reading, first, last, "interval", draft.timeframes[-1])
     return True
 
 

@@ -252,6 +252,7 @@ FILLER = _phrases(
     "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
     "saying|posting|one|event|events|message|messages|record|records|simultaneously|combined|"
     "together|aligned|time aligned|as|bond|ekko|continuously|constantly|streaming|new|value of|"
+    "rn|atm|at the moment|right away|everybody|everyone|anybody|anyone|somebody|someone|asap|"
     "go live|then go live|and go live|going live|go on live|continue live|then continue live|"
     "then live|starting now|from now on|for me|thank|much|very|any|there|here|have|has|had|"
     "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"
