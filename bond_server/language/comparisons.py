@@ -21,6 +21,8 @@ UNDECIDED = 0  # a `window_sec` that the whole sentence decides
 
 _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
 _COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
+_PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
+_OF_SIZES = ("larger than", "bigger than", "smaller than")
 _LARGEST = 1e15  # beyond it, a float no longer tells one from the next
 
 Found = tuple[dict[str, object], int]
@@ -40,8 +42,10 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     op = item.name if item.kind == "compare" else ">"
     value = -value if negative else value
     unit = reading.free(value_at + 1)
+    is_money = reading.items[value_at].unit == "$"
     if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
-        last = value_at + 1
+        last, is_money = value_at + 1, True
+    _check_unit(reading, item, value_at, field, is_money=is_money)
     for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
@@ -52,6 +56,27 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         condition["window_sec"] = plain(window)
         take(reading, value_at + 1, last, "condition", f"within {written(window)}")
     return condition, last
+
+
+def _check_unit(
+    reading: Reading, compared: Item, value_at: int, field: str, *, is_money: bool
+) -> None:
+    """Refuse `liquidations over $1m` and `trades larger than 10`: those are how many, not how big.
+
+    Volume is in the base asset: `volume above 5 BTC` is, `volume above $1m` isn't.
+    """
+    last = reading.items[value_at]
+    behind = reading.free(value_at + 1)
+    of_asset = behind is not None and behind.kind == "symbol"
+    is_count = field in _COUNTS or field.endswith("_count")
+    detail = None
+    if is_money and not field.startswith(_PRICED):
+        unit = "a number of events" if is_count else "no amount of money"
+        detail = f"{field} is {unit}, so it can't be compared with dollars"
+    elif is_count and (of_asset or compared.written in _OF_SIZES):
+        detail = f"{field} says how many there were, not how large they are"
+    if detail is not None:
+        reading.refuse("unsupported", detail, compared, last)
 
 
 def change(reading: Reading, at: int, item: Item) -> Found | None:

@@ -14,6 +14,7 @@ from bond_server.language.symbols import QUOTES
 from bond_server.language.words import CURRENCIES, SOFT
 
 _LOOSE = ("filler", "mark", "join")
+_SIDES = ("long", "short")  # they would narrow what they stand before
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -41,16 +42,23 @@ def currencies(reading: Reading, draft: Draft) -> None:
 
 
 def priced_in(reading: Reading, draft: Draft) -> None:
-    """Read `in USDC` and `in BTC`: a coin that others are priced in."""
+    """Read `in USDC` and `against BTC`: a coin that others are priced in."""
     for at, item in list(reading.every("symbol")):
         lead = reading.free(reading.skip(at - 1, step=-1))
         others = any(other is not item for _, other in reading.every("symbol"))
-        if lead is None or lead.written != "in" or not others or not _is_open(item.symbol):
+        if lead is None or not _prices(lead) or not others or not _is_open(item.symbol):
             continue
         if item.symbol.base in QUOTES:
             draft.quote = item.symbol.base
             item.take("symbol", f"quote {draft.quote}")
             lead.take("filler")
+
+
+def _prices(lead: Item) -> bool:
+    """Whether this leads to what others are priced in; `vs` may compare them instead."""
+    return lead.written == "in" or (
+        lead.is_key("against") and lead.written not in {"vs", "versus", "to"}
+    )
 
 
 def _is_open(symbol: Symbol | None) -> TypeGuard[Symbol]:
@@ -193,7 +201,8 @@ def leftovers(reading: Reading, draft: Draft) -> None:
         if item.role is None and (_is_one_of(reading, at) or _is_by_interval(reading, at)):
             item.take("filler")
         words += item.kind not in {"join", "mark", "filler"}
-        if item.role is None and (item.kind in soft or _is_soft_key(item)):
+        is_soft = item.kind in soft and item.written not in _SIDES
+        if item.role is None and (is_soft or _is_soft_key(item)):
             item.take("filler")
         elif item.role is None:
             hard.append(item)
@@ -241,8 +250,40 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
         reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
 
 
+def one_place_for_all(reading: Reading, _: Draft) -> None:
+    """Refuse `BTC on binance and ETH on okx`: a stream hears all its symbols at each exchange."""
+    runs: list[tuple[str, set[str], list[Item]]] = []
+    for item in reading.items:
+        if item.kind == "venue" and item.role == "exchange":
+            kind, name = "venue", item.name
+        elif item.role == "symbol" and item.symbol is not None:
+            kind, name = "symbol", item.symbol.base
+        else:
+            continue
+        if not runs or runs[-1][0] != kind:
+            runs.append((kind, set(), []))
+        runs[-1][1].add(name)
+        runs[-1][2].append(item)
+    pairs = list(zip(runs[::2], runs[1::2], strict=False))
+    firsts, seconds = [a[1] for a, _ in pairs], [b[1] for _, b in pairs]
+    if len(runs) % 2 or any(one == firsts[0] for one in firsts[1:]) or len(pairs) < 2:
+        return
+    if any(one == seconds[0] for one in seconds[1:]):
+        return
+    detail = (
+        "each exchange of a stream is asked for all of its symbols: make a stream for each, "
+        "or name the exchanges once"
+    )
+    first, last = pairs[1][0][2][0], pairs[1][1][2][-1]
+    before = len(reading.folded.text[: first.start].rstrip(" ,;&+"))
+    for joint in ("and", "plus", "with"):
+        if reading.folded.text[:before].lower().endswith(f" {joint}"):
+            before = len(reading.folded.text[: before - len(joint)].rstrip())
+    reading.refuse("unsupported", detail, first, last, edit=(before, last.end, ""))
+
+
 SYMBOL_RULES: tuple[Rule, ...] = (
     swaps, currencies, priced_in, providers_as_assets, listed_words, only_words, symbols,
-    ambiguous_names, unknown_symbols,
+    ambiguous_names, unknown_symbols, one_place_for_all,
 )  # fmt: skip
 LAST_RULES: tuple[Rule, ...] = (leftovers,)
