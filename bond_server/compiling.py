@@ -28,6 +28,7 @@ class Compiled:
 
     Attributes:
         bound: The spec with everything resolved, and what it means here.
+        given: The spec as it was read, before anything was resolved; None where it was not.
         options: What was said beside the spec.
         understanding: How the sentence was read; None where a spec was given.
         assumed: What was decided for the user, one phrase each.
@@ -39,6 +40,7 @@ class Compiled:
     understanding: Understanding | None
     assumed: tuple[str, ...]
     warnings: tuple[str, ...]
+    given: StreamSpec | None = None
 
     @property
     def spec(self) -> StreamSpec:
@@ -89,6 +91,7 @@ def _compile(
     read = understanding
     return Compiled(
         bound=bound,
+        given=spec,
         options=options,
         understanding=understanding,
         assumed=all_assumed(read.assumed if read else (), bound.assumed),

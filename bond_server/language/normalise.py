@@ -40,6 +40,9 @@ class Folded:
 
 def normalise(text: str) -> Folded:
     """Return the sentence folded. Folding what is folded already changes nothing."""
+    if text.isascii():  # nothing composes, nothing widens: place by place
+        whole = range(len(text) + 1)
+        return Folded(text.translate(_ASCII), tuple(whole[:-1]), tuple(whole[1:]))
     out: list[str] = []
     begins: list[int] = []
     ends: list[int] = []
@@ -72,3 +75,6 @@ def _fold(char: str) -> str:
     if category in _DROPPED:
         return ""
     return " " if category in _PICTURES else char
+
+
+_ASCII = {code: _fold(chr(code)) for code in range(128)}

@@ -14,6 +14,7 @@ from bond_server.language.sentence import condition
 EXAMPLE = "BTC price + tweets every 5s"
 _FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are what matters
 _ROUNDS = 3
+_SHORT = 160  # a longer sentence that one round doesn't mend is not worth the time
 _JOINING = frozenset({"or", "and", "with", "plus", "+", "&", ",", "-", "on", "from"})
 
 Attempt = Callable[[str], Reading | str]
@@ -51,7 +52,7 @@ def _candidates(reading: Reading, draft: Draft, code: str, attempt: Attempt) -> 
     """Yield sentences that may be what was meant, the nearest first; the last one works."""
     if code != "out_of_scope":
         text = _mended(reading.text, reading)
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if len(text) <= _SHORT else 1):
             result = attempt(text)
             if isinstance(result, str):
                 yield result if code == "not_understood" else text

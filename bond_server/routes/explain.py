@@ -32,4 +32,4 @@ async def explain(
 ) -> dict[str, Any]:
     """Return what was understood, what was assumed, and the spec that would run."""
     compiled = await compile_or_propose(await read_object(request), bond, proposer)
-    return explanation(compiled, project)
+    return explanation(compiled, project, bond.vocabulary)

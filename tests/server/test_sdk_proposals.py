@@ -30,6 +30,9 @@ def test_an_error_has_the_proposal_and_its_sentence_makes_the_stream(monkeypatch
                 assert stream.spec == proposal["spec"]
                 explained = await client.explain(proposal["sentence"])
                 assert explained.stream_id == stream.stream_id
+                assert explained.sentence == proposal["sentence"]
+                back = await client.explain({**proposal["spec"], "label": "mine"})
+                assert (back.sentence, back.unsayable) == (None, ["/label"])
                 assert explained.cost["subscriptions"] == 1
                 assert explained.understood["filler"] == []
         async with serving(monkeypatch) as server:
