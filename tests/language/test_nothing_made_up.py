@@ -63,7 +63,7 @@ def test_symbols_exchanges_and_numbers_are_in_the_text(text):
         assert source.get("url", "") in text
     told = " ".join([*found.assumed, *(w.detail for w in found.warnings)])
     for strange in ground(found.sentence, text, VOCABULARY).strange:
-        assert strange in told or "://" in strange, strange
+        assert strange in told or "://" in strange, (strange, text, found.sentence)
 
 
 @settings(max_examples=1000)
