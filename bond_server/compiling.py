@@ -80,10 +80,10 @@ def _compile(
                 "/natural_language", "must be a text", f'{{"natural_language": "{EXAMPLE}"}}'
             )
         understanding = understand(text, vocabulary, default_exchanges=defaults.exchanges)
+        refuse_unfit(understanding)
         body: Any = dict(understanding.spec)
     else:
         body = request["spec"]
-        refuse_unfit(understanding)
     if isinstance(body, Mapping):
         body = {**body, **{key: request[key] for key in _OPTIONS if key in request}}
     spec, options = read_spec(body)

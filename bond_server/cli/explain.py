@@ -83,9 +83,10 @@ def _understood(
     try:
         found = understand(text, vocabulary, default_exchanges=defaults.exchanges)
         refuse_unfit(found)
-        return found
     except RequestError as error:
         refused = error
+    else:
+        return found
 
     def compiled(request: Mapping[str, Any]) -> Compiled:
         return compile_request(request, catalog, vocabulary, defaults)

@@ -36,6 +36,9 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     value = value_of(reading, value_at)
     if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
         return None
+    before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
+    if item.kind == "compare" and before is not None and before.kind == "number":
+        return None  # `1=1` compares nothing that records say
     field, last = field_before(reading, at), value_at
     if field is None:
         return None

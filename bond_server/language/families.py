@@ -188,7 +188,8 @@ BUNDLED: tuple[Family, ...] = (
                 time="receive",
                 words=_words(
                     "trends: trend, search interest, search trends, search volume, searches, "
-                    "googling, googled, google searches, google search interest, google search volume"
+                    "googling, googled, google searches, google search interest, "
+                    "google search volume"
                 ),
             ),
         ),

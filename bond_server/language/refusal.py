@@ -27,6 +27,14 @@ def plain_error(code: str, detail: str, fix: str) -> RequestError:
     return RequestError(detail, code=code, problems=(problem,), fix=fix)
 
 
+def hidden_error(text: str, span: tuple[int, int], fix: str | None) -> RequestError:
+    """Return the error of a character that nobody sees, and that changes what one sees."""
+    char = text[slice(*span)]
+    detail = f"the character U+{ord(char):04X} is not seen, and has no meaning here: leave it out"
+    problem = Problem(detail=detail, pointer="/natural_language", span=span, text=char)
+    return RequestError(detail, code="not_understood", problems=(problem,), fix=fix)
+
+
 def error_of(reading: Reading, draft: Draft, *, attempt: Attempt) -> RequestError:
     """Return the error for what was noted in a reading; its fix is understood."""
     troubles = _sorted(reading.troubles)

@@ -134,8 +134,8 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     if count.unit or (is_tick and count.number != int(count.number)):
         return False
     draft.timeframes.append(f"{plain(count.number)}{'ticks' if is_tick else 'vol'}")
-    first, last = min(number_at, unit_at), max(number_at, at)
-    take(reading, first, last, "interval", draft.timeframes[-1])
+    begin, end = min(number_at, unit_at), max(number_at, at)
+    take(reading, begin, end, "interval", draft.timeframes[-1])
     return True
 
 

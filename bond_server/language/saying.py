@@ -81,7 +81,9 @@ def _without_words(spec: StreamSpec, options: StreamOptions) -> Iterable[str]:
         yield "/spec/simulate"
 
 
-def _said_otherwise(data: object, keys: Mapping[str, str], pointer: str) -> Iterable[str]:
+def _said_otherwise(
+    data: attrs.AttrsInstance, keys: Mapping[str, str], pointer: str
+) -> Iterable[str]:
     usual = {field.name: field.default for field in attrs.fields(type(data))}
     for name, key in keys.items():
         if getattr(data, name) != usual[name]:
@@ -91,9 +93,7 @@ def _said_otherwise(data: object, keys: Mapping[str, str], pointer: str) -> Iter
 def _plan_of(spec: StreamSpec, options: StreamOptions, vocabulary: Vocabulary) -> Plan:
     names = {_symbol(name, vocabulary): name for name in spec.symbols}
     fields = set(spec.fields or ())
-    sources = tuple(
-        _source(source, spec, fields, vocabulary) for source in spec.sources
-    )
+    sources = tuple(_source(source, spec, fields, vocabulary) for source in spec.sources)
     markets = [s for s in sources if _of(s, vocabulary) in {"market", "stock"}]
     heard = {name for s in markets for name in s.symbols}
     computed = _computed(spec, sources, vocabulary)
@@ -290,10 +290,11 @@ def _resolved(spec: StreamSpec, vocabulary: Vocabulary) -> StreamSpec:
     """Return the spec with each source's symbols; the order of sources says nothing."""
     sources = [
         attrs.evolve(
-            source, simulate=None,
+            source,
+            simulate=None,
             symbols=source.symbols
             or _default_symbols(spec, _family_of(source, spec.symbols, vocabulary), vocabulary),
-        )  # fmt: skip
+        )
         for source in spec.sources
     ]
     return attrs.evolve(spec, sources=tuple(sorted(sources, key=repr)))

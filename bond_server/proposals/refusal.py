@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from bond_core.errors import Problem, RequestError
 from bond_server.compiling import Compiled
+from bond_server.language.normalise import hidden
 from bond_server.language.vocabulary import Vocabulary
 from bond_server.proposals.proposer import Compile, NoProposalError, Proposal, Proposer
 
@@ -63,7 +64,7 @@ async def with_proposal(
     compile_: Compile,
 ) -> RequestError:  # fmt: skip
     """Return the error, with a proposal where its sentence was not understood, or why not."""
-    if error.code != NOT_UNDERSTOOD or not isinstance(text, str):
+    if error.code != NOT_UNDERSTOOD or not isinstance(text, str) or hidden(text):
         return error
     try:
         return ProposedError(error, await proposer.propose(text, vocabulary, compile_))

@@ -25,6 +25,7 @@ HOW = (
     "set DEEPSEEK_API_KEY, or BOND_LLM_URL for another endpoint, and a language model is asked "
     "for a proposal"
 )
+_KEY, _A_KEY = "[!-~]*", "a key of ASCII characters without spaces"
 _HERE = ("127.0.0.1", "::1", "localhost")
 
 
@@ -52,50 +53,54 @@ class ModelSettings:
 
 def model_settings(environ: Mapping[str, str]) -> tuple[ModelSettings, list[Problem]]:
     """Return which model the environment names, and what in it makes no sense."""
-    problems: list[Problem] = []
-
-    def text(name: str) -> str:
-        return environ.get(name, "").strip()
-
-    def wrong(name: str, must: str) -> None:
-        problems.append(Problem(detail=f"must be {must}", pointer=name))
-
-    def number(name: str, usual: float, most: float) -> float:
-        given = text(name)
-        if not given:
-            return usual
-        if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", given) and 0 < float(given) <= most:
-            return float(given)
-        wrong(name, f"a number above 0, at most {most:g}")
-        return usual
-
-    def whole(name: str, usual: int) -> int:
-        given = text(name)
-        if given and not re.fullmatch(r"[0-9]{1,6}", given):
-            wrong(name, "a whole number of at most six digits")
-        return int(given) if re.fullmatch(r"[0-9]{1,6}", given) else usual
-
-    if text("BOND_NL").lower() not in ("", "auto", "rules"):
-        wrong("BOND_NL", "auto or rules")
-    key = text("BOND_LLM_API_KEY") or text("DEEPSEEK_API_KEY")
-    if not re.fullmatch(r"[!-~]*", key):
-        wrong("BOND_LLM_API_KEY" if text("BOND_LLM_API_KEY") else "DEEPSEEK_API_KEY",
-              "a key of ASCII characters without spaces")  # fmt: skip
-    url = text("BOND_LLM_URL") or (DEEPSEEK if key else "")
-    route = None
-    if url:
-        try:
-            route = _route(url)
-        except BondError as error:  # the address itself may hold a password: it is not shown
-            wrong("BOND_LLM_URL", f"an address of an endpoint: {error.detail}")
+    read = _Reader(environ)
+    mode = read.text("BOND_NL", "|auto|rules", "auto or rules").lower()
+    own_key = read.text("BOND_LLM_API_KEY", _KEY, _A_KEY)
+    key = own_key or read.text("DEEPSEEK_API_KEY", _KEY, _A_KEY)
     settings = ModelSettings(
-        route=route, key=Secret(key) if key else None,
-        model=text("BOND_LLM_MODEL") or "deepseek-chat",
-        is_off=text("BOND_NL").lower() == "rules",
-        timeout_s=number("BOND_LLM_TIMEOUT", 8.0, 60),
-        per_minute=whole("BOND_LLM_PER_MINUTE", 10), per_day=whole("BOND_LLM_PER_DAY", 500),
-    )  # fmt: skip
-    return settings, problems
+        route=read.route("BOND_LLM_URL", DEEPSEEK if key else ""),
+        key=Secret(key) if key else None,
+        model=read.text("BOND_LLM_MODEL") or "deepseek-chat",
+        is_off=mode == "rules",
+        timeout_s=read.number("BOND_LLM_TIMEOUT", 8.0, at_most=60),
+        per_minute=round(read.number("BOND_LLM_PER_MINUTE", 10, at_most=1e6)),
+        per_day=round(read.number("BOND_LLM_PER_DAY", 500, at_most=1e6)),
+    )
+    return settings, read.problems
+
+
+@attrs.frozen
+class _Reader:
+    """Takes variables out of the environment, and notes which make no sense."""
+
+    environ: Mapping[str, str]
+    problems: list[Problem] = attrs.field(factory=list)
+
+    def wrong(self, name: str, must: str) -> None:
+        """Note it; what it holds may be secret, and is not repeated."""
+        self.problems.append(Problem(detail=f"must be {must}", pointer=name))
+
+    def text(self, name: str, pattern: str = ".*", must: str = "one line") -> str:
+        given = self.environ.get(name, "").strip()
+        if re.fullmatch(pattern, given, re.IGNORECASE):
+            return given
+        self.wrong(name, must)
+        return ""
+
+    def number(self, name: str, usual: float, *, at_most: float) -> float:
+        must = f"a number above 0, at most {at_most:g}"
+        given = self.text(name, r"([0-9]{1,7}(\.[0-9]{1,3})?)?", must)
+        if given and not 0 < float(given) <= at_most:
+            self.wrong(name, must)
+        return float(given or usual)
+
+    def route(self, name: str, usual: str) -> Route | None:
+        url = self.text(name) or usual
+        try:
+            return _route(url) if url else None
+        except BondError as error:
+            self.wrong(name, f"an address of an endpoint: {error.detail}")
+            return None
 
 
 def _route(url: str) -> Route:

@@ -5,6 +5,7 @@ Of several kinds, each beside its own: what is understood, slips, symbols, what 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import statistics
@@ -53,10 +54,8 @@ def filled(part: str, length: int) -> str:
 
 def attempt(text: str, vocabulary: Vocabulary) -> None:
     """Understand a text, or be refused."""
-    try:
+    with contextlib.suppress(RequestError):
         understand(text, vocabulary)
-    except RequestError:
-        pass
 
 
 def seconds(text: str, vocabulary: Vocabulary) -> float:

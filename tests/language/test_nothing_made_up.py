@@ -25,7 +25,7 @@ _MORE = (
 )  # fmt: skip
 soups = st.lists(st.sampled_from([*_WORDS, *_MORE.split()]), min_size=1, max_size=16).map(" ".join)
 glued = st.lists(
-    st.tuples(st.sampled_from([*_WORDS, *_MORE.split()]), st.sampled_from(["", " ", "-", "/", ","])),
+    st.tuples(st.sampled_from([*_WORDS, *_MORE.split()]), st.sampled_from(("", *" -/,"))),
     min_size=1, max_size=10,
 ).map(lambda pairs: "".join(word + sign for word, sign in pairs))  # fmt: skip
 

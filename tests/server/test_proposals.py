@@ -287,6 +287,7 @@ def test_a_refusal_carries_the_proposal_and_nothing_runs(monkeypatch, path, capl
         ({"natural_language": "BCT price every 5s"}, "unknown_symbol"),
         ({"natural_language": "custom websocket wss://10.0.0.1/ and BTC"}, "forbidden_url"),
         ({"natural_language": "every 5s"}, "missing_symbol"),
+        ({"natural_language": "flumph\u202e zork bitcoin"}, "not_understood"),
         ({"spec": {"sources": []}}, "invalid_spec"),
     ],
 )
