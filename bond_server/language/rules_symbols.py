@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import TypeGuard
 
 import attrs
@@ -194,7 +195,7 @@ def _is_field(reading: Reading, word: str) -> bool:
 
 def leftovers(reading: Reading, draft: Draft) -> None:
     """Say what was not understood; refuse where that is too much of the sentence."""
-    soft = {"filler", "join", "mark", "change", "order_before_asset", "foreign_noun"}
+    soft = {"filler", "join", "mark", "order_before_asset", "foreign_noun"}
     hard: list[Item] = []
     words = 0
     for at, item in enumerate(reading.items):
@@ -252,34 +253,32 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
 
 def one_place_for_all(reading: Reading, _: Draft) -> None:
     """Refuse `BTC on binance and ETH on okx`: a stream hears all its symbols at each exchange."""
-    runs: list[tuple[str, set[str], list[Item]]] = []
-    for item in reading.items:
-        if item.kind == "venue" and item.role == "exchange":
-            kind, name = "venue", item.name
-        elif item.role == "symbol" and item.symbol is not None:
-            kind, name = "symbol", item.symbol.base
-        else:
-            continue
-        if not runs or runs[-1][0] != kind:
-            runs.append((kind, set(), []))
-        runs[-1][1].add(name)
-        runs[-1][2].append(item)
-    pairs = list(zip(runs[::2], runs[1::2], strict=False))
-    firsts, seconds = [a[1] for a, _ in pairs], [b[1] for _, b in pairs]
-    if len(runs) % 2 or any(one == firsts[0] for one in firsts[1:]) or len(pairs) < 2:
+    named = [item for item in reading.items if _names_a_market(item)]
+    runs = [list(run) for _, run in groupby(named, key=lambda item: item.role)]
+    if len(runs) < 4 or len(runs) % 2:
         return
-    if any(one == seconds[0] for one in seconds[1:]):
-        return
+    for side in (runs[::2], runs[1::2]):
+        if all(_named(run) == _named(side[0]) for run in side):
+            return
     detail = (
         "each exchange of a stream is asked for all of its symbols: make a stream for each, "
         "or name the exchanges once"
     )
-    first, last = pairs[1][0][2][0], pairs[1][1][2][-1]
-    before = len(reading.folded.text[: first.start].rstrip(" ,;&+"))
-    for joint in ("and", "plus", "with"):
-        if reading.folded.text[:before].lower().endswith(f" {joint}"):
-            before = len(reading.folded.text[: before - len(joint)].rstrip())
-    reading.refuse("unsupported", detail, first, last, edit=(before, last.end, ""))
+    first, last = runs[2][0], runs[3][-1]
+    place = reading.items.index(first)
+    while place and reading.items[place - 1].kind in _LOOSE:
+        place -= 1
+    edit = (reading.items[place].start, last.end, "")
+    reading.refuse("unsupported", detail, first, last, edit=edit)
+
+
+def _names_a_market(item: Item) -> bool:
+    is_venue = item.kind == "venue" and item.role == "exchange"
+    return is_venue or (item.role == "symbol" and item.symbol is not None)
+
+
+def _named(run: Iterable[Item]) -> set[str]:
+    return {item.name if item.symbol is None else item.symbol.base for item in run}
 
 
 SYMBOL_RULES: tuple[Rule, ...] = (

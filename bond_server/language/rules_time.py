@@ -60,7 +60,10 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
     first = reading.skip(at - 1, step=-1)
     before = reading.free(first)
     summed = any(True for _ in reading.every("agg"))
-    if before is not None and before.is_key("for", "from") and not summed:
+    # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were.
+    drawn = any(True for _ in reading.every("bars"))
+    if (drawn or (before is not None and before.is_key("for", "from"))) and not summed:
+        first = first if before is not None and before.is_key("for", "from", "over", "in") else at
         draft.replay_s = length
         take(reading, first, then, "time", f"replay {written(length)}")
         return

@@ -92,7 +92,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                 "but only when|but only if|but only where|filtered by|filter|as long as|provided",
         "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
-                 "warn me when|warn me if|tell me when|tell me if|ping me|ping me when|"
+                 "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
+                 "ping me when|"
                  "ping me if|let me know when|let me know if|message me when|message me if",
         "at_most": "at most",
         "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
