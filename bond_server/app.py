@@ -23,6 +23,7 @@ from bond_server.delivery.drain import Drain
 from bond_server.delivery.hub import Hub
 from bond_server.logs import install_redaction
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
+from bond_server.proposals.proposer import Proposer
 from bond_server.roles import roles_of
 from bond_server.routes import (
     catalog,
@@ -123,6 +124,7 @@ def create_app(
             "counters": _always(counters),
             "hub": _always(Hub(bond.clock)),
             "registry": _always(registry),
+            "proposer": _always(Proposer(settings.model, bond.clock)),
             "drain": _always(drain or Drain()),
         },
         guards=[check_scope],

@@ -14,6 +14,7 @@ from bond_core.runtime.binding import BoundStream, Defaults, bind
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamOptions, StreamSpec
 from bond_server.language.compile import Understanding, understand
+from bond_server.language.pace import UNFIT_WINDOW
 from bond_server.language.vocabulary import Vocabulary
 from bond_server.mending import EXAMPLE, working_fix
 
@@ -27,6 +28,7 @@ class Compiled:
 
     Attributes:
         bound: The spec with everything resolved, and what it means here.
+        given: The spec as it was read, before anything was resolved; None where it was not.
         options: What was said beside the spec.
         understanding: How the sentence was read; None where a spec was given.
         assumed: What was decided for the user, one phrase each.
@@ -38,6 +40,7 @@ class Compiled:
     understanding: Understanding | None
     assumed: tuple[str, ...]
     warnings: tuple[str, ...]
+    given: StreamSpec | None = None
 
     @property
     def spec(self) -> StreamSpec:
@@ -77,6 +80,7 @@ def _compile(
                 "/natural_language", "must be a text", f'{{"natural_language": "{EXAMPLE}"}}'
             )
         understanding = understand(text, vocabulary, default_exchanges=defaults.exchanges)
+        refuse_unfit(understanding)
         body: Any = dict(understanding.spec)
     else:
         body = request["spec"]
@@ -87,11 +91,29 @@ def _compile(
     read = understanding
     return Compiled(
         bound=bound,
+        given=spec,
         options=options,
         understanding=understanding,
         assumed=all_assumed(read.assumed if read else (), bound.assumed),
         warnings=tuple(w.detail for w in read.warnings) if read else (),
     )
+
+
+def refuse_unfit(understanding: Understanding) -> None:
+    """Refuse a sentence that is understood, and whose windows no stream can have."""
+    for warning in understanding.warnings:
+        if warning.code == UNFIT_WINDOW:
+            text, span = understanding.text, warning.span
+            fix = f"{text} {warning.instead}"
+            if span is not None:
+                fix = text[: span[0]] + warning.instead + text[span[1] :]
+            problem = Problem(
+                detail=warning.detail, pointer="/natural_language", span=span,
+                text=None if span is None else text[slice(*span)], did_you_mean=(warning.instead,),
+            )  # fmt: skip
+            raise RequestError(
+                warning.detail, code="conflicting_interval", problems=[problem], fix=fix
+            )
 
 
 def all_assumed(read: Iterable[str], bound: Iterable[str]) -> tuple[str, ...]:

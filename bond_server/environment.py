@@ -12,7 +12,10 @@ from pathlib import Path
 
 from bond_core.settings import SettingsError
 
-IN_FILES = ("BOND_SECRET", "BOND_SECRET_PREVIOUS", "BOND_API_KEYS", "REDIS_URL")
+IN_FILES = (
+    "BOND_SECRET", "BOND_SECRET_PREVIOUS", "BOND_API_KEYS", "REDIS_URL", "DEEPSEEK_API_KEY",
+    "BOND_LLM_API_KEY",
+)  # fmt: skip
 """What may stand in a file that `NAME_FILE` names: secrets, as containers and systemd hand them."""
 
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")

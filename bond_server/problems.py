@@ -34,6 +34,7 @@ from bond_core.errors import (
 )
 from bond_server.error_catalogue.catalogue import entry_of, link_of
 from bond_server.mending import EXAMPLE
+from bond_server.proposals.refusal import ProposedError
 from bond_server.telemetry.context import REQUEST_ID, new_request_id
 
 MEDIA_TYPE = "application/problem+json"
@@ -94,6 +95,8 @@ def problem_body(error: BondError, status: int, request_id: str) -> dict[str, An
     }
     if isinstance(error, LimitError):
         body |= {"limit": error.limit, "used": error.used}
+    if isinstance(error, ProposedError):
+        body["proposal"] = error.proposal.as_json()
     return body
 
 

@@ -27,6 +27,7 @@ from bond_server.auth.origins import Origins, host_of, parse_origins
 from bond_server.auth.secret import is_weak, keep_secret
 from bond_server.egress_settings import egress_policy
 from bond_server.environment import default_data_dir
+from bond_server.proposals.settings import ModelSettings, model_settings
 from bond_server.roles import NAMES
 from bond_server.sink_settings import sink_policy
 
@@ -73,6 +74,7 @@ class ServerSettings:
         limits: How many requests and listeners a caller may have.
         egress: What a URL may reach that stands in somebody's spec.
         sinks: What the settings of a sink in somebody's spec may name.
+        model: Which language model may be asked for proposals.
         warnings: What whoever starts the server should know, a sentence each.
     """
 
@@ -103,6 +105,7 @@ class ServerSettings:
     limits: Limits = ON_LOOPBACK
     egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
+    model: ModelSettings = attrs.field(factory=ModelSettings)
     warnings: tuple[str, ...] = ()
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
@@ -174,6 +177,8 @@ def read_settings(
     values["egress"], odd = egress_policy(environ, is_loopback=is_loopback(host))
     read.add(odd)
     values["sinks"], odd = sink_policy(environ, is_loopback=is_loopback(host))
+    read.add(odd)
+    values["model"], odd = model_settings(environ)
     read.add(odd)
     is_open_on_purpose = read.flag("BOND_OPEN")
     previous = read.text("BOND_SECRET_PREVIOUS")

@@ -17,9 +17,14 @@ ROOT = Path(__file__).parent.parent
 settings.register_profile("bond", deadline=None)
 settings.load_profile("bond")
 
-for name in [name for name in os.environ if name.startswith(("BOND_", "EKKO_"))]:
+for name in [name for name in os.environ if name.startswith(("BOND_", "EKKO_", "DEEPSEEK_"))]:
     if name not in (RECORDINGS, *LENGTHS):
         del os.environ[name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take a file of cases of the language: see tests/language/test_cases.py."""
+    parser.addoption("--cases", metavar="FILE", help="sentences with what they must become")
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,7 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
             "mid": "mid", "mid price": "mid", "midprice": "mid",
             "imbalance": "imbalance", "book imbalance": "imbalance",
             "order book imbalance": "imbalance",
+            "orderbook imbalance": "imbalance",
         },
     )  # fmt: skip
     yield AggregatorSpec(

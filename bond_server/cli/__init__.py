@@ -131,6 +131,10 @@ def render_error(error: BondError, *, text: str | None = None, command: str = ""
         )
     elif not error.problems:
         lines += _more(error.code)
+    if hasattr(error, "proposal"):
+        from bond_server.cli.proposed import proposal_lines  # noqa: PLC0415 -- as above
+
+        lines += proposal_lines(error.proposal, command)
     return "\n".join(lines)
 
 

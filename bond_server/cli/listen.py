@@ -15,8 +15,9 @@ import msgspec
 from bond_core.errors import BondError, RequestError
 from bond_core.log.cursor import StreamEnded
 from bond_core.log.offset import START
-from bond_server.cli.defaults import defaults_of, egress_of
+from bond_server.cli.defaults import defaults_of, egress_of, proposer_of
 from bond_server.cli.phrase import understood
+from bond_server.cli.proposed import confirmed
 from bond_server.cli.show import (
     Format,
     Show,
@@ -31,6 +32,7 @@ from bond_server.compiling import Compiled
 from bond_server.local import Bond, Stream
 from bond_server.mending import EXAMPLE
 from bond_server.plugin_choice import plugins_of
+from bond_server.proposals.refusal import ProposedError, compile_or_propose
 
 NAME = "listen"
 HELP = "run a stream here and print its records"
@@ -71,6 +73,13 @@ def run(args: argparse.Namespace) -> int:
         # The table tells of reconnections and the like itself, from the records.
         logging.getLogger("bond").setLevel(logging.CRITICAL)
     request = {**read_request(args.text), "ephemeral": True}
+    try:
+        return _run(request, args, format_)
+    except ProposedError as error:  # asked outside of the event loop, where Ctrl-C ends it
+        return _run(confirmed(error, request), args, format_)
+
+
+def _run(request: Mapping[str, Any], args: argparse.Namespace, format_: Format) -> int:
     show = new_show(format_, limit=args.limit)
     return run_and_sum_up(_listen(request, show, args, format_), show, for_s=args.for_s)
 
@@ -110,7 +119,7 @@ async def _listen_here(
     async with Bond(
         defaults=defaults, egress=egress_of(os.environ), plugins=plugins_of(os.environ)
     ) as bond:
-        compiled = bond.compile(request)
+        compiled = await compile_or_propose(request, bond, proposer_of(os.environ))
         if format_ == "table":
             say(f"understood  {understood(compiled)}")
         for warning in compiled.warnings:

@@ -21,6 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from bond_core.errors import BondError, Problem, RequestError, Retryable
 from bond_core.runtime.backoff import Backoff
+from bond_server.proposals.proposer import Proposal
+from bond_server.proposals.refusal import ProposedError
 
 _ATTEMPTS = 8
 """How often in a row connecting may fail before the command gives up."""
@@ -189,6 +191,9 @@ def problem_of(said: Mapping[str, Any], status: int) -> BondError:
     error = kind(str(said.get("detail", f"HTTP {status}")), fix=said.get("fix"))
     error.code = str(said.get("code", f"http_{status}"))
     error.problems = tuple(problems)
+    proposal = said.get("proposal")
+    if isinstance(proposal, dict) and isinstance(error, RequestError):
+        return ProposedError(error, Proposal.of_json(proposal))
     return error
 
 

@@ -21,6 +21,8 @@ UNDECIDED = 0  # a `window_sec` that the whole sentence decides
 
 _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
 _COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
+_PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
+_OF_SIZES = ("larger than", "bigger than", "smaller than")
 _LARGEST = 1e15  # beyond it, a float no longer tells one from the next
 
 Found = tuple[dict[str, object], int]
@@ -34,14 +36,19 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     value = value_of(reading, value_at)
     if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
         return None
+    before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
+    if item.kind == "compare" and before is not None and before.kind == "number":
+        return None  # `1=1` compares nothing that records say
     field, last = field_before(reading, at), value_at
     if field is None:
         return None
     op = item.name if item.kind == "compare" else ">"
     value = -value if negative else value
     unit = reading.free(value_at + 1)
+    is_money = reading.items[value_at].unit == "$"
     if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
-        last = value_at + 1
+        last, is_money = value_at + 1, True
+    _check_unit(reading, item, value_at, field, is_money=is_money)
     for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
@@ -52,6 +59,27 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         condition["window_sec"] = plain(window)
         take(reading, value_at + 1, last, "condition", f"within {written(window)}")
     return condition, last
+
+
+def _check_unit(
+    reading: Reading, compared: Item, value_at: int, field: str, *, is_money: bool
+) -> None:
+    """Refuse `liquidations over $1m` and `trades larger than 10`: those are how many, not how big.
+
+    Volume is in the base asset: `volume above 5 BTC` is, `volume above $1m` isn't.
+    """
+    last = reading.items[value_at]
+    behind = reading.free(value_at + 1)
+    of_asset = behind is not None and behind.kind == "symbol"
+    is_count = field in _COUNTS or field.endswith("_count")
+    detail = None
+    if is_money and not field.startswith(_PRICED):
+        unit = "a number of events" if is_count else "no amount of money"
+        detail = f"{field} is {unit}, so it can't be compared with dollars"
+    elif is_count and (of_asset or compared.written in _OF_SIZES):
+        detail = f"{field} says how many there were, not how large they are"
+    if detail is not None:
+        reading.refuse("unsupported", detail, compared, last)
 
 
 def change(reading: Reading, at: int, item: Item) -> Found | None:
@@ -127,10 +155,10 @@ def _field_of(reading: Reading, item: Item) -> str | None:
 
 def _subject_place(reading: Reading, at: int) -> int:
     """Return the place of the word that is compared, past symbols and exchanges behind it."""
-    place = reading.skip(at - 1, over=("filler", "mark", "symbol"), step=-1)
+    place = reading.skip(at - 1, over=("filler", "mark", "symbol", "swap"), step=-1)
     past = place
     while (item := reading.free(past)) and (
-        item.kind in ("venue", "provider", "symbol", "join", *LOOSE)
+        item.kind in ("venue", "provider", "symbol", "swap", "join", *LOOSE)
         or item.is_key("from", "between", "in", "by")
     ):
         past -= 1
@@ -152,13 +180,16 @@ def _is_compared(reading: Reading, at: int) -> bool:
 def _meant(reading: Reading, at: int) -> list[Item]:
     """Return what `it` may be in `BTC volume, alert me when it is above 5`.
 
-    Nothing where the clause names a symbol: `when BTC is above 70k` is about its price.
+    A clause that names a symbol is about what it says of it, and else about its price: `when
+    BTC is above 70k`.
     """
     begin = next((n for n in range(at - 1, -1, -1) if _leads(reading.items[n])), None)
-    if begin is not None and any(item.symbol for item in reading.items[begin:at]):
-        return []
-    places = (n for n in range(at) if _is_compared(reading, n))
-    found = {reading.items[n].name: reading.items[n] for n in places}
+    has_symbol = begin is not None and any(item.symbol for item in reading.items[begin:at])
+    first = begin if has_symbol and begin is not None else 0
+    places = (n for n in range(first, at) if _is_compared(reading, n))
+    found = {
+        reading.items[n].name: reading.items[n] for n in places if reading.items[n].role is None
+    }
     found.pop("trades", None)  # a trade is at a price
     return list(found.values())
 

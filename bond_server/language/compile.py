@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from bond_core.errors import RequestError
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Correction, Reading, Warning_
-from bond_server.language.normalise import normalise
+from bond_server.language.normalise import hidden, normalise, shown
 from bond_server.language.plan import Plan, plan
 from bond_server.language.reader import read
-from bond_server.language.refusal import EXAMPLE, error_of, plain_error
+from bond_server.language.refusal import EXAMPLE, error_of, hidden_error, plain_error
 from bond_server.language.rules_conditions import CONDITION_RULES
 from bond_server.language.rules_pace import PACE_RULES
 from bond_server.language.rules_scope import SCOPE_RULES, unknown_sources
@@ -53,6 +54,7 @@ class Understanding:
         assumed: What the sentence left open: `quote=USDT`.
         corrected: Its misspelt words.
         warnings: What its author should know.
+        filler: Its words that say nothing about the stream.
     """
 
     text: str
@@ -64,6 +66,7 @@ class Understanding:
     assumed: tuple[str, ...]
     corrected: tuple[Correction, ...]
     warnings: tuple[Warning_, ...]
+    filler: tuple[str, ...] = ()
 
 
 def understand(
@@ -95,6 +98,8 @@ def understand(
         )
     if not normalise(text).text.strip():
         raise plain_error("empty", "say what to stream", EXAMPLE)
+    if (span := hidden(text)) is not None:
+        raise hidden_error(text, span, _fix_of(shown(text), vocabulary, max_length))
     reading, draft, planned = _planned(text, vocabulary, tuple(default_exchanges))
     if planned is None:
         raise error_of(reading, draft, attempt=lambda fix: _attempt(fix, vocabulary, max_length))
@@ -108,15 +113,35 @@ def understand(
         assumed=planned.assumed,
         corrected=tuple(reading.corrected),
         warnings=tuple(reading.warnings),
+        filler=tuple(
+            text[slice(*reading.span(item))]
+            for item in reading.items
+            if item.kind == "filler" and item.role in (None, "filler")
+        ),
     )
+
+
+def _fix_of(text: str, vocabulary: Vocabulary, max_length: int) -> str | None:
+    """Return a text that is understood, or what the error says that it gets."""
+    try:
+        understand(text, vocabulary, max_length=max_length)
+    except RequestError as error:
+        return error.fix
+    return text
+
+
+def read_sentence(text: str, vocabulary: Vocabulary) -> tuple[Reading, Draft]:
+    """Return a sentence's items with what each was taken for, and what it asks for so far."""
+    reading, draft = read(text, vocabulary), Draft()
+    for rule in _RULES:
+        rule(reading, draft)
+    return reading, draft
 
 
 def _planned(
     text: str, vocabulary: Vocabulary, default_exchanges: tuple[str, ...] = DEFAULT_EXCHANGES
 ) -> tuple[Reading, Draft, Plan | None]:
-    reading, draft = read(text, vocabulary), Draft()
-    for rule in _RULES:
-        rule(reading, draft)
+    reading, draft = read_sentence(text, vocabulary)
     if reading.troubles:
         return reading, draft, None
     return reading, draft, plan(reading, draft, default_exchanges=default_exchanges)

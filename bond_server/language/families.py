@@ -54,7 +54,10 @@ _PRICE = (
     "price: prices, px, last price, worth, market price, spot price, value, quotation, "
     "open, opening price, closing price, close price"
 )
-_VOLUME = "volume: volumes, vol, traded volume, trading volume, turnover"
+_VOLUME = (
+    "volume: volumes, vol, traded volume, trading volume, turnover, traded, amount traded, "
+    "is traded, are traded"
+)
 _TRADES = "trades: trade, executions, fills, prints, trade count, number of trades"
 _VWAP = "vwap: volume weighted average price, volume weighted price"
 _BID = "bid: bids, best bid, bid price"
@@ -185,7 +188,8 @@ BUNDLED: tuple[Family, ...] = (
                 time="receive",
                 words=_words(
                     "trends: trend, search interest, search trends, search volume, searches, "
-                    "google searches, google search interest, google search volume"
+                    "googling, googled, google searches, google search interest, "
+                    "google search volume"
                 ),
             ),
         ),

@@ -91,11 +91,16 @@ class Correction:
 
 @attrs.frozen(kw_only=True)
 class Warning_:  # noqa: N801 -- `Warning` is Python's own
-    """Something to know about what was understood: a default taken, a word left over."""
+    """Something to know about what was understood: a default taken, a word left over.
+
+    Attributes:
+        instead: What to write at `span` to be rid of it, where that is known.
+    """
 
     code: str
     detail: str
     span: tuple[int, int] | None = None
+    instead: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -176,7 +181,10 @@ class Reading:
         )  # fmt: skip
         self.troubles.append(Trouble(code=code, problem=problem, edit=edit))
 
-    def warn(self, code: str, detail: str, item: Item | None = None) -> None:
+    def warn(
+        self, code: str, detail: str, first: Item | None = None, last: Item | None = None,
+        *, instead: str = "",
+    ) -> None:  # fmt: skip
         """Note something to tell about what was understood."""
-        span = None if item is None else self.span(item)
-        self.warnings.append(Warning_(code=code, detail=detail, span=span))
+        span = None if first is None else self.span(first, last)
+        self.warnings.append(Warning_(code=code, detail=detail, span=span, instead=instead))

@@ -7,6 +7,7 @@ swapped, each count one (https://en.wikipedia.org/wiki/Damerau-Levenshtein_dista
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 _LONGEST = 24  # no word of any vocabulary is longer, and so neither is a misspelling of one
 
@@ -37,6 +38,17 @@ def nearest(word: str, candidates: Iterable[str], *, limit: int = 3) -> tuple[st
     """
     if len(word) > _LONGEST:
         return ()
+    return _nearest(word, _the_same(tuple(candidates)))[:limit]
+
+
+@lru_cache(maxsize=64)
+def _the_same(candidates: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the one of equal tuples that is kept: answers are remembered by it."""
+    return candidates
+
+
+@lru_cache(maxsize=2048)
+def _nearest(word: str, candidates: tuple[str, ...]) -> tuple[str, ...]:
     most = 1 if len(word) <= 3 else 2
     letters = set(word)
     found = [
@@ -45,7 +57,7 @@ def nearest(word: str, candidates: Iterable[str], *, limit: int = 3) -> tuple[st
         # Each slip changes at most two of the letters in use: a quick look spares the table.
         if abs(len(word) - len(c)) <= most and len(letters.symmetric_difference(c)) <= 2 * most
     ]
-    return tuple(c for d, _, c in sorted(found) if d <= most)[:limit]
+    return tuple(c for d, _, c in sorted(found) if d <= most)
 
 
 def allowance(word: str) -> int:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import attrs
 
 _QUOTES = dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"') | dict.fromkeys(
-    "\u2018\u2019\u201a\u201b\u02bc\u2032`\u00b4", "'"
+    "\u2018\u2019\u201a\u201b\u02bc\u2032\u00b4", "'"
 )
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DROPPED = ("Cf", "Mn", "Mc", "Me", "Cs", "Co", "Cn")
 _PICTURES = ("So", "Sk", "Cc", "Zs", "Zl", "Zp")
 
@@ -38,8 +39,26 @@ class Folded:
         return self.begins[start], self.ends[end - 1]
 
 
+def hidden(text: str) -> tuple[int, int] | None:
+    """Return where a text has what shows otherwise than it reads: a control, an override."""
+    return next(((at, at + 1) for at, char in enumerate(text) if _is_hidden(char)), None)
+
+
+def shown(text: str) -> str:
+    """Return the text with what is hidden as spaces, place by place."""
+    return "".join(" " if _is_hidden(char) else char for char in text)
+
+
+def _is_hidden(char: str) -> bool:
+    is_control = unicodedata.category(char) == "Cc" and char not in "\t\n\r"
+    return is_control or char in _OVERRIDES
+
+
 def normalise(text: str) -> Folded:
     """Return the sentence folded. Folding what is folded already changes nothing."""
+    if text.isascii():  # nothing composes, nothing widens: place by place
+        whole = range(len(text) + 1)
+        return Folded(text.translate(_ASCII), tuple(whole[:-1]), tuple(whole[1:]))
     out: list[str] = []
     begins: list[int] = []
     ends: list[int] = []
@@ -72,3 +91,6 @@ def _fold(char: str) -> str:
     if category in _DROPPED:
         return ""
     return " " if category in _PICTURES else char
+
+
+_ASCII = {code: _fold(chr(code)) for code in range(128)}

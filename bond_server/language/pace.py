@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
+from bond_core.spec.read import MAX_PANES
 from bond_server.language.draft import Asked, Draft, Interval
 from bond_server.language.durations import MIN_INTERVAL_S, UNITS, whole_ms, written
 from bond_server.language.items import Reading
 
 DEFAULT_INTERVAL_S = 5.0
 DEFAULT_TIMEFRAME_S = 60.0
+UNFIT_WINDOW = "unfit_window"
+_USUAL_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 21_600, 86_400)
 
 
 @attrs.frozen(kw_only=True)
@@ -49,11 +52,12 @@ def pace(reading: Reading, draft: Draft, choices: Mapping[str, list[Asked]]) -> 
     lengths = [s for s in map(_seconds, timeframes) if s is not None]
     interval = base if base is not None else min(lengths, default=None)
     if interval is None and not (timeframes or draft.raw):
-        interval = _default_interval(draft)
+        interval = _default_interval(draft) if draft.window_s is None else _paced(draft.window_s)
         assumed = (*assumed, f"interval={written(interval)}")
         detail = f"one event every {written(interval)}: no interval was said"
         reading.warn("defaulted_interval", detail)
     _check_multiples(reading, interval, lengths)
+    _check_window(reading, draft, interval)
     return Pace(interval_sec=interval, own=apart, timeframes=timeframes, assumed=assumed)
 
 
@@ -65,6 +69,34 @@ def _default_interval(draft: Draft) -> float:
     lengths = [round(window * 1000) for window in windows if isinstance(window, int | float)]
     common = math.gcd(round(DEFAULT_INTERVAL_S * 1000), *lengths) / 1000
     return whole_ms(common) if common >= MIN_INTERVAL_S else DEFAULT_INTERVAL_S
+
+
+def _paced(window_s: float) -> float:
+    """Return the shortest usual interval that a window may be made of, or the window itself."""
+    fitting = (s for s in _USUAL_S if s >= DEFAULT_INTERVAL_S and _makes_up(s, window_s))
+    return next(fitting, window_s)
+
+
+def _makes_up(interval_s: float, window_s: float) -> bool:
+    """Whether so many intervals make up a window, and not too many."""
+    interval_ms, window_ms = round(interval_s * 1000), round(window_s * 1000)
+    return window_ms % interval_ms == 0 and window_ms <= MAX_PANES * interval_ms
+
+
+def _check_window(reading: Reading, draft: Draft, interval_s: float | None) -> None:
+    """Tell of a window that records of this interval don't make up: no stream can have it."""
+    window_s = draft.window_s
+    if window_s is None or interval_s is None or _makes_up(interval_s, window_s):
+        return
+    every, window = written(interval_s), written(window_s)
+    detail = f"{window} is no multiple of {every}"
+    if window_s > MAX_PANES * interval_s:
+        detail = f"{window} is more than {MAX_PANES} records of {every}"
+    near = next((s for s in _USUAL_S if s >= interval_s and _makes_up(s, window_s)), window_s)
+    spans = [i for i in draft.intervals if i.seconds == interval_s]
+    first, last = (spans[0].first, spans[0].last) if spans else (None, None)
+    instead = f"every {written(near)}"
+    reading.warn(UNFIT_WINDOW, detail, first, last, instead=instead)
 
 
 def _seconds(timeframe: str) -> float | None:

@@ -94,10 +94,14 @@ def _url(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
     return _item("url", atoms, at, at + 1, name=atoms[at].text), at + 1
 
 
-def _quote(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+def _quote(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read a phrase to look for; a ticker in quotes that nothing leads to is the ticker."""
     if atoms[at].kind != "quote":
         return None
     inside = atoms[at].text[1:-1].replace('"', "").strip()
+    symbol = _known_symbol(inside, reading.vocabulary, names=False) if inside.isupper() else None
+    if symbol is not None and (at == 0 or atoms[at - 1].kind != "word"):
+        return _item("symbol", atoms, at, at + 1, symbol=symbol), at + 1
     return _item("quote", atoms, at, at + 1, name=inside), at + 1
 
 
@@ -113,6 +117,9 @@ def _account(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     name, end = _joined(atoms, at + 1)
     if len(name) > _LONGEST_ACCOUNT:
         return None
+    called = reading.vocabulary.lexicon.single.get(name.lower())
+    if called is not None and called.kind == "filler":  # `@bond BTC price`: it is us
+        return _item("filler", atoms, at, end), end
     return _item("account", atoms, at, end, name=name), end
 
 
@@ -289,10 +296,11 @@ def _possessive(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
     return _item("mark", atoms, at, at + 2), at + 2
 
 
-def _sign(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+def _sign(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     if atoms[at].kind != "sign":
         return None
-    kind = "noise" if atoms[at].text in _NOISE else "mark"
+    paired = atoms[at].text in "[]" and {"[", "]"} <= set(reading.folded.text)  # `[BTC, ETH]`
+    kind = "noise" if atoms[at].text in _NOISE and not paired else "mark"
     return _item(kind, atoms, at, at + 1, name=atoms[at].text), at + 1
 
 

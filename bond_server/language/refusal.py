@@ -14,6 +14,7 @@ from bond_server.language.sentence import condition
 EXAMPLE = "BTC price + tweets every 5s"
 _FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are what matters
 _ROUNDS = 3
+_SHORT = 160  # a longer sentence that one round doesn't mend is not worth the time
 _JOINING = frozenset({"or", "and", "with", "plus", "+", "&", ",", "-", "on", "from"})
 
 Attempt = Callable[[str], Reading | str]
@@ -24,6 +25,14 @@ def plain_error(code: str, detail: str, fix: str) -> RequestError:
     """Return an error about the sentence as a whole."""
     problem = Problem(detail=detail, pointer="/natural_language", did_you_mean=(fix,))
     return RequestError(detail, code=code, problems=(problem,), fix=fix)
+
+
+def hidden_error(text: str, span: tuple[int, int], fix: str | None) -> RequestError:
+    """Return the error of a character that nobody sees, and that changes what one sees."""
+    char = text[slice(*span)]
+    detail = f"the character U+{ord(char):04X} is not seen, and has no meaning here: leave it out"
+    problem = Problem(detail=detail, pointer="/natural_language", span=span, text=char)
+    return RequestError(detail, code="not_understood", problems=(problem,), fix=fix)
 
 
 def error_of(reading: Reading, draft: Draft, *, attempt: Attempt) -> RequestError:
@@ -51,7 +60,7 @@ def _candidates(reading: Reading, draft: Draft, code: str, attempt: Attempt) -> 
     """Yield sentences that may be what was meant, the nearest first; the last one works."""
     if code != "out_of_scope":
         text = _mended(reading.text, reading)
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if len(text) <= _SHORT else 1):
             result = attempt(text)
             if isinstance(result, str):
                 yield result if code == "not_understood" else text

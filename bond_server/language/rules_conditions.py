@@ -16,7 +16,7 @@ from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
 from bond_server.language.words import UNDIRECTED
 
-_SIGNS = ("-", "*", "/")
+_SIGNS = ("-", "*", "/", "minus", "times", "divided")
 _CONJUNCTIONS = ("if", "when", "whenever")
 _NEGATIONS = frozenset({
     "not", "never", "isn", "isnt", "aren", "arent", "doesn", "doesnt", "don", "dont", "didn",

@@ -97,12 +97,19 @@ def _every(reading: Reading, draft: Draft, at: int) -> bool:
     if follower.kind == "unit" and half == ["and", "a", "half"]:
         last = reading.items[then + 3]
         return _add(reading, draft, at, 1.5 * UNITS[follower.name], item, last, through=then + 3)
+    _read_as_unit(follower)
     if follower.kind in {"duration", "unit"}:
         seconds = follower.number if follower.kind == "duration" else UNITS[follower.name]
         return _add(reading, draft, at, seconds, item, follower, through=then)
     if follower.kind == "number":
         return _number_without_unit(reading, at, then)
     return False
+
+
+def _read_as_unit(item: Item) -> None:
+    """Take the `min` of `every min` for a minute, and not for a minimum."""
+    if item.kind == "agg" and item.written in UNITS:
+        item.kind, item.name = "unit", item.written
 
 
 def _number_without_unit(reading: Reading, at: int, then: int) -> bool:

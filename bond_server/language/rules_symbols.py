@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import TypeGuard
 
 import attrs
@@ -14,6 +15,7 @@ from bond_server.language.symbols import QUOTES
 from bond_server.language.words import CURRENCIES, SOFT
 
 _LOOSE = ("filler", "mark", "join")
+_SIDES = ("long", "short")  # they would narrow what they stand before
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -41,16 +43,23 @@ def currencies(reading: Reading, draft: Draft) -> None:
 
 
 def priced_in(reading: Reading, draft: Draft) -> None:
-    """Read `in USDC` and `in BTC`: a coin that others are priced in."""
+    """Read `in USDC` and `against BTC`: a coin that others are priced in."""
     for at, item in list(reading.every("symbol")):
         lead = reading.free(reading.skip(at - 1, step=-1))
         others = any(other is not item for _, other in reading.every("symbol"))
-        if lead is None or lead.written != "in" or not others or not _is_open(item.symbol):
+        if lead is None or not _prices(lead) or not others or not _is_open(item.symbol):
             continue
         if item.symbol.base in QUOTES:
             draft.quote = item.symbol.base
             item.take("symbol", f"quote {draft.quote}")
             lead.take("filler")
+
+
+def _prices(lead: Item) -> bool:
+    """Whether this leads to what others are priced in; `vs` may compare them instead."""
+    return lead.written == "in" or (
+        lead.is_key("against") and lead.written not in {"vs", "versus", "to"}
+    )
 
 
 def _is_open(symbol: Symbol | None) -> TypeGuard[Symbol]:
@@ -186,14 +195,15 @@ def _is_field(reading: Reading, word: str) -> bool:
 
 def leftovers(reading: Reading, draft: Draft) -> None:
     """Say what was not understood; refuse where that is too much of the sentence."""
-    soft = {"filler", "join", "mark", "change", "order_before_asset", "foreign_noun"}
+    soft = {"filler", "join", "mark", "order_before_asset", "foreign_noun"}
     hard: list[Item] = []
     words = 0
     for at, item in enumerate(reading.items):
         if item.role is None and (_is_one_of(reading, at) or _is_by_interval(reading, at)):
             item.take("filler")
         words += item.kind not in {"join", "mark", "filler"}
-        if item.role is None and (item.kind in soft or _is_soft_key(item)):
+        is_soft = item.kind in soft and item.written not in _SIDES
+        if item.role is None and (is_soft or _is_soft_key(item)):
             item.take("filler")
         elif item.role is None:
             hard.append(item)
@@ -241,8 +251,38 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
         reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
 
 
+def one_place_for_all(reading: Reading, _: Draft) -> None:
+    """Refuse `BTC on binance and ETH on okx`: a stream hears all its symbols at each exchange."""
+    named = [item for item in reading.items if _names_a_market(item)]
+    runs = [list(run) for _, run in groupby(named, key=lambda item: item.role)]
+    if len(runs) < 4 or len(runs) % 2:
+        return
+    for side in (runs[::2], runs[1::2]):
+        if all(_named(run) == _named(side[0]) for run in side):
+            return
+    detail = (
+        "each exchange of a stream is asked for all of its symbols: make a stream for each, "
+        "or name the exchanges once"
+    )
+    first, last = runs[2][0], runs[3][-1]
+    place = reading.items.index(first)
+    while place and reading.items[place - 1].kind in _LOOSE:
+        place -= 1
+    edit = (reading.items[place].start, last.end, "")
+    reading.refuse("unsupported", detail, first, last, edit=edit)
+
+
+def _names_a_market(item: Item) -> bool:
+    is_venue = item.kind == "venue" and item.role == "exchange"
+    return is_venue or (item.role == "symbol" and item.symbol is not None)
+
+
+def _named(run: Iterable[Item]) -> set[str]:
+    return {item.name if item.symbol is None else item.symbol.base for item in run}
+
+
 SYMBOL_RULES: tuple[Rule, ...] = (
     swaps, currencies, priced_in, providers_as_assets, listed_words, only_words, symbols,
-    ambiguous_names, unknown_symbols,
+    ambiguous_names, unknown_symbols, one_place_for_all,
 )  # fmt: skip
 LAST_RULES: tuple[Rule, ...] = (leftovers,)

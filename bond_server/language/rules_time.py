@@ -60,7 +60,10 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
     first = reading.skip(at - 1, step=-1)
     before = reading.free(first)
     summed = any(True for _ in reading.every("agg"))
-    if before is not None and before.is_key("for", "from") and not summed:
+    # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were.
+    drawn = any(True for _ in reading.every("bars"))
+    if (drawn or (before is not None and before.is_key("for", "from"))) and not summed:
+        first = first if before is not None and before.is_key("for", "from", "over", "in") else at
         draft.replay_s = length
         take(reading, first, then, "time", f"replay {written(length)}")
         return
@@ -117,6 +120,11 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
         return False
     number_at = reading.skip(unit_at - 1, over=("mark", "join"), step=-1)
     count = reading.free(number_at)
+    if count is None or count.kind != "number":  # `tick bars of 100`
+        behind = reading.skip(at + 1)
+        lead, number = reading.free(behind - 1), reading.free(behind)
+        if lead is not None and lead.written == "of" and number is not None:
+            number_at, count = behind, number
     if count is None or count.kind != "number" or count.number <= 0:
         if is_tick:
             last = reading.items[at]
@@ -129,7 +137,8 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     if count.unit or (is_tick and count.number != int(count.number)):
         return False
     draft.timeframes.append(f"{plain(count.number)}{'ticks' if is_tick else 'vol'}")
-    take(reading, number_at, at, "interval", draft.timeframes[-1])
+    begin, end = min(number_at, unit_at), max(number_at, at)
+    take(reading, begin, end, "interval", draft.timeframes[-1])
     return True
 
 

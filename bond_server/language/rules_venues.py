@@ -85,7 +85,25 @@ def unknown_venues(reading: Reading, _: Draft) -> None:
         if item.kind == "unknown_venue":
             _refuse(reading, item, item)
         elif item.is_key("from"):
-            _refuse_unknown(reading, at, reading.skip(at + 1))
+            place = reading.skip(at + 1)
+            if _is_broker(reading, at, place):
+                _refuse(reading, reading.items[place], item)
+            _refuse_unknown(reading, at, place)
+
+
+def _is_broker(reading: Reading, led_by: int, at: int) -> bool:
+    """Whether `on robinhood` names a place, although it is a share too: a coin stands before."""
+    item = reading.free(at)
+    if item is None or item.symbol is None or item.symbol.kind != "stock" or item.kind != "symbol":
+        return False
+    named = item.written in reading.vocabulary.assets.by_name
+    before = (each.symbol for each in reading.items[:led_by] if each.kind == "symbol")
+    posts = any(_is_about(each) for each in reading.items[:led_by])
+    return named and not posts and any(s is not None and s.kind == "crypto" for s in before)
+
+
+def _is_about(item: Item) -> bool:
+    return item.kind in {"field", "source"} and item.name in {"tweets", "twitter", "nitter", "news"}
 
 
 def _refuse_unknown(reading: Reading, led_by: int, at: int) -> None:

@@ -49,8 +49,11 @@ def queries(reading: Reading, draft: Draft) -> None:
         lead = reading.free(reading.skip(at - 1, over=_LOOSE, step=-1))
         if lead is not None and lead.is_key("containing", "about"):
             lead.take("filler")
+    parts = list(dict.fromkeys(parts))
     if len(parts) > 1:  # a phrase among others keeps its quotes
-        parts = [f'"{part}"' if " " in part else part for part in parts]
+        has_tag = any(part.startswith("#") or " " in part for part in parts)
+        # Without any quotes or tags, several words would be one phrase.
+        parts = [f'"{part}"' if " " in part or not has_tag else part for part in parts]
     if parts:
         draft.query = " ".join(parts)
 

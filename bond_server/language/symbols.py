@@ -130,23 +130,34 @@ def _is_pair(base: str, quote: str, sign: str, known: Vocabulary) -> bool:
     return capitals and _is_coin(base, known) and _is_coin(quote, known)
 
 
+def _ticker_of(name: str, known: Vocabulary) -> str:
+    """Return the ticker of what is in a pair: `XBT`, in capitals, is a name of BTC."""
+    upper = name.upper()
+    if upper in known.assets.by_ticker or name != upper:
+        return upper
+    return known.assets.by_name.get(name.lower(), upper)
+
+
 def _is_ticker(name: str, known: Vocabulary) -> bool:
-    asset = known.assets.by_ticker.get(name.upper())
+    asset = known.assets.by_ticker.get(_ticker_of(name, known))
     return asset is not None and (not asset.is_word or name.isupper())
 
 
 def _is_coin(name: str, known: Vocabulary) -> bool:
-    return _is_ticker(name, known) and known.assets.by_ticker[name.upper()].kind == "crypto"
+    ticker = _ticker_of(name, known)
+    return _is_ticker(name, known) and known.assets.by_ticker[ticker].kind == "crypto"
 
 
 def _symbol(
     base: str, quote: str, known: Vocabulary, *, settle: str | None = None, swap: bool = False
 ) -> Symbol:
-    asset = known.assets.by_ticker.get(base.upper())
+    base = _ticker_of(base, known)
+    asset = known.assets.by_ticker.get(base)
     listed = asset is not None
     if asset is not None and asset.kind == "stock" and quote.upper() == "USD":
-        return Symbol(base.upper(), "stock")
-    return Symbol(base.upper(), "crypto", quote.upper(), settle, swap, listed)
+        return Symbol(base, "stock")
+    quote = quote.upper() if quote.upper() in QUOTES else _ticker_of(quote, known)
+    return Symbol(base, "crypto", quote, settle, swap, listed)
 
 
 def unified(symbol: Symbol, *, quote: str, swap: bool) -> str:

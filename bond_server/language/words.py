@@ -92,7 +92,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                 "but only when|but only if|but only where|filtered by|filter|as long as|provided",
         "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
-                 "warn me when|warn me if|tell me when|tell me if|ping me|ping me when|"
+                 "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
+                 "ping me when|"
                  "ping me if|let me know when|let me know if|message me when|message me if",
         "at_most": "at most",
         "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
@@ -252,6 +253,7 @@ FILLER = _phrases(
     "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
     "saying|posting|one|event|events|message|messages|record|records|simultaneously|combined|"
     "together|aligned|time aligned|as|bond|ekko|continuously|constantly|streaming|new|value of|"
+    "rn|atm|at the moment|right away|everybody|everyone|anybody|anyone|somebody|someone|asap|"
     "go live|then go live|and go live|going live|go on live|continue live|then continue live|"
     "then live|starting now|from now on|for me|thank|much|very|any|there|here|have|has|had|"
     "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"

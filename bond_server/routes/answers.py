@@ -9,7 +9,10 @@ import attrs
 from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.wire.times import iso
 from bond_server.compiling import Compiled
+from bond_server.cost import cost_of
 from bond_server.language.explain import as_json
+from bond_server.language.saying import Said, say
+from bond_server.language.vocabulary import Vocabulary
 from bond_server.streams import AnyStream
 
 
@@ -27,14 +30,23 @@ class CreatedStream:
     warnings: list[str]
 
 
-def explanation(compiled: Compiled, project: str) -> dict[str, Any]:
+def explanation(compiled: Compiled, project: str, vocabulary: Vocabulary) -> dict[str, Any]:
     """Return what was understood of a request, what would run, and as which stream."""
+    read = compiled.understanding
+    if read is None and compiled.given is not None:
+        said = say(compiled.given, compiled.options, vocabulary)
+    else:
+        said = Said(sentence=None if read is None else read.sentence)
     return {
+        "sentence": said.sentence,
+        "unsayable": list(said.unsayable),
         "understood": understood(compiled),
         "assumed": list(compiled.assumed),
         "warnings": list(compiled.warnings),
         "spec": spec_as_json(compiled.spec),
         "stream_id": stream_id(project, compiled.spec),
+        "needs": [],  # what needs something that isn't here is refused, and says what
+        "cost": cost_of(compiled.bound).as_json(),
     }
 
 

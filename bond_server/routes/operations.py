@@ -48,6 +48,7 @@ class ProblemDocument:
     retryable: bool
     request_id: str
     docs: str | None
+    proposal: dict[str, Any] | None = None
 
 
 _SAYS = {

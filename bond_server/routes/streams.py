@@ -11,6 +11,8 @@ from bond_core.spec.canonical import spec_as_json
 from bond_server.auth.access import Access
 from bond_server.auth.project import needs
 from bond_server.delivery.counters import Counters
+from bond_server.proposals.proposer import Proposer
+from bond_server.proposals.refusal import compile_or_propose
 from bond_server.routes.answers import CreatedStream, details, summary, understood
 from bond_server.routes.body import read_object
 from bond_server.routes.given import Given, StreamId
@@ -39,9 +41,10 @@ async def create_stream(
     settings: Given[ServerSettings],
     access: Given[Access],
     project: Given[str],
+    proposer: Given[Proposer],
 ) -> Response[CreatedStream]:
     """Turn a sentence or a spec into a running stream; the same request gives the same one."""
-    compiled = bond.compile(await read_object(request))
+    compiled = await compile_or_propose(await read_object(request), bond, proposer)
     stream, is_new = await bond.create(compiled, project=project)
     token, _ = await access.issue(stream.stream_id, project)
     replay_ms = compiled.options.replay_ms

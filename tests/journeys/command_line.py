@@ -24,7 +24,11 @@ BOND = (
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return this process's environment, without what would change how output looks."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("BOND_", "EKKO_", "COLUMNS"))}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("BOND_", "EKKO_", "DEEPSEEK_", "COLUMNS"))
+    }
     return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
 
 

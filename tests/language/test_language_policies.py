@@ -173,6 +173,7 @@ def test_an_explanation_shows_each_word_and_what_it_became():
         "understood  BTC/USDT price + tweets from @saylor every 15s",
         "assumed     quote=USDT   exchanges=binance,okx (default)",
         "corrected   pirce -> price, evry -> every",
+        "filler      pls",
         "needs       X_BEARER for tweets",
         "spec id     8f2a   (same spec = same id)",
     ]

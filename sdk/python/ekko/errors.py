@@ -86,6 +86,9 @@ class APIError(EkkoError):
         request_id: What to name when asking the server's operator.
         retry_after_s: Seconds to wait before asking again, where the server says so.
         docs: Where the server explains the code, such as `/v1/errors/rate`.
+        proposal: What a language model proposes in place of a sentence that was not understood:
+            `sentence`, `spec`, `assumed`, `interpreted`, `left_out`, `compiled_by`. Nothing of
+            it runs until its sentence or spec is sent.
     """
 
     status: int
@@ -97,6 +100,7 @@ class APIError(EkkoError):
     request_id: str | None = None
     retry_after_s: float | None = None
     docs: str | None = None
+    proposal: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         """Say what is wrong, where in the request, and what to do."""
@@ -105,6 +109,10 @@ class APIError(EkkoError):
             lines += [shown for shown in problem.lines() if shown not in lines]
         if self.fix:
             lines.append(f"  try: {self.fix}")
+        if self.proposal:
+            by = _one_line(str(self.proposal.get("compiled_by")))
+            said = _one_line(str(self.proposal.get("sentence")))
+            lines.append(f"  {by} proposes, if that is meant: {said}")
         if self.retry_after_s is not None:
             lines.append(f"  wait: {self.retry_after_s:g} s")
         request = f", request {self.request_id}" if self.request_id else ""
@@ -286,6 +294,7 @@ def api_error(
         "request_id": _text(body.get("request_id")),
         "docs": _text(body.get("docs")),
         "retry_after_s": retry_after_s,
+        "proposal": body.get("proposal") if isinstance(body.get("proposal"), dict) else None,
     }
     if status == 429:
         return RateLimitError(
