@@ -28,7 +28,7 @@ from ekko.errors import (
     StreamRefusedError,
     UnexpectedAnswerError,
 )
-from ekko.event import Event, Stream, Token
+from ekko.event import Event, Gap, Stream, Token
 from ekko.listening import listen
 from ekko.sync import listen_sync
 
@@ -42,6 +42,7 @@ __all__ = [
     "EkkoClient",
     "EkkoError",
     "Event",
+    "Gap",
     "LocalModeError",
     "NotFoundError",
     "PermissionDeniedError",

@@ -177,6 +177,8 @@ class EkkoClient:
     ) -> Events:
         """Yield a stream's records as they come: each once, in order, across dropped connections.
 
+        Where the server has lost some, a `Gap` comes before the next record.
+
         Args:
             stream_id: The stream.
             token: Its token; None to ask the server for one.
@@ -193,7 +195,7 @@ class EkkoClient:
             APIConnectionError: There never was a connection. Once there was one, it is sought
                 until it is back; each attempt is logged as a warning.
         """
-        return Events(self._events(self._subscription(stream_id, token, after, from_, slow)))
+        return Events(self._subscription(stream_id, token, after, from_, slow).records())
 
     @as_events
     async def listen(
@@ -220,14 +222,9 @@ class EkkoClient:
             return self._tickets[again.stream_id]
 
         subscription.revive = revive
-        async with aclosing(self._events(subscription)) as events:
+        async with aclosing(subscription.records()) as events:
             async for event in events:
                 yield event
-
-    async def _events(self, subscription: Subscription) -> AsyncGenerator[Event, None]:
-        async with aclosing(subscription.records()) as records:
-            async for record in records:
-                yield Event(record)
 
     def _subscription(
         self,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
+
+_ID = re.compile(r"(\d+)-(\d+)")
 
 
 class Frozen(dict[str, Any]):
@@ -76,6 +80,57 @@ class Event(Frozen):
     window_end: str
     sources: dict[str, Any]
     notices: list[dict[str, Any]]
+
+
+class Gap(Event):
+    """A hole: records that this client will never get. Comes before the record that follows it.
+
+    It has that record's fields, so that a program for records takes it, too; but nothing is
+    known of what they held, and so they are None. `notices` says the same in words.
+    """
+
+    __slots__ = ()
+
+    after: str  # the last record before the hole; also the gap's id
+    before: str  # the first record behind it
+    reason: str  # trimmed, epoch, slow, takeover: as the server says it; or ended, or unknown
+
+
+def gap_before(record: Mapping[str, Any], *, after: str, reason: str) -> Gap:
+    """Return the gap between the position `after` and a record."""
+    before = str(record.get("id") or record.get("ts"))
+    begin, end = _time(after), _time(before)
+    detail = f"the records after {after} and before {before} are lost ({reason})"
+    return Gap(
+        {
+            **dict.fromkeys(record),
+            "id": after,
+            "stream_id": record.get("stream_id"),
+            "ts": end,
+            "window_start": begin,
+            "window_end": end,
+            "sources": {},
+            "notices": [{"code": "gap", "from": begin, "to": end, "detail": detail}],
+            "after": after,
+            "before": before,
+            "reason": reason,
+        }
+    )
+
+
+def position(text: str | None) -> tuple[int, int] | None:
+    """Return an id's two numbers; None for anything but an id."""
+    found = _ID.fullmatch(text) if text else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _time(text: str) -> str:
+    """Return the time of a position; what is no id is a time already."""
+    found = position(text)
+    if found is None:
+        return text
+    at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=found[0])
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _without_token(grant: Frozen) -> str:

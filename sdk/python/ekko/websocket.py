@@ -11,9 +11,10 @@ from typing import cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
 
 from ekko.drops import Dropped
-from ekko.resume import Connection
+from ekko.resume import ENVELOPES, Connection
 from ekko.transport import retry_after_s
 
 # A client ping every 15 s makes a server that never pings answer, so that silence means death.
@@ -102,6 +103,7 @@ async def dial(url: str) -> AsyncIterator[Connection]:
             max_size=_LARGEST_RECORD,
             max_queue=_FRAMES_AHEAD,
             logger=_log,
+            subprotocols=[Subprotocol(ENVELOPES)],
         )
     except InvalidStatus as refused:
         response = refused.response
