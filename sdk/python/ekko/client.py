@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import os
 import re
@@ -11,10 +12,12 @@ from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
+import attrs
+
 from ekko.drops import ResumePolicy
 from ekko.errors import StreamDeletedError, UnexpectedAnswerError
 from ekko.event import Event, Frozen, Stream, Token
-from ekko.iterator import Events, as_events
+from ekko.iterator import Events, bounded
 from ekko.resume import Dial, Subscription, Ticket
 from ekko.transport import Transport, shown_url
 from ekko.websocket import dial as dial_websocket
@@ -99,6 +102,12 @@ class EkkoClient:
         """Close the connections that are kept; the client stays usable."""
         await self._transport.close()
 
+    def twin(self) -> Self:
+        """Return a client of the same server for another event loop; tokens are shared."""
+        twin = copy.copy(self)
+        twin._transport = attrs.evolve(self._transport)  # noqa: SLF001 - its own connections
+        return twin
+
     async def health(self) -> Frozen:
         """Return how the server is. Raises ServerError when it isn't ready."""
         return Frozen(await self._transport.request("GET", "/health"))
@@ -174,6 +183,8 @@ class EkkoClient:
         after: str | None = None,
         from_: Moment | None = None,
         slow: Slow | None = None,
+        seconds: float | None = None,
+        limit: int | None = None,
     ) -> Events:
         """Yield a stream's records as they come: each once, in order, across dropped connections.
 
@@ -186,6 +197,8 @@ class EkkoClient:
                 repeats that window when it held more than one record.
             from_: Start at this moment; `after` wins.
             slow: What the server does when this client reads too slowly.
+            seconds: End after so many seconds.
+            limit: End after so many events.
 
         Raises:
             ValueError: An argument makes no sense.
@@ -195,22 +208,33 @@ class EkkoClient:
             APIConnectionError: There never was a connection. Once there was one, it is sought
                 until it is back; each attempt is logged as a warning.
         """
-        return Events(self._subscription(stream_id, token, after, from_, slow).records())
+        records = self._subscription(stream_id, token, after, from_, slow).records()
+        return Events(bounded(records, seconds=seconds, limit=limit))
 
-    @as_events
-    async def listen(
+    def listen(
         self,
         text_or_spec: str | Mapping[str, Any],
         *,
         from_: Moment | None = None,
         slow: Slow | None = None,
+        seconds: float | None = None,
+        limit: int | None = None,
         **options: Any,
-    ) -> AsyncGenerator[Event, None]:
+    ) -> Events:
         """Create a stream that ends with its last client, and yield its records.
 
         Args and errors are those of `create_stream` and `subscribe`.
         """
-        options = {"ephemeral": True} | options
+        created = self._listen(text_or_spec, from_, slow, {"ephemeral": True} | options)
+        return Events(bounded(created, seconds=seconds, limit=limit))
+
+    async def _listen(
+        self,
+        text_or_spec: str | Mapping[str, Any],
+        from_: Moment | None,
+        slow: Slow | None,
+        options: dict[str, Any],
+    ) -> AsyncGenerator[Event, None]:
         stream = await self.create_stream(text_or_spec, **options)
         subscription = self._subscription(stream.stream_id, stream.access_token, None, from_, slow)
 

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from ekko.display import event_html
+
 _ID = re.compile(r"(\d+)-(\d+)")
 
 
@@ -36,7 +38,15 @@ class Frozen(dict[str, Any]):
         yield from super().__dir__()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.to_dict()!r})"
+        return f"{type(self).__name__}({self._shown()!r})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return event_html(self._shown(), type(self).__name__)
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what of it may be seen."""
+        return self.to_dict()
 
     def __reduce__(self) -> tuple[type[Frozen], tuple[dict[str, Any]]]:
         return type(self), (self.to_dict(),)
@@ -133,13 +143,12 @@ def _time(text: str) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-def _without_token(grant: Frozen) -> str:
-    """Return a repr in which nobody finds a token."""
-    shown = {
+def _without_token(grant: Frozen) -> dict[str, Any]:
+    """Return what of a grant may be seen: no token."""
+    return {
         key: "***" if key in {"token", "access_token"} and value else _without_query(value)
         for key, value in grant.items()
     }
-    return f"{type(grant).__name__}({shown!r})"
 
 
 def _without_query(value: Any) -> Any:
@@ -160,7 +169,7 @@ class Stream(Frozen):
     understood: Any
     warnings: list[Any]
 
-    __repr__ = _without_token
+    _shown = _without_token
 
 
 class Token(Frozen):
@@ -172,4 +181,4 @@ class Token(Frozen):
     ws_url: str
     expires_in_sec: int
 
-    __repr__ = _without_token
+    _shown = _without_token

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
-from typing import ParamSpec, Self
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Self
 
 from ekko.event import Event
-
-P = ParamSpec("P")
+from ekko.records import Records
 
 
 class Events(AsyncIterator[Event]):
@@ -42,6 +40,14 @@ class Events(AsyncIterator[Event]):
         self._is_open = False
         await self._source.aclose()
 
+    async def collect(self) -> Records:
+        """Return all events as a table, when there are no more: give `seconds=` or `limit=`."""
+        records = Records()
+        async with aclosing(self):
+            async for event in self:
+                records.append(event)
+        return records
+
     def __del__(self) -> None:
         if self._is_open:
             with suppress(RuntimeError):  # no loop runs here; Python closes the generator itself
@@ -53,11 +59,36 @@ async def _close(source: AsyncGenerator[Event, None]) -> None:
     await source.aclose()
 
 
-def as_events(function: Callable[P, AsyncGenerator[Event, None]]) -> Callable[P, Events]:
-    """Make an async generator function return `Events`."""
+def bounded(
+    source: AsyncGenerator[Event, None], *, seconds: float | None, limit: int | None
+) -> AsyncGenerator[Event, None]:
+    """Return a generator that ends after so many seconds or events, whichever comes first.
 
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Events:
-        return Events(function(*args, **kwargs))
+    Seconds count from its first step, so the wait for the first event is among them.
+    """
+    if seconds is None and limit is None:
+        return source
+    return _bounded(source, seconds, limit)
 
-    return call
+
+async def _bounded(
+    source: AsyncGenerator[Event, None], seconds: float | None, limit: int | None
+) -> AsyncGenerator[Event, None]:
+    loop = asyncio.get_running_loop()
+    ends_at = None if seconds is None else loop.time() + seconds
+    left = limit
+    async with aclosing(source):
+        while left is None or left > 0:
+            # A scope around a yield would cancel the caller's own work: one for each step.
+            scope = asyncio.timeout_at(ends_at)
+            try:
+                async with scope:
+                    event = await anext(source)
+            except TimeoutError:
+                if scope.expired():
+                    return
+                raise
+            except StopAsyncIteration:
+                return
+            yield event
+            left = None if left is None else left - 1

@@ -9,23 +9,24 @@ from typing import Any
 
 from ekko.client import EkkoClient
 from ekko.event import Event
-from ekko.iterator import as_events
+from ekko.iterator import Events, bounded
 from ekko.local import local_records
 
 
-@as_events
-async def listen(
+def listen(
     text_or_spec: str | Mapping[str, Any],
     *,
     api_url: str | None = None,
     api_key: str | None = None,
     local: bool = False,
+    seconds: float | None = None,
+    limit: int | None = None,
     **options: Any,
-) -> AsyncGenerator[Event, None]:
+) -> Events:
     """Yield the records of what a sentence or spec asks for, for as long as they are taken.
 
     The stream ends 60 s after its last client. Dropped connections are resumed: no record is
-    lost or doubled.
+    lost or doubled; what the server itself has lost is told by a `Gap`.
 
         async for event in listen("BTC price + tweets every 5s"):
             print(event["price_avg"], event.tweets)
@@ -36,6 +37,8 @@ async def listen(
             is the same as `local=True`.
         api_key: The API key; else EKKO_API_KEY.
         local: Run the stream in this process, without a server.
+        seconds: End after so many seconds.
+        limit: End after so many events.
         **options: `from_`, `slow` and `ws_url` as for `EkkoClient`, and keys of the spec as for
             `create_stream`.
 
@@ -45,15 +48,11 @@ async def listen(
     """
     if local or (api_url or os.environ.get("EKKO_API_URL")) == "local":
         source = _local_events(text_or_spec, options)
-    else:
-        client = EkkoClient(api_url, options.pop("ws_url", None), api_key)
-        source = client.listen(text_or_spec, **options)
-    async with aclosing(source) as events:
-        async for event in events:
-            yield event
+        return Events(bounded(source, seconds=seconds, limit=limit))
+    client = EkkoClient(api_url, options.pop("ws_url", None), api_key)
+    return client.listen(text_or_spec, seconds=seconds, limit=limit, **options)
 
 
-@as_events
 async def _local_events(
     text_or_spec: str | Mapping[str, Any], options: dict[str, Any]
 ) -> AsyncGenerator[Event, None]:
