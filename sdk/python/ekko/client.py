@@ -6,8 +6,7 @@ import copy
 import datetime as dt
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -16,8 +15,8 @@ import attrs
 
 from ekko.drops import ResumePolicy
 from ekko.errors import StreamDeletedError, UnexpectedAnswerError
-from ekko.event import Event, Frozen, Stream, Token
-from ekko.iterator import Events, bounded
+from ekko.event import Frozen, Stream, Token
+from ekko.iterator import Events
 from ekko.resume import Dial, Subscription, Ticket
 from ekko.transport import Transport, shown_url
 from ekko.websocket import dial as dial_websocket
@@ -30,6 +29,7 @@ Slow = Literal["disconnect", "conflate"]
 
 _DEFAULT_URL = "http://localhost:8000"
 _RENEW_BEFORE_S = 60.0
+_NOT_YET = "(not created yet)"
 _USERINFO = re.compile("//[^/@]*@")
 
 
@@ -209,7 +209,7 @@ class EkkoClient:
                 until it is back; each attempt is logged as a warning.
         """
         records = self._subscription(stream_id, token, after, from_, slow).records()
-        return Events(bounded(records, seconds=seconds, limit=limit))
+        return Events(records, seconds=seconds, limit=limit)
 
     def listen(
         self,
@@ -225,30 +225,27 @@ class EkkoClient:
 
         Args and errors are those of `create_stream` and `subscribe`.
         """
-        created = self._listen(text_or_spec, from_, slow, {"ephemeral": True} | options)
-        return Events(bounded(created, seconds=seconds, limit=limit))
+        options = {"ephemeral": True} | options
+        subscription = self._subscription(_NOT_YET, None, None, from_, slow)
 
-    async def _listen(
-        self,
-        text_or_spec: str | Mapping[str, Any],
-        from_: Moment | None,
-        slow: Slow | None,
-        options: dict[str, Any],
-    ) -> AsyncGenerator[Event, None]:
-        stream = await self.create_stream(text_or_spec, **options)
-        subscription = self._subscription(stream.stream_id, stream.access_token, None, from_, slow)
+        async def create() -> None:
+            stream = await self.create_stream(text_or_spec, **options)
+            subscription.stream_id = stream.stream_id
+            subscription.ticket = self._tickets[stream.stream_id]
+
+        async def renew() -> Ticket:
+            await self.refresh_token(subscription.stream_id)
+            return self._tickets[subscription.stream_id]
 
         async def revive() -> Ticket:
             again = await self.create_stream(text_or_spec, **options)
-            if again.stream_id != stream.stream_id:
+            if again.stream_id != subscription.stream_id:
                 said = f"it ended, and what was asked for is now stream {again.stream_id}"
-                raise StreamDeletedError(stream.stream_id, said, subscription.after)
+                raise StreamDeletedError(subscription.stream_id, said, subscription.after)
             return self._tickets[again.stream_id]
 
-        subscription.revive = revive
-        async with aclosing(subscription.records()) as events:
-            async for event in events:
-                yield event
+        subscription.opening, subscription.renew, subscription.revive = create, renew, revive
+        return Events(subscription.records(), seconds=seconds, limit=limit)
 
     def _subscription(
         self,

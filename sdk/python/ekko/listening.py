@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any
 
 from ekko.client import EkkoClient
-from ekko.event import Event
-from ekko.iterator import Events, bounded
-from ekko.local import local_records
+from ekko.iterator import Events
+from ekko.local import local_events
 
 
 def listen(
@@ -47,18 +45,10 @@ def listen(
         EkkoError: As `EkkoClient.create_stream` and `EkkoClient.subscribe` raise.
     """
     if local or (api_url or os.environ.get("EKKO_API_URL")) == "local":
-        source = _local_events(text_or_spec, options)
-        return Events(bounded(source, seconds=seconds, limit=limit))
+        senseless = sorted({"from_", "slow", "ws_url"} & options.keys())
+        if senseless:
+            what = ", ".join(senseless)
+            raise ValueError(f"{what} can't be used in local mode: no server is asked")
+        return Events(local_events(text_or_spec, options), seconds=seconds, limit=limit)
     client = EkkoClient(api_url, options.pop("ws_url", None), api_key)
     return client.listen(text_or_spec, seconds=seconds, limit=limit, **options)
-
-
-async def _local_events(
-    text_or_spec: str | Mapping[str, Any], options: dict[str, Any]
-) -> AsyncGenerator[Event, None]:
-    senseless = sorted({"from_", "slow", "ws_url"} & options.keys())
-    if senseless:
-        raise ValueError(f"{', '.join(senseless)} can't be used in local mode: no server is asked")
-    async with aclosing(local_records(text_or_spec, options)) as records:
-        async for record in records:
-            yield Event(record)

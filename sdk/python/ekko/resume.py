@@ -91,6 +91,7 @@ class Subscription:
         slow: What the server does when this client reads too slowly.
         revive: Asks for the stream again when it has ended while this client was away; None when
             an ended stream stays ended.
+        opening: What to do before the first connection, such as to create the stream.
     """
 
     stream_id: str
@@ -101,6 +102,7 @@ class Subscription:
     from_: str | None = None
     slow: str | None = None
     revive: Callable[[], Awaitable[Ticket]] | None = None
+    opening: Callable[[], Awaitable[None]] | None = None
     policy: ResumePolicy = attrs.field(factory=ResumePolicy)
     _tries: Tries = attrs.field(factory=Tries, init=False)
     _epoch: str | None = attrs.field(default=None, init=False)  # which life of the server's log
@@ -119,6 +121,8 @@ class Subscription:
             APIError: The server refuses to renew the token.
             UnexpectedAnswerError: What arrived is no record.
         """
+        if self.opening is not None:
+            await self.opening()
         while True:
             try:
                 ticket = await self._ticket_to_use()
