@@ -76,9 +76,9 @@ def _heed_ctrl_c() -> None:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
+def serving(folder: Path, **settings: str) -> Iterator[str]:
     """Run a server that simulates, and give its address; it keeps what it keeps in `folder`."""
-    env = {"BOND_SIMULATE": "1", "BOND_DATA_DIR": str(folder)}
+    env = {"BOND_SIMULATE": "1", "BOND_DATA_DIR": str(folder), **settings}
     with start("serve", "--port", "0", "--log-level", "error", env=env, cwd=folder) as server:
         try:
             address = None

@@ -1,7 +1,7 @@
 """Say what market data you want, and get it as it happens: the Python SDK of Bond.
 
 `async for event in listen("BTC price + tweets every 5s")` is the whole of it for most programs,
-`listen_sync` for those without asyncio; `EkkoClient` does the rest.
+`listen_sync` for those without asyncio; `EkkoClient` and `EkkoClientSync` do the rest.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ekko.errors import (
     ConflictError,
     EkkoError,
     LocalModeError,
+    MissingLibraryError,
     NotFoundError,
     PermissionDeniedError,
     Problem,
@@ -28,9 +29,11 @@ from ekko.errors import (
     StreamRefusedError,
     UnexpectedAnswerError,
 )
-from ekko.event import Event, Stream, Token
+from ekko.event import Event, Gap, Stream, Token
+from ekko.iterator import Events
 from ekko.listening import listen
-from ekko.sync import listen_sync
+from ekko.records import Records
+from ekko.sync import EkkoClientSync, EventsSync, listen_sync
 
 __all__ = [
     "APIConnectionError",
@@ -40,13 +43,19 @@ __all__ = [
     "BadRequestError",
     "ConflictError",
     "EkkoClient",
+    "EkkoClientSync",
     "EkkoError",
     "Event",
+    "Events",
+    "EventsSync",
+    "Gap",
     "LocalModeError",
+    "MissingLibraryError",
     "NotFoundError",
     "PermissionDeniedError",
     "Problem",
     "RateLimitError",
+    "Records",
     "ResumePolicy",
     "RunningLoopError",
     "ServerError",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
 
+import attrs
+
 from ekko.drops import ResumePolicy
 from ekko.errors import StreamDeletedError, UnexpectedAnswerError
-from ekko.event import Event, Frozen, Stream, Token
-from ekko.iterator import Events, as_events
+from ekko.event import Frozen, Stream, Token
+from ekko.iterator import Events
 from ekko.resume import Dial, Subscription, Ticket
 from ekko.transport import Transport, shown_url
 from ekko.websocket import dial as dial_websocket
@@ -27,6 +29,7 @@ Slow = Literal["disconnect", "conflate"]
 
 _DEFAULT_URL = "http://localhost:8000"
 _RENEW_BEFORE_S = 60.0
+_NOT_YET = "(not created yet)"
 _USERINFO = re.compile("//[^/@]*@")
 
 
@@ -98,6 +101,12 @@ class EkkoClient:
     async def close(self) -> None:
         """Close the connections that are kept; the client stays usable."""
         await self._transport.close()
+
+    def twin(self) -> Self:
+        """Return a client of the same server for another event loop; tokens are shared."""
+        twin = copy.copy(self)
+        twin._transport = attrs.evolve(self._transport)  # noqa: SLF001 - its own connections
+        return twin
 
     async def health(self) -> Frozen:
         """Return how the server is. Raises ServerError when it isn't ready."""
@@ -174,8 +183,12 @@ class EkkoClient:
         after: str | None = None,
         from_: Moment | None = None,
         slow: Slow | None = None,
+        seconds: float | None = None,
+        limit: int | None = None,
     ) -> Events:
         """Yield a stream's records as they come: each once, in order, across dropped connections.
+
+        Where the server has lost some, a `Gap` comes before the next record.
 
         Args:
             stream_id: The stream.
@@ -184,6 +197,8 @@ class EkkoClient:
                 repeats that window when it held more than one record.
             from_: Start at this moment; `after` wins.
             slow: What the server does when this client reads too slowly.
+            seconds: End after so many seconds.
+            limit: End after so many events.
 
         Raises:
             ValueError: An argument makes no sense.
@@ -193,41 +208,44 @@ class EkkoClient:
             APIConnectionError: There never was a connection. Once there was one, it is sought
                 until it is back; each attempt is logged as a warning.
         """
-        return Events(self._events(self._subscription(stream_id, token, after, from_, slow)))
+        records = self._subscription(stream_id, token, after, from_, slow).records()
+        return Events(records, seconds=seconds, limit=limit)
 
-    @as_events
-    async def listen(
+    def listen(
         self,
         text_or_spec: str | Mapping[str, Any],
         *,
         from_: Moment | None = None,
         slow: Slow | None = None,
+        seconds: float | None = None,
+        limit: int | None = None,
         **options: Any,
-    ) -> AsyncGenerator[Event, None]:
+    ) -> Events:
         """Create a stream that ends with its last client, and yield its records.
 
         Args and errors are those of `create_stream` and `subscribe`.
         """
         options = {"ephemeral": True} | options
-        stream = await self.create_stream(text_or_spec, **options)
-        subscription = self._subscription(stream.stream_id, stream.access_token, None, from_, slow)
+        subscription = self._subscription(_NOT_YET, None, None, from_, slow)
+
+        async def create() -> None:
+            stream = await self.create_stream(text_or_spec, **options)
+            subscription.stream_id = stream.stream_id
+            subscription.ticket = self._tickets[stream.stream_id]
+
+        async def renew() -> Ticket:
+            await self.refresh_token(subscription.stream_id)
+            return self._tickets[subscription.stream_id]
 
         async def revive() -> Ticket:
             again = await self.create_stream(text_or_spec, **options)
-            if again.stream_id != stream.stream_id:
+            if again.stream_id != subscription.stream_id:
                 said = f"it ended, and what was asked for is now stream {again.stream_id}"
-                raise StreamDeletedError(stream.stream_id, said, subscription.after)
+                raise StreamDeletedError(subscription.stream_id, said, subscription.after)
             return self._tickets[again.stream_id]
 
-        subscription.revive = revive
-        async with aclosing(self._events(subscription)) as events:
-            async for event in events:
-                yield event
-
-    async def _events(self, subscription: Subscription) -> AsyncGenerator[Event, None]:
-        async with aclosing(subscription.records()) as records:
-            async for record in records:
-                yield Event(record)
+        subscription.opening, subscription.renew, subscription.revive = create, renew, revive
+        return Events(subscription.records(), seconds=seconds, limit=limit)
 
     def _subscription(
         self,

@@ -15,6 +15,7 @@
         * StreamDeletedError         the stream was deleted, or has ended
         * StreamRefusedError         the server refuses this subscription
     * LocalModeError             local mode was asked for and isn't installed
+    * MissingLibraryError        a table was asked for of a library that isn't installed
     * RunningLoopError           `listen_sync` was called where `listen` belongs
 
 The fields are the error; the text is made from them. No text holds a token or an API key.
@@ -246,14 +247,33 @@ class LocalModeError(EkkoError):
         )
 
 
+@attrs.define(eq=False)
+class MissingLibraryError(EkkoError):
+    """A table was asked for of a library that isn't installed.
+
+    Attributes:
+        library: Which one.
+    """
+
+    library: str
+
+    def __str__(self) -> str:
+        """Say what is missing and how to get it."""
+        return (
+            f"a {self.library} table needs {self.library}, which isn't installed.\n"
+            f"  From a checkout of Bond: pip install -e 'sdk/python[{self.library}]'"
+        )
+
+
 class RunningLoopError(EkkoError, RuntimeError):
     """`listen_sync` was called inside a running event loop, which it would block."""
 
     def __str__(self) -> str:
         """Say what to write instead."""
         return (
-            "listen_sync() would block the event loop that is running here (a notebook has one, "
-            "too).\n  Write instead: async for event in listen(...)"
+            "this would block the event loop that is running here (a notebook has one, too).\n"
+            "  Write instead: async for event in listen(...)\n"
+            "  or say when it ends: listen_sync(..., seconds=30).collect()"
         )
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
+
+from ekko.display import event_html
+
+_ID = re.compile(r"(\d+)-(\d+)")
 
 
 class Frozen(dict[str, Any]):
@@ -32,7 +38,15 @@ class Frozen(dict[str, Any]):
         yield from super().__dir__()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.to_dict()!r})"
+        return f"{type(self).__name__}({self._shown()!r})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return event_html(self._shown(), type(self).__name__)
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what of it may be seen."""
+        return self.to_dict()
 
     def __reduce__(self) -> tuple[type[Frozen], tuple[dict[str, Any]]]:
         return type(self), (self.to_dict(),)
@@ -78,13 +92,63 @@ class Event(Frozen):
     notices: list[dict[str, Any]]
 
 
-def _without_token(grant: Frozen) -> str:
-    """Return a repr in which nobody finds a token."""
-    shown = {
+class Gap(Event):
+    """A hole: records that this client will never get. Comes before the record that follows it.
+
+    It has that record's fields, so that a program for records takes it, too; but nothing is
+    known of what they held, and so they are None. `notices` says the same in words.
+    """
+
+    __slots__ = ()
+
+    after: str  # the last record before the hole; also the gap's id
+    before: str  # the first record behind it
+    reason: str  # trimmed, epoch, slow, takeover: as the server says it; or ended, or unknown
+
+
+def gap_before(record: Mapping[str, Any], *, after: str, reason: str) -> Gap:
+    """Return the gap between the position `after` and a record."""
+    before = str(record.get("id") or record.get("ts"))
+    begin, end = _time(after), _time(before)
+    detail = f"the records after {after} and before {before} are lost ({reason})"
+    return Gap(
+        {
+            **dict.fromkeys(record),
+            "id": after,
+            "stream_id": record.get("stream_id"),
+            "ts": end,
+            "window_start": begin,
+            "window_end": end,
+            "sources": {},
+            "notices": [{"code": "gap", "from": begin, "to": end, "detail": detail}],
+            "after": after,
+            "before": before,
+            "reason": reason,
+        }
+    )
+
+
+def position(text: str | None) -> tuple[int, int] | None:
+    """Return an id's two numbers; None for anything but an id."""
+    found = _ID.fullmatch(text) if text else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _time(text: str) -> str:
+    """Return the time of a position; what is no id is a time already."""
+    found = position(text)
+    if found is None:
+        return text
+    at = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=found[0])
+    return at.isoformat().replace("+00:00", "Z")
+
+
+def _without_token(grant: Frozen) -> dict[str, Any]:
+    """Return what of a grant may be seen: no token."""
+    return {
         key: "***" if key in {"token", "access_token"} and value else _without_query(value)
         for key, value in grant.items()
     }
-    return f"{type(grant).__name__}({shown!r})"
 
 
 def _without_query(value: Any) -> Any:
@@ -105,7 +169,7 @@ class Stream(Frozen):
     understood: Any
     warnings: list[Any]
 
-    __repr__ = _without_token
+    _shown = _without_token
 
 
 class Token(Frozen):
@@ -117,4 +181,4 @@ class Token(Frozen):
     ws_url: str
     expires_in_sec: int
 
-    __repr__ = _without_token
+    _shown = _without_token

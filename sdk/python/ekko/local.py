@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from ekko.errors import LocalModeError
+from ekko.event import Event
 
 
 @attrs.frozen
@@ -41,9 +42,9 @@ class _Handover:
             self.items.put_nowait(_Ended(error))
 
 
-async def local_records(
+async def local_events(
     text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
-) -> AsyncGenerator[dict[str, Any], None]:
+) -> AsyncGenerator[Event, None]:
     """Yield the records of a stream that runs here, until it ends or nobody asks any more.
 
     The stream lives in one task of its own: a generator may be advanced by one task and closed
@@ -58,7 +59,7 @@ async def local_records(
     try:
         while not isinstance(item := await handover.items.get(), _Ended):
             handover.room.release()
-            yield item
+            yield Event(item)
         if item.error is not None:
             raise item.error
     finally:

@@ -1,8 +1,8 @@
 """Follow a stream across dropped connections, so that every record comes once and in order.
 
 No socket is opened here: `dial` does that, and clock and chance come in, too. A record's id is
-`<ms>-<n>`; connecting again with `after=<last id>` goes on exactly where it stopped. What a
-connection's end means stands in `ekko.drops`.
+`<ms>-<n>`; connecting again with `after=<last id>` goes on exactly where it stopped. Where the
+server has lost records, a `Gap` says so. What a connection's end means stands in `ekko.drops`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -26,10 +25,12 @@ from ekko.errors import (
     StreamDeletedError,
     UnexpectedAnswerError,
 )
+from ekko.event import Event, gap_before, position
 
 log = logging.getLogger("ekko")
 
-_ID = re.compile(r"(\d+)-(\d+)")
+ENVELOPES = "bond.v1.json"
+"""The subprotocol in which a server says more than records; without it, each frame is one."""
 
 
 class Connection(Protocol):
@@ -68,6 +69,14 @@ class Ticket:
     renew_at_s: float | None = None
 
 
+@attrs.frozen
+class _Hole:
+    """Records are lost after this position, and the client isn't told yet."""
+
+    after: str
+    reason: str
+
+
 @attrs.define(kw_only=True)
 class Subscription:
     """One client's place in one stream.
@@ -82,6 +91,7 @@ class Subscription:
         slow: What the server does when this client reads too slowly.
         revive: Asks for the stream again when it has ended while this client was away; None when
             an ended stream stays ended.
+        opening: What to do before the first connection, such as to create the stream.
     """
 
     stream_id: str
@@ -92,12 +102,16 @@ class Subscription:
     from_: str | None = None
     slow: str | None = None
     revive: Callable[[], Awaitable[Ticket]] | None = None
+    opening: Callable[[], Awaitable[None]] | None = None
     policy: ResumePolicy = attrs.field(factory=ResumePolicy)
     _tries: Tries = attrs.field(factory=Tries, init=False)
     _epoch: str | None = attrs.field(default=None, init=False)  # which life of the server's log
+    _hole: _Hole | None = attrs.field(default=None, init=False)  # to be told with the next record
+    _is_enveloped: bool = attrs.field(default=False, init=False)
+    _has_warned: bool = attrs.field(default=False, init=False)  # on this connection
 
-    async def records(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield each record once, in order, until the stream is complete.
+    async def records(self) -> AsyncGenerator[Event, None]:
+        """Yield each record once, in order, and each gap, until the stream is complete.
 
         Raises:
             StreamDeletedError: The stream is gone.
@@ -107,24 +121,21 @@ class Subscription:
             APIError: The server refuses to renew the token.
             UnexpectedAnswerError: What arrived is no record.
         """
+        if self.opening is not None:
+            await self.opening()
         while True:
             try:
                 ticket = await self._ticket_to_use()
                 async with self.dial(self._url(ticket)) as connection:
                     self._saw_connection(connection)
-                    warned = False
                     while (frame := await self._next_frame(connection)) is not None:
-                        record = self._decoded(frame)
-                        if self._moves_on(record):
-                            yield record
-                        elif not warned:
-                            warned = True
-                            log.warning(
-                                "stream %s: the server sent record %s again after %s; skipped",
-                                self.stream_id,
-                                record["id"],
-                                self.after,
-                            )
+                        record = self._record_in(frame)
+                        if record is None or not self._moves_on(record):
+                            continue
+                        if self._hole is not None:
+                            hole, self._hole = self._hole, None
+                            yield gap_before(record, after=hole.after, reason=hole.reason)
+                        yield Event(record)
             except Dropped as drop:
                 if not await self._recovers(drop):
                     return
@@ -150,23 +161,54 @@ class Subscription:
                     silence = f"nothing was heard for {self.policy.silence_s:g} s"
                     raise Dropped(silence) from None
 
-    def _decoded(self, frame: str | bytes) -> dict[str, Any]:
+    def _record_in(self, frame: str | bytes) -> dict[str, Any] | None:
+        """Return the record that a frame holds; None when the server says something else."""
         try:
-            record = json.loads(frame)
+            said = json.loads(frame)
         except ValueError:
-            record = None
-        if isinstance(record, dict):
-            return record
+            said = None
+        if isinstance(said, dict):
+            if not self._is_enveloped:
+                return said
+            record = said.get("d")
+            if isinstance(record, dict):
+                return record
+            if isinstance(said.get("t"), str):
+                self._saw_message(said)
+                return None
         url = self.ticket.endpoint if self.ticket else self.stream_id
         raise UnexpectedAnswerError(url, f"sent a frame that is no record: {frame[:80]!r}")
+
+    def _saw_message(self, said: Mapping[str, Any]) -> None:
+        """Remember a gap. The other messages say nothing that headers and close codes don't."""
+        if said["t"] == "gap":
+            self._lost(str(self.after or said.get("from")), str(said.get("reason") or "unknown"))
+
+    def _lost(self, after: str, reason: str) -> None:
+        log.warning(
+            "stream %s: the server no longer has all records after %s (%s); some are lost",
+            self.stream_id,
+            after,
+            reason,
+        )
+        if self._hole is None:
+            self._hole = _Hole(after, reason)
 
     def _moves_on(self, record: Mapping[str, Any]) -> bool:
         """Remember the record's position; False when that had been reached before."""
         reached = record.get("id") or record.get("ts")
         if not isinstance(reached, str):
             return True
-        was, now = _position(self.after), _position(reached)
+        was, now = position(self.after), position(reached)
         if was is not None and now is not None and now <= was:
+            if not self._has_warned:
+                self._has_warned = True
+                log.warning(
+                    "stream %s: the server sent record %s again after %s; skipped",
+                    self.stream_id,
+                    reached,
+                    self.after,
+                )
             return False
         self.after = reached
         self._tries.saw_record()
@@ -174,20 +216,18 @@ class Subscription:
 
     def _saw_connection(self, connection: Connection) -> None:
         self._tries.connected = True
+        self._has_warned = False
         headers = connection.headers
+        self._is_enveloped = headers.get("Sec-WebSocket-Protocol") == ENVELOPES
         before, self._epoch = self._epoch, headers.get("Bond-Epoch")
         if self.after is not None:
             began_anew = None not in (before, self._epoch) and before != self._epoch
-            if began_anew or headers.get("Bond-Replay") == "truncated":
-                log.warning(
-                    "stream %s: the server no longer has all records after %s; some are lost",
-                    self.stream_id,
-                    self.after,
-                )
+            if not self._is_enveloped and (began_anew or headers.get("Bond-Replay") == "truncated"):
+                self._lost(self.after, "epoch" if began_anew else "trimmed")
         elif self.from_ is None:
             # A live client that drops before its first record goes on from where it came in.
             top = headers.get("Bond-Top-Id")
-            self.after = top if _position(top) else None
+            self.after = top if position(top) else None
 
     async def _recovers(self, drop: Dropped) -> bool:
         """Wait as long as this drop asks for; False when the stream is complete."""
@@ -221,6 +261,8 @@ class Subscription:
             self.stream_id,
             self.after,
         )
+        if self.after is not None and self._hole is None:
+            self._hole = _Hole(self.after, "ended")
         return True
 
     async def _ticket_to_use(self) -> Ticket:
@@ -264,12 +306,9 @@ class Subscription:
 
     def _url(self, ticket: Ticket) -> str:
         query = {"token": ticket.token, "slow": self.slow}
-        query["after" if self.after is not None else "from"] = self.after or self.from_
+        if self.after is not None:
+            query |= {"after": self.after, "epoch": self._epoch}
+        else:
+            query["from"] = self.from_
         asked = {key: value for key, value in query.items() if value is not None}
         return f"{ticket.endpoint}?{urlencode(asked)}"
-
-
-def _position(text: str | None) -> tuple[int, int] | None:
-    """Return an id's two numbers; None for anything but an id."""
-    found = _ID.fullmatch(text) if text else None
-    return (int(found[1]), int(found[2])) if found else None

@@ -1,24 +1,116 @@
-"""Listen from a script that knows no asyncio: the stream runs in a thread with its own loop."""
+"""Use the SDK without asyncio: `listen_sync` and `EkkoClientSync`, over a thread with a loop."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import queue
-import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import attrs
 
+from ekko.client import EkkoClient, Moment, Slow
 from ekko.errors import RunningLoopError
-from ekko.event import Event
+from ekko.event import Event, Frozen, Stream, Token
 from ekko.iterator import Events
 from ekko.listening import listen
+from ekko.records import Records
+from ekko.thread import LoopThread
+
+T = TypeVar("T")
 
 _AHEAD = 64  # records that may wait for the caller; then the stream is read no further
-_STOP_S = 5.0
+
+
+@attrs.frozen
+class _Ended:
+    """The last thing handed over: there are no more events."""
+
+    error: Exception | None = None
+
+
+class EventsSync(Iterator[Event]):
+    """Events one after another, to be left at any moment: what `listen_sync` returns.
+
+    The first one starts the connection and its thread. Leaving the loop, `close()` or Ctrl-C
+    ends both.
+    """
+
+    def __init__(self, source: Callable[[], Events]) -> None:
+        self._source = source
+        self._items: queue.SimpleQueue[Event | _Ended] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(_AHEAD)
+        self._thread: LoopThread | None = None
+        self._is_over = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        if self._is_over:
+            raise StopIteration
+        try:
+            if self._thread is None:
+                self._thread = LoopThread("ekko listen_sync")
+                self._thread.begin(_pump(self._source, self._items, self._room))
+            item = self._items.get()
+            self._thread.soon(self._room.release)
+        except BaseException:  # Ctrl-C
+            self.close()
+            raise
+        if isinstance(item, _Ended):
+            self.close()
+            raise item.error or StopIteration
+        return item
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection; returns when everything has ended. Closing again does nothing."""
+        self._is_over = True
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.stop()
+
+    def collect(self) -> Records:
+        """Return all events as a table, when there are no more: give `seconds=` or `limit=`."""
+        with self:
+            return Records(self)
+
+
+async def _pump(
+    source: Callable[[], Events],
+    items: queue.SimpleQueue[Event | _Ended],
+    room: asyncio.Semaphore,
+) -> None:
+    """Hand every event over, and at last how it ended.
+
+    Knows nothing of the `EventsSync`, which therefore ends when its last user forgets it.
+    """
+    ended = _Ended()
+    try:
+        async with aclosing(source()) as events:
+            async for event in events:
+                await room.acquire()
+                items.put(event)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
+        ended = _Ended(error)
+    finally:
+        items.put(ended)
 
 
 def listen_sync(
@@ -28,100 +120,144 @@ def listen_sync(
     api_key: str | None = None,
     local: bool = False,
     **options: Any,
-) -> Generator[Event, None, None]:
-    """Yield what `listen` yields, in a plain `for` loop. Arguments and errors are the same.
+) -> EventsSync:
+    """Return what `listen` yields, for a plain `for` loop. Arguments and errors are the same.
 
-    Leaving the loop, closing the generator or Ctrl-C ends the connection and the thread.
+    Leaving the loop, `close()` or Ctrl-C ends the connection and the thread.
 
     Raises:
-        RunningLoopError: An event loop runs here already, which this would block.
+        RunningLoopError: An event loop runs here already, which this would block for good. With
+            `seconds=` or `limit=` it may: a notebook has a loop, too.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
-        raise RunningLoopError
-    return _in_thread(
+    _must_not_block(options)
+    return EventsSync(
         lambda: listen(text_or_spec, api_url=api_url, api_key=api_key, local=local, **options)
     )
 
 
-def _in_thread(source: Callable[[], Events]) -> Generator[Event, None, None]:
-    worker = _Worker(source)
-    try:
-        worker.start()
-        while not isinstance(item := worker.items.get(), _Ended):
-            worker.took_one()
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        worker.stop()
+class EkkoClientSync:
+    """`EkkoClient` without asyncio: the same calls, arguments and errors.
 
+    Inside `with`, connections are kept and used again; outside, each call opens its own.
 
-@attrs.frozen
-class _Ended:
-    """The last thing handed over: there are no more records."""
+    Args:
+        api_url: See EkkoClient.
+        ws_url: See EkkoClient.
+        api_key: See EkkoClient.
+        options: `retries`, `policy` and `dial`, as for EkkoClient.
+    """
 
-    error: BaseException | None = None
+    def __init__(
+        self,
+        api_url: str | None = None,
+        ws_url: str | None = None,
+        api_key: str | None = None,
+        **options: Any,
+    ) -> None:
+        # A kept connection belongs to one loop, and each subscription has a loop of its own.
+        self._caller = EkkoClient(api_url, ws_url, api_key, **options)
+        self._listener = self._caller.twin()
+        self._thread: LoopThread | None = None
 
+    def __repr__(self) -> str:
+        return f"EkkoClientSync({self.api_url!r})"
 
-class _Worker:
-    """The thread. One task in it owns the stream, from its creation to its end."""
+    @property
+    def api_url(self) -> str:
+        """Where the server is, without credentials."""
+        return self._caller.api_url
 
-    def __init__(self, source: Callable[[], Events]) -> None:
-        self.items: queue.SimpleQueue[Event | _Ended] = queue.SimpleQueue()
-        self._source = source
-        self._started = threading.Event()
-        # A daemon, because a script may end without having left its loop; stop() still runs then.
-        self._thread = threading.Thread(target=self._run, name="ekko listen_sync", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._room = asyncio.Semaphore(_AHEAD)
+    def __enter__(self) -> Self:
+        if self._thread is None:
+            self._thread = LoopThread("ekko client")
+            self._call(self._caller.__aenter__)
+        return self
 
-    def start(self) -> None:
-        self._thread.start()
-        atexit.register(self.stop)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
-    def took_one(self) -> None:
-        """Let the stream go on: there is room for one record more."""
-        self._tell(self._room.release)
+    def close(self) -> None:
+        """Close the connections that are kept; the client stays usable."""
+        if self._thread is not None:
+            self._call(self._caller.close)
+            self._thread.stop()
+            self._thread = None
 
-    def stop(self) -> None:
-        """End the stream and the thread; returns when it has ended."""
-        atexit.unregister(self.stop)
-        if self._thread.ident is None:
-            return
-        self._started.wait(_STOP_S)
-        if self._task is not None:
-            self._tell(self._task.cancel)
-        # The garbage collector may run this in the thread itself, which can't wait for its end.
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_STOP_S)
+    def health(self) -> Frozen:
+        """See EkkoClient."""
+        return self._call(self._caller.health)
 
-    def _tell(self, do: Callable[[], Any]) -> None:
-        with suppress(RuntimeError):  # the loop has ended by itself
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(do)
+    def explain(self, text_or_spec: str | Mapping[str, Any]) -> Frozen:
+        """See EkkoClient."""
+        return self._call(lambda: self._caller.explain(text_or_spec))
 
-    def _run(self) -> None:
-        error: BaseException | None = None
+    def create_stream(self, text_or_spec: str | Mapping[str, Any], **options: Any) -> Stream:
+        """See EkkoClient."""
+        return self._call(lambda: self._caller.create_stream(text_or_spec, **options))
+
+    def list_streams(self) -> list[Stream]:
+        """See EkkoClient."""
+        return self._call(self._caller.list_streams)
+
+    def delete_stream(self, stream_id: str) -> None:
+        """See EkkoClient."""
+        self._call(lambda: self._caller.delete_stream(stream_id))
+
+    def refresh_token(
+        self, stream_id: str, *, persistent: bool = False, label: str | None = None
+    ) -> Token:
+        """See EkkoClient."""
+        return self._call(
+            lambda: self._caller.refresh_token(stream_id, persistent=persistent, label=label)
+        )
+
+    def metrics(self, stream_id: str) -> Frozen:
+        """See EkkoClient."""
+        return self._call(lambda: self._caller.metrics(stream_id))
+
+    def subscribe(
+        self,
+        stream_id: str,
+        token: str | None = None,
+        *,
+        after: str | None = None,
+        from_: Moment | None = None,
+        slow: Slow | None = None,
+        **bounds: Any,
+    ) -> EventsSync:
+        """See EkkoClient. Raises RunningLoopError, too: see `listen_sync`."""
+        _must_not_block(bounds)
+        return EventsSync(
+            lambda: self._listener.subscribe(
+                stream_id, token, after=after, from_=from_, slow=slow, **bounds
+            )
+        )
+
+    def listen(self, text_or_spec: str | Mapping[str, Any], **options: Any) -> EventsSync:
+        """See EkkoClient. Raises RunningLoopError, too: see `listen_sync`."""
+        _must_not_block(options)
+        return EventsSync(lambda: self._listener.listen(text_or_spec, **options))
+
+    def _call(self, start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self._thread is not None:
+            return self._thread.result(start())
+        thread = LoopThread("ekko call")
         try:
-            asyncio.run(self._pump())
-        except asyncio.CancelledError:
-            pass  # stop() asked for it
-        except BaseException as raised:  # noqa: BLE001 - whatever it is, the caller gets it
-            error = raised
+            return thread.result(start())
         finally:
-            self._started.set()
-            self.items.put(_Ended(error))
+            thread.stop()
 
-    async def _pump(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._started.set()
-        async with aclosing(self._source()) as events:
-            async for event in events:
-                await self._room.acquire()
-                self.items.put(event)
+
+def _must_not_block(bounds: Mapping[str, Any]) -> None:
+    if bounds.get("seconds") is not None or bounds.get("limit") is not None:
+        return
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RunningLoopError

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
 from typing import cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
 
 from ekko.drops import Dropped
-from ekko.resume import Connection
+from ekko.resume import ENVELOPES, Connection
 from ekko.transport import retry_after_s
 
 # A client ping every 15 s makes a server that never pings answer, so that silence means death.
@@ -80,9 +82,11 @@ class _Socket:
         return asyncio.get_running_loop().time() - self._connection.heard_at_s
 
 
-@asynccontextmanager
-async def dial(url: str) -> AsyncIterator[Connection]:
-    """Open a WebSocket and close it again.
+class dial:  # noqa: N801 - called like a function, as any Dial
+    """Open a WebSocket on entering and close it on leaving.
+
+    Not a generator: where a program ends by an error, asyncio closes all generators at once, and
+    this one has to be left by the one that entered it.
 
     Args:
         url: The address with the token in its query; neither logged nor part of an error.
@@ -90,8 +94,28 @@ async def dial(url: str) -> AsyncIterator[Connection]:
     Raises:
         Dropped: It didn't open.
     """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: ClientConnection | None = None
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await _opened(self._url)
+        return _Socket(cast(_Attentive, self._connection))  # what create_connection made
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            await _leave(self._connection)
+
+
+async def _opened(url: str) -> ClientConnection:
     try:
-        connection = await connect(
+        return await connect(
             url,
             compression=None,
             create_connection=_Attentive,
@@ -102,6 +126,7 @@ async def dial(url: str) -> AsyncIterator[Connection]:
             max_size=_LARGEST_RECORD,
             max_queue=_FRAMES_AHEAD,
             logger=_log,
+            subprotocols=[Subprotocol(ENVELOPES)],
         )
     except InvalidStatus as refused:
         response = refused.response
@@ -112,16 +137,16 @@ async def dial(url: str) -> AsyncIterator[Connection]:
         ) from None
     except (OSError, WebSocketException) as error:
         raise Dropped(without_secrets(str(error) or type(error).__name__)) from None
-    try:
-        yield _Socket(cast(_Attentive, connection))  # what create_connection made
-    finally:
-        await _leave(connection)
 
 
 async def _leave(connection: ClientConnection) -> None:
     """Close, and read on meanwhile: behind frames that nobody takes, the peer's goodbye waits."""
-    async with asyncio.TaskGroup() as group:
-        group.create_task(connection.close())
-        with suppress(ConnectionClosed):
-            while True:
-                await connection.recv()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(connection.close())
+            with suppress(ConnectionClosed):
+                while True:
+                    await connection.recv()
+    finally:
+        # A program that ends by an error cancels this: then there is no time for goodbyes.
+        connection.transport.abort()

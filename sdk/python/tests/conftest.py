@@ -73,6 +73,8 @@ class FakeBond:
     keeps_all: bool = (
         False  # sends the whole log to live clients, too: records come while they are there
     )
+    enveloped: bool = False  # speaks bond.v1.json with who offers it
+    says: dict = attrs.field(factory=dict)  # message before the record of this index, enveloped
     tokens: set = attrs.field(factory=set)
     requests: list = attrs.field(factory=list)  # (method, path, body)
     connections: list = attrs.field(factory=list)  # the query of each WebSocket
@@ -154,7 +156,7 @@ class FakeBond:
 
     async def websocket(self, request):
         self.connections.append(dict(request.query))
-        ws = web.WebSocketResponse()
+        ws = web.WebSocketResponse(protocols=["bond.v1.json"] if self.enveloped else ())
         ws.headers.update(self.accept_headers)
         await ws.prepare(request)
         self.sockets.append(ws)
@@ -199,13 +201,24 @@ class FakeBond:
                     continue
                 if after == record["id"] and not self.repeat_last:
                     continue
-                await ws.send_json(record)
+                if ws.ws_protocol and next_index - 1 in self.says:
+                    await ws.send_json(self.says[next_index - 1])
+                envelope = {"t": "ev", "id": record["id"], "d": record}
+                await ws.send_json(envelope if ws.ws_protocol else record)
                 sent += 1
             elif self.finished and fault is None:
                 await ws.close(code=1000, message=b"complete")
                 return
             else:
                 await asyncio.sleep(0.001)
+
+    def lose(self, index):
+        """Forget a record, and say so to who comes back, as the protocol has it."""
+        lost, following = self.records[index : index + 2]
+        del self.records[index]
+        self.accept_headers["Bond-Replay"] = "truncated"
+        ends = {"from": lost["id"], "to": following["id"]}
+        self.says[index] = {"t": "gap", **ends, "reason": "trimmed", "n": None}
 
     async def end(self, request, ws, fault):
         if fault.code is None:

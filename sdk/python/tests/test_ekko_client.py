@@ -332,3 +332,31 @@ def test_everything_public_is_exported():
     assert all(hasattr(ekko, name) for name in ekko.__all__)
     errors = {name for name, value in vars(ekko.errors).items() if isinstance(value, type)}
     assert {name for name in errors if name.endswith("Error")} <= set(ekko.__all__)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"limit": 9, "seconds": 60}], ids=["endless", "bounded"])
+def test_a_program_that_ends_by_an_error_ends_quietly(bond, kit, bounds):
+    """Nothing is written but the error itself, whether or not the loop's events had a name."""
+    bond.records = [kit.a_record(1000)]
+    script = (
+        "import asyncio, ekko\n"
+        "async def main():\n"
+        "    events = ekko.listen('BTC price', api_url={url!r}, from_='0', **{bounds!r})\n"
+        "    async for event in events:\n"
+        "        raise SystemExit(3)\n"
+        "asyncio.run(main())\n"
+    )
+
+    async def run():
+        async with bond.running():
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                script.format(url=bond.url, bounds=bounds),
+                stderr=subprocess.PIPE,
+            )
+            async with asyncio.timeout(30):
+                _, said = await process.communicate()
+            return process.returncode, said.decode()
+
+    assert asyncio.run(run()) == (3, "")

@@ -33,7 +33,7 @@ def test_a_wrong_name_is_answered_with_the_near_ones(event):
     with pytest.raises(AttributeError, match="it has id, price_avg, tweets, notices"):
         _ = event.qqq
     assert event.get("qqq") is None
-    assert not hasattr(event, "_repr_html_")
+    assert not hasattr(event, "_repr_png_")
 
 
 @pytest.mark.parametrize(

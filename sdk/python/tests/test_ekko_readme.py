@@ -12,11 +12,16 @@ README = Path(__file__).parents[1] / "README.md"
 PROGRAMS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["listen", "sync", "client", "errors"])
+@pytest.mark.parametrize(
+    "program", PROGRAMS, ids=["listen", "sync", "client", "gaps", "tables", "errors"]
+)
 def test_the_readme_s_programs_run(bond, kit, monkeypatch, capsys, program):
     """Each program of the README does what stands there, against a real server."""
     bond.records = [kit.a_record(1000), kit.a_record(2000)]
     bond.finished = True
+    if "to_polars" in program:
+        pytest.importorskip("polars")
+        pytest.importorskip("pandas")
     bond.keeps_all = True  # a stream that is live already, as seen by someone who came in time
     if "binanse" in program:
         wrong = {"pointer": "/natural_language", "span": [13, 20], "did_you_mean": ["binance"]}

@@ -10,7 +10,14 @@ import time
 
 import pytest
 
-from ekko import APIConnectionError, BadRequestError, RunningLoopError, listen_sync
+from ekko import (
+    APIConnectionError,
+    BadRequestError,
+    EkkoClient,
+    EkkoClientSync,
+    RunningLoopError,
+    listen_sync,
+)
 
 
 def sync_threads():
@@ -136,10 +143,9 @@ def test_a_slow_reader_holds_the_stream_back(bond, kit):
     with bond.running_in_a_thread():
         events = listen_sync("BTC price", api_url=bond.url, from_="now-60s")
         next(events)
-        worker = events.gi_frame.f_locals["worker"]
-        assert wait_until(lambda: worker.items.qsize() == 64)
+        assert wait_until(lambda: events._items.qsize() == 64)
         time.sleep(0.05)
-        assert worker.items.qsize() == 64
+        assert events._items.qsize() == 64
         assert sum(1 for _ in events) == 2999
 
 
@@ -148,3 +154,64 @@ def test_a_generator_that_was_never_started_starts_nothing():
     events = listen_sync("BTC price")
     assert not sync_threads()
     events.close()
+
+
+def test_the_twin_has_every_call_of_the_client(bond, kit):
+    """The same calls, arguments and answers, inside `with` and outside."""
+    bond.records = [kit.a_record(1000), kit.a_record(2000)]
+    bond.finished = True
+
+    with bond.running_in_a_thread():
+        client = EkkoClientSync(bond.url, api_key=kit.api_key)
+        assert client.health().status == "ok"
+        with client:
+            stream = client.create_stream("BTC price every 5s")
+            assert [one.stream_id for one in client.list_streams()] == [stream.stream_id]
+            assert client.explain("BTC price").understood == "BTC/USDT price"
+            assert client.metrics(stream.stream_id).msgs_in == 245
+            token = client.refresh_token(stream.stream_id)
+            events = client.subscribe(stream.stream_id, token.token, from_="now-60s")
+            assert [event.id for event in events] == ["1000-0", "2000-0"]
+            heard = client.listen("BTC price every 5s", from_="now-60s")
+            assert [event.id for event in heard] == ["1000-0", "2000-0"]
+            client.delete_stream(stream.stream_id)
+        assert not [t for t in threading.enumerate() if t.name.startswith("ekko")]
+
+    def calls_of(kind):
+        named = (name for name in vars(kind) if not name.startswith("_") and name != "twin")
+        return set(named)
+
+    assert calls_of(EkkoClient) == calls_of(EkkoClientSync)
+
+
+def test_the_twin_s_errors_are_the_client_s(bond, kit):
+    """Typed, and with the server's words."""
+    with bond.running_in_a_thread():
+        bond.answers.append(("POST", "/v1/streams", kit.a_problem(422, detail="No.")))
+        with pytest.raises(BadRequestError, match="No"), EkkoClientSync(bond.url) as client:
+            client.create_stream("nonsense")
+
+
+def test_a_running_loop_may_be_blocked_for_a_while(bond, kit):
+    """A notebook's cell that says when it ends gives a table; one without end is refused."""
+    bond.records = [kit.a_record(1000 * n) for n in range(1, 11)]
+
+    async def run():
+        found = listen_sync("BTC price", api_url=bond.url, from_="now-60s", limit=4).collect()
+        with pytest.raises(RunningLoopError):
+            EkkoClientSync(bond.url).subscribe(bond.stream_id)
+        return [event.id for event in found]
+
+    with bond.running_in_a_thread():
+        assert asyncio.run(run()) == ["1000-0", "2000-0", "3000-0", "4000-0"]
+
+
+def test_seconds_end_a_loop_that_waits_for_a_record(bond, kit):
+    """However quiet the market is."""
+    bond.records = [kit.a_record(1000)]
+
+    with bond.running_in_a_thread():
+        found = listen_sync("BTC price", api_url=bond.url, from_="now-60s", seconds=0.5).collect()
+
+    assert [event.id for event in found] == ["1000-0"]
+    assert not sync_threads()
