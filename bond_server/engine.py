@@ -30,9 +30,11 @@ from bond_core.runtime.deliveries import FLUSH_WITHIN_S, Deliveries
 from bond_core.runtime.delivery import SinkHost
 from bond_core.runtime.feed import Future
 from bond_core.runtime.feeds import Feeds
+from bond_core.runtime.outside import WaysOut
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.places import MemoryPlaces, Places
 from bond_core.runtime.simulators import Simulators
+from bond_core.runtime.tape.told import Tape
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, vocabulary_of
 from bond_server.registry.row import Row
@@ -64,6 +66,8 @@ class Engine:
             restart; None keeps none.
         future: What happens to events whose time lies in the future: they are refused, or
             (`clamp`) count when they were heard.
+        tape: Notes what the engine of its one stream is told; None for no notes.
+        ways_out: Makes what stands between connectors and the world; None is nothing.
 
     Attributes:
         running: The streams that run here, by id.
@@ -77,6 +81,7 @@ class Engine:
         egress: Egress | None = None, tracing: Tracing = NO_TRACING,
         plugins: Plugins | None = None, places: Places | None = None,
         checkpoints: Checkpoints | None = None, future: Future = "reject",
+        tape: Tape | None = None, ways_out: WaysOut | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -88,6 +93,7 @@ class Engine:
         self.defaults = defaults or Defaults()
         self.retention = retention or Retention()
         self.checkpoints = checkpoints
+        self._tape = tape
         self.simulators = Simulators(
             clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
         )
@@ -97,6 +103,7 @@ class Engine:
             simulators=self.simulators,
             egress=egress,
             future=future,
+            ways_out=ways_out,
         )
         self.sinks = SinkHost(
             clock=self.clock,
@@ -203,7 +210,7 @@ class Engine:
         pipeline = Pipeline(
             compiled.bound, stream_id=stream_id, feeds=self.feeds, log=log,
             retention=self.retention, clock=self.clock, takes_over=takes_over,
-            checkpoints=self.checkpoints,
+            checkpoints=self.checkpoints, tape=self._tape,
         )  # fmt: skip
         tail = Tail(log, stream_id, self.retention)
         sinks = compiled.bound.sinks

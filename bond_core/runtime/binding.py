@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -122,16 +123,17 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     taken: set[str] = set()
     sources: list[BoundSource] = []
     fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
+    make = partial(_source, needs_keys=defaults.needs_keys)
     for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
         for channel in channels_of(offers[i], spec, fields, catalog):
             group = (i, channel.name)
             bound = [
-                _source(spec, source, connector, channel, venue, group, taken)
+                make(spec, source, connector, channel, venue, group, taken)
                 for venue in (source.exchanges or ("",))
             ]
             sources += bound
             fallbacks[group] = tuple(
-                _source(spec, source, connector, channel, venue, group, taken)
+                make(spec, source, connector, channel, venue, group, taken)
                 for venue in source.fallback
             )
     entries, sinks = bind_sinks(spec.sinks, catalog, defaults.sinks)
@@ -173,7 +175,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
 
 def _source(
     spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel,
-    venue: str, group: tuple[int, str], taken: set[str],
+    venue: str, group: tuple[int, str], taken: set[str], *, needs_keys: bool,
 ) -> BoundSource:  # fmt: skip
     name = _unique_name(source, connector, channel, venue, taken)
     lateness_s = channel.lateness_s if source.lateness_ms is None else source.lateness_ms / 1000
@@ -201,7 +203,9 @@ def _source(
         ),
         origin=Origin(
             spec=connector,
-            config=_config(source, connector, venue, pointer),
+            config=_config(
+                source, connector, venue, pointer, stand_ins=simulated or not needs_keys
+            ),
             name=f"{connector.name} {venue}".strip(),
             simulated=simulated,
             venue=venue,
@@ -258,8 +262,13 @@ def _routes(
 _EXAMPLES = {"market": "BTC/USDT", "stock": "AAPL", "asset": "BTC"}
 
 
-def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str) -> Any:
-    """Build the connector's settings from the source's keys; a key it doesn't know is refused."""
+def _config(
+    source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str, *, stand_ins: bool
+) -> Any:
+    """Build the connector's settings from the source's keys; a key it doesn't know is refused.
+
+    With `stand_ins` no secret is taken from the environment.
+    """
     knows = {f.name for f in attrs.fields(connector.config)}
     types = () if chooses_channels(connector) else source.event_types
     given: dict[str, Any] = {
@@ -280,7 +289,7 @@ def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: s
             problem = Problem(detail=detail, pointer=f"{pointer}/{shown}")
             raise RequestError(detail, code="invalid_spec", problems=[problem])
     given = {
-        **from_environment(connector.config, os.environ, simulated=bool(source.simulate)),
+        **from_environment(connector.config, os.environ, simulated=stand_ins),
         **given,
     }
     try:

@@ -28,12 +28,15 @@ class Defaults:
         fallback: What stands in for those.
         simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
         sinks: What a sink's settings may name.
+        needs_keys: Whether sources are really asked, so that their keys must be there; no if
+            they are only replayed.
     """
 
     exchanges: tuple[str, ...] = ("binance", "okx")
     fallback: tuple[str, ...] = ("bybit",)
     simulate: bool = False
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
+    needs_keys: bool = True
 
 
 STOCKS = "equities"
@@ -93,7 +96,7 @@ def resolve(
         simulate = defaults.simulate or any(os.environ.get(name) == value for name, value in by)
     if simulate and connector.simulator is None:
         raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
-    if not simulate:
+    if not simulate and defaults.needs_keys:
         _require_keys(connector)
     assumed = (f"provider={connector.name}",) if source.type == STOCKS else ()
     resolved = attrs.evolve(source, type=connector.name, simulate=simulate, exclude_exchanges=())
