@@ -207,11 +207,7 @@ class Engine:
         """
         log, stream_id = log or self.log, row.stream_id
         await log.open_stream(stream_id, self.retention)
-        pipeline = Pipeline(
-            compiled.bound, stream_id=stream_id, feeds=self.feeds, log=log,
-            retention=self.retention, clock=self.clock, takes_over=takes_over,
-            checkpoints=self.checkpoints, tape=self._tape,
-        )  # fmt: skip
+        pipeline = self._pipeline(compiled, stream_id, log, takes_over=takes_over)
         tail = Tail(log, stream_id, self.retention)
         sinks = compiled.bound.sinks
         is_read = is_heard or bool(sinks)
@@ -232,6 +228,19 @@ class Engine:
         if is_heard:
             deliveries.start(self.tasks)
         return stream
+
+    def _pipeline(
+        self, compiled: Compiled, stream_id: str, log: EventLog, *, takes_over: bool
+    ) -> Pipeline:
+        """Return what is to run a stream."""
+        return Pipeline(
+            compiled.bound, stream_id=stream_id, feeds=self.feeds, log=log,
+            retention=self.retention, clock=self.clock, takes_over=takes_over,
+            checkpoints=self.checkpoints, tape=self._tape,
+        )  # fmt: skip
+
+    async def _run_pipeline(self, stream: Stream) -> None:
+        await stream.pipeline.run()
 
     async def end(self, stream: Stream, flush_s: float = DELETE_WITHIN_S) -> None:
         """Stop a stream that runs here; its records stay where they are.
@@ -280,7 +289,7 @@ class Engine:
             async with asyncio.TaskGroup() as parts:
                 if is_read:
                     parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
-                parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
+                parts.create_task(self._run_pipeline(stream), name=f"run {stream.stream_id}")
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- as in `finish`
             self._failed(stream, error)
             stream.tail.end()  # nothing more will come: no reader may wait for it

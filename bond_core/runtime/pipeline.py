@@ -143,8 +143,7 @@ class Pipeline:
     async def flush(self) -> None:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.take_in()
-        self.tell(self.engine.finish, self.clock.now_ns())
-        self.take_in()
+        self._finish(self.clock.now_ns())
         windows = self.engine.take()
         self.windows_closed += len(windows)
         await self.publisher.publish(self.screen.screened(windows))
@@ -156,10 +155,15 @@ class Pipeline:
         """
         now_ns = self.clock.now_ns()
         self.take_in()
-        self.engine.finish(now_ns)
+        self._finish(now_ns)
         ended = [w for w in self.engine.take() if w.window_end_ns <= now_ns]
         self._note_closed(ended)
         await self.publisher.publish(self.screen.screened(ended))
+
+    def _finish(self, now_ns: int) -> None:
+        if self._tape is not None:
+            self._tape.noted.append((self.engine.finish, (now_ns,)))
+        self.engine.finish(now_ns)
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
