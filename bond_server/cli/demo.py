@@ -21,9 +21,9 @@ import attrs
 from bond_core.errors import Retryable, SourceError
 from bond_core.settings import Secret
 from bond_server.cli.first import first_of
+from bond_server.cli.pace import speed
 from bond_server.cli.phrase import understood
 from bond_server.cli.remote import Server, Subscribed
-from bond_server.cli.pace import speed
 from bond_server.cli.script import Script, recorded, require_played, synthetic
 from bond_server.cli.serve import serve_bond
 from bond_server.cli.show import (

@@ -73,9 +73,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _record(
-    request: dict[str, object], args: argparse.Namespace, telling: _Telling
-) -> None:
+async def _record(request: dict[str, object], args: argparse.Namespace, telling: _Telling) -> None:
     clock, tape, egress = SystemClock(), Tape(), egress_of(os.environ)
     frames = Frames(clock, egress) if args.frames else None
     async with Bond(

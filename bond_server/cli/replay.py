@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from contextlib import aclosing
@@ -97,4 +96,3 @@ class _Telling:
         say(self._player.said())
         if self._player.recording.cut_off is not None:
             say(f"the recording ends early: {self._player.recording.cut_off}")
-

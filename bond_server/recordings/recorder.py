@@ -1,8 +1,8 @@
 """Write a running stream into a file: what its engine is told, and what venues said.
 
-    engine ─▶ Tape ┐                         every block is whole in the file, or not there:
-                   ├─▶ lines ─▶ BlockWriter  whoever kills the recorder loses the last second
-    venues ─▶ Frames ┘
+engine ─▶ Tape ┐                         every block is whole in the file, or not there:
+├─▶ lines ─▶ BlockWriter  whoever kills the recorder loses the last second
+venues ─▶ Frames ┘
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import errno
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,7 @@ class Recorder:
             detail = f"{path} ends at {self.progress.events} events: {error}"
             raise RecordingError(detail, code="not_recordable") from None
         finally:
-            writer.close()
-            if not writer.blocks:
-                path.unlink(missing_ok=True)
+            _close(writer, path)
 
     async def _write(
         self, writer: BlockWriter, stream: Stream, header: Header,
@@ -179,6 +178,14 @@ class Recorder:
             now_ns=self._since_ns,
         )
         self._told(self.progress)
+
+
+def _close(writer: BlockWriter, path: Path) -> None:
+    """Close the file; one with nothing in it goes."""
+    with suppress(OSError):  # what could not be written was told
+        writer.close()
+    if not writer.blocks:
+        path.unlink(missing_ok=True)
 
 
 async def _finished(writing: asyncio.Task[None]) -> None:
@@ -254,5 +261,3 @@ def _unwritable(path: Path, error: OSError, progress: Progress) -> RecordingErro
     why = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
     kept = f"; {progress.events} events are in it, whole" if progress.events else ""
     return RecordingError(f"{path} can't be written: {why}{kept}", code="not_written")
-
-

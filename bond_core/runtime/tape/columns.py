@@ -81,7 +81,9 @@ class _Same:
 
 
 @functools.cache
-def _reading(kind: str) -> tuple[tuple[str, ...], Callable[[Sequence[Event]], tuple[list[Any], ...]]]:
+def _reading(
+    kind: str,
+) -> tuple[tuple[str, ...], Callable[[Sequence[Event]], tuple[list[Any], ...]]]:
     """Return the names of a kind's fields, and what gets their values from events.
 
     Generated, as attribute by attribute in a comprehension is the fastest that Python has: it
