@@ -52,7 +52,7 @@ class Pipeline:
         remembering: By name, what is to go on after a restart beside its engine.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a stream needs, and what may stand beside it
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
         retention: Retention, clock: Clock, takes_over: bool = False,
         checkpoints: Checkpoints | None = None, tape: Tape | None = None,

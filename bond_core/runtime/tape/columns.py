@@ -1,6 +1,7 @@
 """Write many events of one kind as columns, and read the same events back.
 
-    {"symbol": {"same": ["BTC/USDT", 2]}, "ts": {"d": [1700000000000000000, 5000000]}, "price": [1.5, 2.0], …}
+    {"symbol": {"same": ["BTC/USDT", 2]}, "ts": {"d": [1700000000000000000, 5000000]},
+     "price": [1.5, 2.0], …}
 
 A column is a list with a value for each event, but where it can be said in less:
 
@@ -80,10 +81,11 @@ class _Same:
     n: int
 
 
+Reads = Callable[[Sequence[Event]], tuple[list[Any], ...]]
+
+
 @functools.cache
-def _reading(
-    kind: str,
-) -> tuple[tuple[str, ...], Callable[[Sequence[Event]], tuple[list[Any], ...]]]:
+def _reading(kind: str) -> tuple[tuple[str, ...], Reads]:
     """Return the names of a kind's fields, and what gets their values from events.
 
     Generated, as attribute by attribute in a comprehension is the fastest that Python has: it
@@ -101,7 +103,7 @@ def _written(column: list[Any]) -> Any:
     if kinds == {int}:
         if max(column) < _LARGEST and min(column) >= -_LARGEST:
             return {"d": [first, *map(sub, column[1:], column)]}
-    elif kinds == {str} or kinds == {_NONE}:
+    elif kinds in ({str}, {_NONE}):
         if column.count(first) == len(column):
             return {"same": [pack(first), len(column)]}
         if _is_text(column):

@@ -176,7 +176,7 @@ def unpacked_plan(written: Any) -> SourcePlan:
     """
     plan = _read(written)
     if not isinstance(plan, SourcePlan):
-        raise ValueError("no source's plan stands where one should")
+        raise ValueError("no source's plan is there")  # noqa: TRY004 -- a fault of the file
     return plan
 
 
