@@ -7,6 +7,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from bond_core.plugin.catalog import Catalog
 from bond_server.cli.show import say
 from bond_server.plugin_choice import plugins_of
 from bond_server.recordings.exporting import Format, export_events, export_records
@@ -61,8 +62,8 @@ def _events(file: Path, to: Format, name: Path) -> None:
 
 async def _records(file: Path, to: Format, name: Path) -> None:
     path = _named(name, "records", to)
-    plugins = plugins_of(os.environ)
-    count = await export_records(lambda: replayed(file, plugins=plugins), to, path)
+    catalog = Catalog.loaded(plugins_of(os.environ))
+    count = await export_records(lambda: replayed(file, catalog=catalog), to, path)
     say(f"{count:,} records in {path}" if count else "there is no record in it")
 
 

@@ -8,6 +8,7 @@ import sys
 from contextlib import aclosing
 from pathlib import Path
 
+from bond_core.plugin.catalog import Catalog
 from bond_server.cli.pace import speed
 from bond_server.cli.show import (
     Show,
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 async def _replay(args: argparse.Namespace, show: Show, at: float | None) -> None:
     telling = _Telling(is_shown=sys.stderr.isatty() and show.table is None)
     records = replayed(
-        args.file, speed=at, plugins=plugins_of(os.environ), told=telling.far
+        args.file, speed=at, catalog=Catalog.loaded(plugins_of(os.environ)), told=telling.far
     )  # fmt: skip
     try:
         async with aclosing(records) as played:

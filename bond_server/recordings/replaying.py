@@ -21,7 +21,6 @@ from bond_core.log.event_log import EventLog
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.plugin.catalog import Catalog
-from bond_core.plugin.discovery import Plugins
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.simulators import Simulators
@@ -123,7 +122,7 @@ class ReplayBond(Bond):
 
 async def replayed(
     path: Path | str, *, speed: float | None = None, clock: Clock | None = None,
-    plugins: Plugins | None = None, told: Callable[[Player], None] = lambda _: None,
+    catalog: Catalog | None = None, told: Callable[[Player], None] = lambda _: None,
 ) -> AsyncGenerator[bytes]:  # fmt: skip
     """Yield the records of a recording, each as the bytes of its JSON.
 
@@ -131,14 +130,14 @@ async def replayed(
         path: The file.
         speed: Recorded seconds a second; None for as fast as it goes.
         clock: The real one.
-        plugins: What loads the catalogue; None loads what is installed.
+        catalog: What is installed; None loads it.
         told: Called with what plays, whenever records have come.
 
     Raises:
         RecordingError: The file can't be played; BondError: a plugin that it needs isn't here.
     """
     recording, clock = open_recording(Path(path)), clock or SystemClock()
-    catalog = Catalog.loaded(plugins or Plugins())
+    catalog = catalog or Catalog.installed()
     compiled = compiled_from(recording.header, catalog, recording.name)
     chance = random.Random()  # noqa: S311 -- nothing is drawn
     feeds = Feeds(clock=clock, chance=chance, simulators=Simulators(clock=clock))
