@@ -37,9 +37,6 @@ LABEL = b',"replayed":true}'
 KEEPS_ALL = Retention(seconds=3650 * 86_400.0)
 """A recording may be played faster than its records are read."""
 
-_AT_ONCE = 500
-"""So much is told before everything else gets a turn."""
-
 
 class Labelling:
     """A log whose records are labelled as they enter, and compared with those of the recording.
@@ -180,15 +177,20 @@ class Player:
             if block.records is not None:
                 self.log.expect(*block.records)
             self.read_bytes = block.read_bytes
-            for n, call in enumerate(block.calls, 1):
+            self.events += block.events
+            self.pipeline.events_in += block.events
+            on_events = self.pipeline.engine.on_events
+            for call in block.calls:
+                if call.what == "on_events":  # nearly always
+                    on_events(*call.args)
+                    continue
                 if call.what == "on_tick":
                     await self._until(call.args[0])
                 self._tell(call)
-                if n % _AT_ONCE == 0:
-                    await asyncio.sleep(0)
                 if self.pipeline.engine.has_closed:
                     await self.pipeline.publish_closed()
                     yield
+            await asyncio.sleep(0)
         if not self.pipeline.engine.is_finished:  # it was cut off: what is open is partial
             self.pipeline.engine.finish(self._clock.now_ns())
             await self.pipeline.publish_closed()
@@ -196,10 +198,7 @@ class Player:
 
     def _tell(self, call: Call) -> None:
         pipeline, args = self.pipeline, call.args
-        if call.what == "on_events":
-            self.events += len(args[1])
-            pipeline.events_in += len(args[1])
-        elif call.what == "on_status":
+        if call.what == "on_status":
             name, symbol, status, _, reason = args
             ear = pipeline.ears.get(name)
             if ear is None:

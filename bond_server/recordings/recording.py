@@ -20,12 +20,14 @@ class Block:
 
     Attributes:
         calls: What the engine was told, in order.
+        events: How many events are among it.
         records: How many records the recorded stream had published, and their digest; None
             where the block doesn't say.
         read_bytes: How much of the file is read with it.
     """
 
     calls: tuple[Call, ...]
+    events: int
     records: tuple[int, str] | None
     read_bytes: int
 
@@ -62,12 +64,11 @@ class Recording:
         """
         reader = BlockReader(self.path)
         tape = TapeReader()
-        kinds = {plan.name: plan.kind for plan in self.header.sources}
         self.is_ended = False
         try:
             for number, lines in enumerate(reader):
                 if number:
-                    yield self._block(lines, tape, kinds, reader.read_bytes, number)
+                    yield self._block(lines, tape, reader.read_bytes, number)
         except OSError as error:
             raise RecordingError(f"{self.path} can't be read: {error.strerror}") from None
         self.cut_off = reader.torn
@@ -89,21 +90,20 @@ class Recording:
             raise RecordingError(f"{self.path} can't be read: {error.strerror}") from None
         self.cut_off = reader.torn
 
-    def _block(
-        self, lines: bytes, tape: TapeReader, kinds: dict[str, str], read_bytes: int, number: int
-    ) -> Block:
+    def _block(self, lines: bytes, tape: TapeReader, read_bytes: int, number: int) -> Block:
         calls: list[Call] = []
         records = None
         for line in _decoded(lines, self.name, number):
             try:
-                calls += tape.calls(line, kinds)
+                calls += tape.calls(line)
                 if "records" in line:
                     records = (int(line["records"][0]), str(line["records"][1]))
             except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
                 detail = f"block {number} of {self.name} makes no sense ({_said(error)})"
                 raise RecordingError(detail) from None
             self.is_ended |= "end" in line
-        return Block(calls=tuple(calls), records=records, read_bytes=read_bytes)
+        events = sum(len(call.args[1]) for call in calls if call.what == "on_events")
+        return Block(calls=tuple(calls), events=events, records=records, read_bytes=read_bytes)
 
 
 def open_recording(path: Path) -> Recording:

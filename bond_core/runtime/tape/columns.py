@@ -34,18 +34,41 @@ Columns = Mapping[str, Any]
 MOST = 10_000_000
 """As many events one set of columns may hold: what is read may come from anywhere."""
 
-_LARGEST = 2**63
 _NONE = type(None)
+_CHECKED = frozenset(("ts", "recv_ts"))  # whole numbers: the source edge lets nothing else in
+_OFTEN_ONE = frozenset(("symbol", "venue", "size_unit"))
 
 
 def columns_of(kind: str, events: Sequence[Event]) -> Columns:
-    """Return events of a kind as JSON values; there is one at least.
+    """Return events of a kind as what `msgspec` can encode; there is one at least.
+
+    Whole numbers of more than 64 bits and halves of characters are left as they are, and refused
+    when they are encoded: see `plain_columns_of`.
 
     Raises:
         UnkeptError: One holds what is no plain value.
     """
     names, values = _reading(kind)
-    return {name: _written(column) for name, column in zip(names, values(events), strict=True)}
+    written = {}
+    for name, column in zip(names, values(events), strict=True):
+        if name in _CHECKED:
+            written[name] = {"d": [column[0], *map(sub, column[1:], column)]}
+        elif name in _OFTEN_ONE and _are_one(column):
+            written[name] = {"same": [column[0], len(column)]}
+        else:
+            written[name] = _written(column)
+    return written
+
+
+def plain_columns_of(kind: str, events: Sequence[Event]) -> Columns:
+    """Return events of a kind as JSON values, whatever they hold.
+
+    Raises:
+        UnkeptError: One holds what is no plain value.
+    """
+    names, values = _reading(kind)
+    columns = zip(names, values(events), strict=True)
+    return {name: {"p": [pack(value) for value in column]} for name, column in columns}
 
 
 def events_of(kind: str, columns: Columns) -> list[Event]:
@@ -99,23 +122,26 @@ def _reading(kind: str) -> tuple[tuple[str, ...], Reads]:
 
 
 def _written(column: list[Any]) -> Any:
-    first, kinds = column[0], set(map(type, column))
+    kinds = set(map(type, column))
     if kinds == {int}:
-        if max(column) < _LARGEST and min(column) >= -_LARGEST:
-            return {"d": [first, *map(sub, column[1:], column)]}
-    elif kinds in ({str}, {_NONE}):
-        if column.count(first) == len(column):
-            return {"same": [pack(first), len(column)]}
-        if _is_text(column):
+        return {"d": [column[0], *map(sub, column[1:], column)]}
+    if kinds == {float}:
+        if isfinite(sum(column)):
             return column
     elif kinds <= {float, _NONE}:
         if isfinite(sum(filter(None, column))):
             return column
-    elif kinds == {bool}:
+    elif kinds <= {str, _NONE} or kinds == {bool}:
         return column
     elif kinds == {tuple} and _are_levels(column):
         return {"l": column}
     return {"p": [pack(value) for value in column]}
+
+
+def _are_one(column: list[Any]) -> bool:
+    """Whether all of them are one text, or unknown; what is equal to a text is as good as it."""
+    first = column[0]
+    return (first is None or first.__class__ is str) and column.count(first) == len(column)
 
 
 def _are_levels(column: Sequence[tuple[Any, ...]]) -> bool:
@@ -125,15 +151,6 @@ def _are_levels(column: Sequence[tuple[Any, ...]]) -> bool:
         return False
     numbers = list(chain.from_iterable(levels))
     return set(map(type, numbers)) == {float} and isfinite(sum(numbers))
-
-
-def _is_text(column: list[str]) -> bool:
-    """Whether all of it can be encoded: a text may hold half a character."""
-    try:
-        "".join(column).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read(column: Any) -> Any:

@@ -1,18 +1,18 @@
 """What an engine is told, in order: noted while it runs, written as JSON lines, and read again.
 
-    {"names": ["binance", "okx"]}                      sources, by their number in this block
-    {"events": {"trade": {columns}, "quote": {…}}}     all events of the block, by kind
-    {"told": [1700000000050000000, [0, 3, 1], ["on_status", …], …]}
-              the clock, ns        3, then 1 events of source 0's   anything else, and its arguments
+    {"events": [{"source": "binance", "kind": "trade", "n": [3, 1], "columns": {…}}, …]}
+    {"told": [["on_tick", 1700000000050000000], 0, 1, ["on_status", …], 0, …]}
 
-The three lines together say what was told during a block. Events are told in batches, as they
-came: `[source, n, …]` takes the next n of the source's kind. A tape is exact: an engine that is
-told the same in the same order gives the same windows, byte for byte.
+The two lines together say what was told during a block. A number is the next batch of the source
+at that place in `events`, whose batches are `n` long; all else is the method of the engine, and
+what it was handed. A tape is exact: an engine that is told the same in the same order gives the
+same windows, byte for byte.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import attrs
@@ -20,16 +20,16 @@ import msgspec
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, Repaired
-from bond_core.runtime.tape.columns import columns_of, events_of
+from bond_core.runtime.tape.columns import Columns, columns_of, events_of, plain_columns_of
 from bond_core.windows.checkpoint.plain import pack, unpack
 from bond_core.windows.engine import WindowEngine
 from bond_core.windows.plan import SourcePlan
 
 TOLD = (
-    "on_status", "on_heartbeat", "on_duplicates", "on_rejected", "on_clamped", "on_gap",
+    "on_tick", "on_status", "on_heartbeat", "on_duplicates", "on_rejected", "on_clamped", "on_gap",
     "on_repaired", "notify", "add_source", "remove_source", "finish",
 )  # fmt: skip
-"""What else than events and the clock an engine is told; each is a method of WindowEngine."""
+"""What else than events an engine is told; each is a method of WindowEngine."""
 
 _PLAIN = {cls.__name__: cls for cls in (Notice, Repaired, SourcePlan)}
 _encode = msgspec.json.Encoder().encode
@@ -41,7 +41,7 @@ class Call(NamedTuple):
     """Something that an engine is told.
 
     Attributes:
-        what: The name of its method: `on_tick`, `on_events` or one of `TOLD`.
+        what: The name of its method: `on_events` or one of `TOLD`.
         args: What it is handed.
     """
 
@@ -68,94 +68,97 @@ class Tape:
             UnkeptError: Something in it can't be written.
         """
         noted, self.noted = self.noted, []
-        batches = _Batches()
+        batches: dict[str, list[Sequence[Event]]] = {}
+        numbers: dict[str, int] = {}
         told: list[Any] = []
         for method, args in noted:
             name = method.__name__
             if name == "on_events":
-                batches.add(told, *args)
-            elif name in ("on_tick", "sees"):
-                told.append(args[0])
+                source, events = args
+                if source not in numbers:
+                    numbers[source], batches[source] = len(numbers), []
+                told.append(numbers[source])
+                batches[source].append(events)
             elif name in TOLD:
                 told.append([name, *map(_written, args)])
+            elif name == "sees":  # the clock, as a stream that isn't due at once is shown it
+                told.append(["on_tick", args[0]])
         if not told:
             return b""
-        self.events += batches.count
-        lines = ({"names": list(batches.numbers)}, {"events": batches.columns()}, {"told": told})
-        return b"".join(_encode(line) + b"\n" for line in lines)
+        lines = [_events_line(batches), _encode({"told": told}), b""]
+        self.events += sum(len(events) for each in batches.values() for events in each)
+        return b"\n".join(lines)
 
 
-class _Batches:
-    """The events of a block, in order, and what says whose they are."""
+def _events_line(batches: Mapping[str, Sequence[Sequence[Event]]]) -> bytes:
+    try:
+        return _encode({"events": [_table(*each, columns_of) for each in batches.items()]})
+    except (UnicodeEncodeError, OverflowError):  # rare, and four times as slow
+        return _encode({"events": [_table(*each, plain_columns_of) for each in batches.items()]})
+
+
+def _table(
+    source: str, batches: Sequence[Sequence[Event]],
+    columns: Callable[[str, Sequence[Event]], Columns],
+) -> dict[str, Any]:  # fmt: skip
+    events = list(chain.from_iterable(batches))
+    kind = events[0].kind if events else "trade"
+    return {
+        "source": source,
+        "kind": kind,
+        "n": list(map(len, batches)),
+        "columns": columns(kind, events) if events else {},
+    }
+
+
+class TapeReader:
+    """Reads back what was told, line by line."""
 
     def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.count = 0
-        self._events: dict[str, list[Event]] = {}
-        self._kinds: dict[str, str] = {}  # by source, which has one kind
+        self._sources: list[_Table] = []
 
-    def add(self, told: list[Any], name: str, events: Sequence[Event]) -> None:
-        if not events:
-            return
-        kind = self._kinds.get(name)
-        if kind is None:
-            kind = self._kinds[name] = events[0].kind
-            self.numbers[name] = len(self.numbers)
-            self._events.setdefault(kind, [])
-        self._events[kind].extend(events)
-        self.count += len(events)
-        number, last = self.numbers[name], told[-1] if told else None
-        if last.__class__ is list and last[0] == number:
-            last.append(len(events))
-        else:
-            told.append([number, len(events)])
+    def calls(self, line: Mapping[str, Any]) -> Iterator[Call]:
+        """Yield what a line tells; one that tells nothing is left out.
 
-    def columns(self) -> dict[str, Any]:
-        return {kind: columns_of(kind, events) for kind, events in self._events.items()}
+        Raises:
+            ValueError: It is none that `Tape.lines` writes; or as decoding what is no such
+                line does: TypeError, KeyError, IndexError, AttributeError.
+        """
+        if "events" in line:
+            self._sources = [_Table.read(each) for each in line["events"]]
+        elif "told" in line:
+            for each in line["told"]:
+                if each.__class__ is int:
+                    yield self._sources[each].next_batch()
+                elif each[0] in TOLD:
+                    yield Call(each[0], tuple(map(_read, each[1:])))
+                else:
+                    raise ValueError(f"an engine is never told {each[0]!r}")
 
 
 @attrs.define
-class TapeReader:
-    """Reads back what was told, block by block."""
+class _Table:
+    """A source's events in a block, from which its batches are taken one after the other."""
 
-    _names: Sequence[str] = ()
-    _events: Mapping[str, list[Event]] = attrs.field(factory=dict)
-    _kinds: dict[str, str] = attrs.field(factory=dict)
+    source: str
+    events: list[Event]
+    lengths: Iterator[int]
+    at: int = 0
 
-    def calls(self, line: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[Call]:
-        """Yield what a line tells.
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> _Table:
+        columns = table["columns"]
+        events = events_of(table["kind"], columns) if columns else []
+        if sum(table["n"]) != len(events):
+            raise ValueError(f"the batches of {table['source']} are not as long as its events")
+        return cls(table["source"], events, iter(table["n"]))
 
-        Args:
-            line: One of a block's, decoded; those that tell nothing are left out.
-            kinds: By source, the kind of its events.
-
-        Raises:
-            ValueError: It is none that `Tape.lines` writes.
-        """
-        if "names" in line:
-            self._names = line["names"]
-        elif "events" in line:
-            self._events = {kind: events_of(kind, c) for kind, c in line["events"].items()}
-        elif "told" in line:
-            yield from self._told(line["told"], kinds)
-
-    def _told(self, told: Sequence[Any], kinds: Mapping[str, str]) -> Iterator[Call]:
-        places = dict.fromkeys(self._events, 0)
-        for each in told:
-            if each.__class__ is int:
-                yield Call("on_tick", (each,))
-            elif isinstance(each[0], int):
-                name = self._names[each[0]]
-                kind = kinds[name]
-                events, at = self._events[kind], places[kind]
-                for n in each[1:]:
-                    yield Call("on_events", (name, events[at : at + n]))
-                    at += n
-                places[kind] = at
-            elif each[0] in TOLD:
-                yield Call(each[0], tuple(map(_read, each[1:])))
-            else:
-                raise ValueError(f"an engine is never told {each[0]!r}")
+    def next_batch(self) -> Call:
+        n = next(self.lengths, None)
+        if n is None:
+            raise ValueError(f"{self.source} has no more batches")
+        at, self.at = self.at, self.at + n
+        return Call("on_events", (self.source, self.events[at : at + n]))
 
 
 def tell(engine: WindowEngine, call: Call) -> None:
