@@ -25,6 +25,7 @@ from bond_server.compiling import Compiled
 from bond_server.local import Bond, Stream
 from bond_server.mending import EXAMPLE
 from bond_server.plugin_choice import plugins_of
+from bond_server.process import tune_for_serving
 from bond_server.recordings.recorder import Progress, Recorder
 
 NAME = "record"
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     """Record until told to end."""
     request = read_request(args.text)
     telling = _Telling(is_terminal=sys.stderr.isatty(), is_quiet=args.quiet)
+    tune_for_serving()
     asyncio.run(_record(request, args, telling))
     return 0
 

@@ -145,9 +145,9 @@ def _with_those_of(columns: dict[str, Type], record: Mapping[str, Any]) -> dict[
 def _events(recording: Recording) -> Iterator[tuple[int, str, Event]]:
     told = 0
     for block in recording.blocks():
-        for call in block.calls:
-            if call.what == "on_events":
-                name, events = call.args
+        for what, args in block.calls:
+            if what == "on_events":
+                name, events = args
                 for event in events:
                     told += 1
                     yield told, name, event

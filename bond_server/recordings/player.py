@@ -181,11 +181,12 @@ class Player:
             self.pipeline.events_in += block.events
             on_events = self.pipeline.engine.on_events
             for call in block.calls:
-                if call.what == "on_events":  # nearly always
-                    on_events(*call.args)
+                what, args = call
+                if what == "on_events":  # nearly always
+                    on_events(*args)
                     continue
-                if call.what == "on_tick":
-                    await self._until(call.args[0])
+                if what == "on_tick":
+                    await self._until(args[0])
                 self._tell(call)
                 if self.pipeline.engine.has_closed:
                     await self.pipeline.publish_closed()
@@ -197,16 +198,16 @@ class Player:
         yield
 
     def _tell(self, call: Call) -> None:
-        pipeline, args = self.pipeline, call.args
-        if call.what == "on_status":
+        pipeline, (what, args) = self.pipeline, call
+        if what == "on_status":
             name, symbol, status, _, reason = args
             ear = pipeline.ears.get(name)
             if ear is None:
                 ear = pipeline.ears[name] = SourceEar(self._sources[name], pipeline)
             ear.status[symbol] = (status, reason)
-        elif call.what == "remove_source":
+        elif what == "remove_source":
             pipeline.ears.pop(args[0], None)
-        elif call.what == "finish":
+        elif what == "finish":
             self._clock.shown_ns = args[0]
         tell(pipeline.engine, call)
 

@@ -102,7 +102,7 @@ class Recording:
                 detail = f"block {number} of {self.name} makes no sense ({_said(error)})"
                 raise RecordingError(detail) from None
             self.is_ended |= "end" in line
-        events = sum(len(call.args[1]) for call in calls if call.what == "on_events")
+        events = sum(len(args[1]) for what, args in calls if what == "on_events")
         return Block(calls=tuple(calls), events=events, records=records, read_bytes=read_bytes)
 
 

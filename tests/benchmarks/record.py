@@ -29,6 +29,7 @@ from bond_core.runtime.tape.told import Call, Tape, tell
 from bond_core.windows.engine import WindowEngine
 from bond_server.compiling import compile_request
 from bond_server.language.vocabulary import vocabulary_of
+from bond_server.process import tune_for_serving
 from bond_server.recordings.header import header_line, header_of
 from bond_server.recordings.player import compiled_from
 from bond_server.recordings.recorder import BLOCK_OF
@@ -58,8 +59,9 @@ def run(case: str | None = None) -> Iterable[Figure]:
     }
     compiled = compile_request(request, catalog, vocabulary_of(catalog), Defaults())
     calls = list(_calls())
-    gc.freeze()  # the collector need not look at them again and again
-    events = sum(len(call.args[1]) for call in calls if call.what == "on_events")
+    thresholds = gc.get_threshold()
+    tune_for_serving()  # as the commands do
+    events = sum(len(args[1]) for what, args in calls if what == "on_events")
     with tempfile.TemporaryDirectory(prefix="bond-bench-") as name:
         folder = Path(name)
         header = header_of(
@@ -76,6 +78,7 @@ def run(case: str | None = None) -> Iterable[Figure]:
             ways["replay"] = lambda: asyncio.run(_replay(folder / "tape.gz", events))
         taken = _rounds(ways)
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
     if "record" in taken:
         dear = statistics.median(taken["record"]) / events * 1e6
         yield Figure(bench="record", case="record", against="1 µs an event", ratio=dear).at_most(
@@ -107,14 +110,14 @@ def _calls() -> Iterable[Call]:
     chance = random.Random(1)
     venues = {"binance": 3_000_000_000, "okx": 900_000_000}
     for name in venues:
-        yield Call("on_status", (name, "BTC/USDT", "live", START_NS, None))
+        yield "on_status", (name, "BTC/USDT", "live", START_NS, None)
     price, now_ns, tick_ns, left = 43_000.0, START_NS, START_NS + TICK_NS, PER_S * SECONDS
     while left:
         n = min(left, chance.randrange(1, 5))
         now_ns += n * NS // PER_S
         left -= n
         while tick_ns <= now_ns:
-            yield Call("on_tick", (tick_ns,))
+            yield "on_tick", (tick_ns,)
             tick_ns += TICK_NS
         name = chance.choice(tuple(venues))
         batch = []
@@ -134,14 +137,14 @@ def _calls() -> Iterable[Call]:
                     name,
                 )
             )
-        yield Call("on_events", (name, batch))
+        yield "on_events", (name, batch)
 
 
 def _record(calls: list[Call], plan: Any, header: bytes, folder: Path) -> float:
     """Record all of it, as a pipeline and its recorder do; return the time that took."""
     (folder / "tape.gz").unlink(missing_ok=True)
     engine = WindowEngine(plan, start_ns=START_NS)
-    told = [(getattr(engine, call.what), call.args) for call in calls]
+    told = [(getattr(engine, what), args) for what, args in calls]
     gc.collect()
     began = time.process_time()
     writer, tape = BlockWriter(folder / "tape.gz"), Tape()

@@ -12,8 +12,8 @@ same windows, byte for byte.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
-from typing import Any, NamedTuple
+from itertools import accumulate, chain, pairwise
+from typing import Any
 
 import attrs
 import msgspec
@@ -37,16 +37,9 @@ _encode = msgspec.json.Encoder().encode
 Noted = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-class Call(NamedTuple):
-    """Something that an engine is told.
-
-    Attributes:
-        what: The name of its method: `on_events` or one of `TOLD`.
-        args: What it is handed.
-    """
-
-    what: str
-    args: tuple[Any, ...]
+Call = tuple[str, tuple[Any, ...]]
+"""Something an engine is told: the name of its method (`on_events` or one of `TOLD`), and what it
+is handed. A plain tuple: one is made for every batch."""
 
 
 class Tape:
@@ -115,55 +108,47 @@ class TapeReader:
     """Reads back what was told, line by line."""
 
     def __init__(self) -> None:
-        self._sources: list[_Table] = []
+        self._batches: list[Iterator[Call]] = []
 
-    def calls(self, line: Mapping[str, Any]) -> Iterator[Call]:
-        """Yield what a line tells; one that tells nothing is left out.
+    def calls(self, line: Mapping[str, Any]) -> list[Call]:
+        """Return what a line tells; one that tells nothing gives nothing.
 
         Raises:
-            ValueError: It is none that `Tape.lines` writes; or as decoding what is no such
-                line does: TypeError, KeyError, IndexError, AttributeError.
+            ValueError: It is none that `Tape.lines` writes; or what decoding such a line raises:
+                TypeError, KeyError, IndexError, AttributeError.
         """
         if "events" in line:
-            self._sources = [_Table.read(each) for each in line["events"]]
-        elif "told" in line:
-            for each in line["told"]:
-                if each.__class__ is int:
-                    yield self._sources[each].next_batch()
-                elif each[0] in TOLD:
-                    yield Call(each[0], tuple(map(_read, each[1:])))
-                else:
-                    raise ValueError(f"an engine is never told {each[0]!r}")
+            self._batches = [iter(_batches_of(table)) for table in line["events"]]
+        if "told" not in line:
+            return []
+        calls: list[Call] = []
+        batches = self._batches
+        for each in line["told"]:
+            if each.__class__ is int:
+                call = next(batches[each], None)
+                if call is None:
+                    raise ValueError("it tells more batches than there are")
+                calls.append(call)
+            elif each[0] in TOLD:
+                calls.append((each[0], tuple(map(_read, each[1:]))))
+            else:
+                raise ValueError(f"an engine is never told {each[0]!r}")
+        return calls
 
 
-@attrs.define
-class _Table:
-    """A source's events in a block, from which its batches are taken one after the other."""
-
-    source: str
-    events: list[Event]
-    lengths: Iterator[int]
-    at: int = 0
-
-    @classmethod
-    def read(cls, table: Mapping[str, Any]) -> _Table:
-        columns = table["columns"]
-        events = events_of(table["kind"], columns) if columns else []
-        if sum(table["n"]) != len(events):
-            raise ValueError(f"the batches of {table['source']} are not as long as its events")
-        return cls(table["source"], events, iter(table["n"]))
-
-    def next_batch(self) -> Call:
-        n = next(self.lengths, None)
-        if n is None:
-            raise ValueError(f"{self.source} has no more batches")
-        at, self.at = self.at, self.at + n
-        return Call("on_events", (self.source, self.events[at : at + n]))
+def _batches_of(table: Mapping[str, Any]) -> list[Call]:
+    source, lengths, columns = table["source"], table["n"], table["columns"]
+    events = events_of(table["kind"], columns) if columns else []
+    ends = list(accumulate(lengths, initial=0))
+    if ends[-1] != len(events):
+        raise ValueError(f"the batches of {source} are not as long as its events")
+    return [("on_events", (source, events[a:b])) for a, b in pairwise(ends)]
 
 
 def tell(engine: WindowEngine, call: Call) -> None:
     """Tell an engine what another one was told."""
-    getattr(engine, call.what)(*call.args)
+    what, args = call
+    getattr(engine, what)(*args)
 
 
 def packed_plan(plan: SourcePlan) -> Any:
