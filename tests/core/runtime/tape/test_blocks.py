@@ -17,6 +17,7 @@ in_tmp = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], m
 
 
 def written(path: Path, blocks: list[bytes]) -> bytes:
+    """Return the file of these blocks."""
     path.unlink(missing_ok=True)
     writer = BlockWriter(path)
     for lines in blocks:
@@ -26,6 +27,7 @@ def written(path: Path, blocks: list[bytes]) -> bytes:
 
 
 def read(path: Path) -> tuple[list[bytes], str | None]:
+    """Return the blocks of a file, and why it is torn."""
     reader = BlockReader(path)
     return list(reader), reader.torn
 

@@ -23,6 +23,7 @@ ANY = st.none() | NUMBER | TEXT | st.booleans()
 
 
 def field_of(name: str) -> st.SearchStrategy[Any]:
+    """Return what a field of that name may hold, and more."""
     if name in ("ts", "recv_ts", "seq", "from_ts", "to_ts", "length_ns", "own_ts"):
         return st.integers(0, 2**62) | WHOLE
     if name in ("bids", "asks"):
@@ -35,6 +36,7 @@ def field_of(name: str) -> st.SearchStrategy[Any]:
 
 
 def events(kind: str) -> st.SearchStrategy[Any]:
+    """Return events of a kind."""
     cls = EVENT_CLASSES[kind]
     return st.builds(cls, **{f.name: field_of(f.name) for f in attrs.fields(cls)})
 
