@@ -13,6 +13,7 @@ import attrs
 
 from bond_core.errors import NotInstalledError, Problem, RequestError, SetupError
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.egress import EgressPolicy
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.families import needs_plugin
 from bond_core.runtime.sink_policy import SinkPolicy
@@ -28,6 +29,7 @@ class Defaults:
         fallback: What stands in for those.
         simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
         sinks: What a sink's settings may name.
+        egress: What a URL in a source's settings may reach.
         needs_keys: Whether sources are really asked, so that their keys must be there; no if
             they are only replayed.
     """
@@ -36,6 +38,7 @@ class Defaults:
     fallback: tuple[str, ...] = ("bybit",)
     simulate: bool = False
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
+    egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     needs_keys: bool = True
 
 

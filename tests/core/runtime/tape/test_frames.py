@@ -7,6 +7,7 @@ import base64
 import json
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import attrs
 import pytest
@@ -59,7 +60,8 @@ def test_all_that_is_said_is_kept_with_its_time_and_nothing_that_logs_in():
     out = _Noting(Out(), frames, "acme")
 
     async def hear() -> None:
-        async with out.ws(f"wss://user:{SECRET}@acme.test/v1?token=abcdefgh&x=1") as socket:
+        url = f"wss://me:{quote(SECRET, safe='')}@acme.test/v1?token=abcdefgh&x=1"
+        async with out.ws(url) as socket:
             assert SECRET in await socket.recv()
             await clock.advance(1)
             assert SECRET.encode() in await socket.recv()
