@@ -43,6 +43,7 @@ SECONDS = 10
 ROUNDS = 9
 START_NS = 1_700_000_000 * NS
 TICK_NS = NS // 20
+_LAG_NS = {"binance": 20_000_000, "okx": 45_000_000}
 DEAREST_US = 1.0
 SLOWEST = 1 / 3
 
@@ -120,6 +121,8 @@ def _calls() -> Iterable[Call]:
             yield "on_tick", (tick_ns,)
             tick_ns += TICK_NS
         name = chance.choice(tuple(venues))
+        heard_ns = now_ns + chance.randrange(100_000)
+        ts = (heard_ns - _LAG_NS[name]) // 1_000_000 * 1_000_000  # a venue tells in order, in ms
         batch = []
         for _ in range(n):
             venues[name] += chance.randrange(1, 3)
@@ -127,13 +130,13 @@ def _calls() -> Iterable[Call]:
             batch.append(
                 Trade(
                     "BTC/USDT",
-                    (now_ns - chance.randrange(2_000_000, 90_000_000)) // 1_000_000 * 1_000_000,
+                    ts,
                     price,
                     round(chance.random(), 5),
                     chance.choice(("buy", "sell")),
                     str(venues[name]),
                     venues[name],
-                    now_ns,
+                    heard_ns,
                     name,
                 )
             )

@@ -7,6 +7,7 @@ A column is a list with a value for each event, but where it can be said in less
 
     {"same": [value, n]}   all n are equal
     {"d": [a, d, …]}       whole numbers: the first, then what is added each time
+    {"j": "buy,sell"}      texts without a comma
     {"l": [[[p, s], …]]}   sides of order books: prices and sizes
     {"p": […]}             values that JSON doesn't know, as `bond_core.windows.checkpoint.plain`
                            writes them
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate, chain, repeat
 from math import isfinite
 from operator import sub
@@ -122,13 +124,13 @@ def _reading(kind: str) -> tuple[tuple[str, ...], Reads]:
 
 
 def _written(column: list[Any]) -> Any:
+    """Return a column as JSON says it, in the way that its first value suggests, if it can."""
+    write = _USUAL.get(column[0].__class__)
+    with suppress(TypeError):  # another value is of another type
+        if write is not None and (written := write(column)) is not None:
+            return written
     kinds = set(map(type, column))
-    if kinds == {int}:
-        return {"d": [column[0], *map(sub, column[1:], column)]}
-    if kinds == {float}:
-        if isfinite(sum(column)):
-            return column
-    elif kinds <= {float, _NONE}:
+    if kinds == {float, _NONE}:
         if isfinite(sum(filter(None, column))):
             return column
     elif kinds <= {str, _NONE} or kinds == {bool}:
@@ -136,6 +138,26 @@ def _written(column: list[Any]) -> Any:
     elif kinds == {tuple} and _are_levels(column):
         return {"l": column}
     return {"p": [pack(value) for value in column]}
+
+
+def _floats(column: list[float]) -> Any:
+    # JSON tells 1.0 from 1: a whole number among them comes back as one.
+    total = sum(column)
+    return column if total.__class__ is float and isfinite(total) else None
+
+
+def _ints(column: list[int]) -> Any:
+    if set(map(type, column)) != {int}:  # differences would make numbers of truth values
+        return None
+    return {"d": [column[0], *map(sub, column[1:], column)]}
+
+
+def _texts(column: list[str]) -> Any:
+    joined = ",".join(column)
+    return {"j": joined} if joined.count(",") == len(column) - 1 else None
+
+
+_USUAL: Mapping[type, Callable[[list[Any]], Any]] = {float: _floats, int: _ints, str: _texts}
 
 
 def _are_one(column: list[Any]) -> bool:
@@ -160,6 +182,8 @@ def _read(column: Any) -> Any:
         ((how, inner),) = column.items()
         if how == "d":
             return list(accumulate(inner))
+        if how == "j":
+            return inner.split(",")
         if how == "same":
             return _Same(*inner)
         if how == "l":

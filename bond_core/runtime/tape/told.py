@@ -86,7 +86,7 @@ class Tape:
 def _events_line(batches: Mapping[str, Sequence[Sequence[Event]]]) -> bytes:
     try:
         return _encode({"events": [_table(*each, columns_of) for each in batches.items()]})
-    except (UnicodeEncodeError, OverflowError):  # rare, and four times as slow
+    except (UnicodeEncodeError, OverflowError, TypeError):  # rare, and four times as slow
         return _encode({"events": [_table(*each, plain_columns_of) for each in batches.items()]})
 
 
