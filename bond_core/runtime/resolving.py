@@ -188,14 +188,26 @@ def _stocks(catalog: Catalog, *, simulate: bool) -> ConnectorSpec | None:
     """Return who is asked for stocks here; None if nobody who has them is installed."""
     known = [spec for name in STOCK_PROVIDERS if (spec := catalog.connector(name)) is not None]
     for spec in known:
-        if spec.simulator is not None if simulate else not _missing_keys(spec):
+        if spec.simulator is not None if simulate else _is_set_up(spec):
             return spec
     if not known or simulate:
         return known[0] if known else None
-    ways = "; or ".join(_needed(spec, _missing_keys(spec)) for spec in known)
-    first = _missing_keys(known[0])[0]
-    detail = f"stock prices need a key: {ways}"
+    keyed = [spec for spec in known if spec.needs]
+    if not keyed:
+        return known[0]
+    ways = [_needed(spec, _missing_keys(spec)) for spec in keyed]
+    ways += [f"{spec.name} needs no key, and to be named" for spec in known if not spec.needs]
+    first = _missing_keys(keyed[0])[0]
+    detail = f"stock prices need a key: {'; or '.join(ways)}"
     raise SetupError(detail, code="missing_key", fix=f"export {first}=…")
+
+
+def _is_set_up(connector: ConnectorSpec) -> bool:
+    """Return whether its keys are here; of one that needs none, whether a setting of it is."""
+    if connector.needs:
+        return not _missing_keys(connector)
+    named = (field.metadata.get("env") for field in attrs.fields(connector.config))
+    return any(os.environ.get(name) for name in named if name)
 
 
 def _require_keys(connector: ConnectorSpec) -> None:

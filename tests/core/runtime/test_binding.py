@@ -467,12 +467,20 @@ def test_an_aggregator_that_breaks_is_its_plugins_fault(name, reason):
 # Stocks from whoever has them
 
 
+@attrs.frozen
+class TerminalConfig:
+    """Settings of a broker's program."""
+
+    host: str = setting(default="127.0.0.1", env="TERMINAL_HOST", doc="where it runs")
+
+
 def provider(name, *, key=True, simulator=True):
     """Return a connector of stocks."""
     return ConnectorSpec(
         name=name, factory="m:C", summary="s", default_symbol="stock", channels=(TRADES,),
         simulator="m:S" if simulator else None,
-        needs={f"{name.upper()}_KEY": f"from {name}.example"} if key else {},
+        **{"needs": {f"{name.upper()}_KEY": f"from {name}.example"}} if key
+        else {"config": TerminalConfig},
     )  # fmt: skip
 
 
@@ -508,10 +516,16 @@ def test_without_any_key_all_ways_are_named():
     assert error.fix == "export ALPACA_KEY=…"
 
 
-def test_one_that_needs_no_key_is_the_last_resort():
-    """A broker's own program on this machine needs none."""
+def test_one_that_needs_no_key_is_the_last_resort(monkeypatch):
+    """A broker's own program needs none: it is asked where a setting says that there is one."""
     more = (*THREE, provider("ibkr", key=False))
+    error = refusal("equities", symbols=("AAPL",), more=more, error=SetupError)
+    alone = bound("equities", symbols=("AAPL",), more=more[3:])
+    monkeypatch.setenv("TERMINAL_HOST", "10.0.0.5")
 
+    assert error.code == "missing_key"
+    assert "ibkr needs no key, and to be named" in str(error)
+    assert alone.assumed == ("provider=ibkr",)
     assert bound("equities", symbols=("AAPL",), more=more).assumed == ("provider=ibkr",)
 
 
