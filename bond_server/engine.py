@@ -32,9 +32,11 @@ from bond_core.runtime.deliveries import FLUSH_WITHIN_S, Deliveries
 from bond_core.runtime.delivery import SinkHost
 from bond_core.runtime.feed import Future
 from bond_core.runtime.feeds import Feeds
+from bond_core.runtime.outside import WaysOut
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.places import MemoryPlaces, Places
 from bond_core.runtime.simulators import Simulators
+from bond_core.runtime.tape.told import Tape
 from bond_server.compiling import Compiled, compile_request
 from bond_server.language.vocabulary import Vocabulary, vocabulary_of
 from bond_server.registry.row import Row
@@ -66,6 +68,8 @@ class Engine:
             restart; None keeps none.
         future: What happens to events whose time lies in the future: they are refused, or
             (`clamp`) count when they were heard.
+        tape: Notes what the engine of its one stream is told; None for no notes.
+        ways_out: Makes what stands between connectors and the world; None is nothing.
 
     Attributes:
         running: The streams that run here, by id.
@@ -79,6 +83,7 @@ class Engine:
         egress: Egress | None = None, tracing: Tracing = NO_TRACING,
         plugins: Plugins | None = None, places: Places | None = None,
         checkpoints: Checkpoints | None = None, future: Future = "reject",
+        tape: Tape | None = None, ways_out: WaysOut | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -91,6 +96,7 @@ class Engine:
         self.defaults = attrs.evolve(defaults or Defaults(), egress=egress.policy)
         self.retention = retention or Retention()
         self.checkpoints = checkpoints
+        self._tape = tape
         self.simulators = Simulators(
             clock=self.clock, seed=1 if seed is None else seed, options=simulator_options
         )
@@ -100,6 +106,7 @@ class Engine:
             simulators=self.simulators,
             egress=egress,
             future=future,
+            ways_out=ways_out,
         )
         self.sinks = SinkHost(
             clock=self.clock,
@@ -203,11 +210,7 @@ class Engine:
         """
         log, stream_id = log or self.log, row.stream_id
         await log.open_stream(stream_id, self.retention)
-        pipeline = Pipeline(
-            compiled.bound, stream_id=stream_id, feeds=self.feeds, log=log,
-            retention=self.retention, clock=self.clock, takes_over=takes_over,
-            checkpoints=self.checkpoints,
-        )  # fmt: skip
+        pipeline = self._pipeline(compiled, stream_id, log, takes_over=takes_over)
         tail = Tail(log, stream_id, self.retention)
         sinks = compiled.bound.sinks
         is_read = is_heard or bool(sinks)
@@ -228,6 +231,19 @@ class Engine:
         if is_heard:
             deliveries.start(self.tasks)
         return stream
+
+    def _pipeline(
+        self, compiled: Compiled, stream_id: str, log: EventLog, *, takes_over: bool
+    ) -> Pipeline:
+        """Return what is to run a stream."""
+        return Pipeline(
+            compiled.bound, stream_id=stream_id, feeds=self.feeds, log=log,
+            retention=self.retention, clock=self.clock, takes_over=takes_over,
+            checkpoints=self.checkpoints, tape=self._tape,
+        )  # fmt: skip
+
+    async def _run_pipeline(self, stream: Stream) -> None:
+        await stream.pipeline.run()
 
     async def end(self, stream: Stream, flush_s: float = DELETE_WITHIN_S) -> None:
         """Stop a stream that runs here; its records stay where they are.
@@ -276,7 +292,7 @@ class Engine:
             async with asyncio.TaskGroup() as parts:
                 if is_read:
                     parts.create_task(stream.tail.run(), name=f"tail {stream.stream_id}")
-                parts.create_task(stream.pipeline.run(), name=f"run {stream.stream_id}")
+                parts.create_task(self._run_pipeline(stream), name=f"run {stream.stream_id}")
         except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 -- as in `finish`
             self._failed(stream, error)
             stream.tail.end()  # nothing more will come: no reader may wait for it

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -124,16 +125,17 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     taken: set[str] = set()
     sources: list[BoundSource] = []
     fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
+    make = partial(_source, needs_keys=defaults.needs_keys)
     for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
         for channel in channels_of(offers[i], spec, fields, catalog):
             group = (i, channel.name)
             bound = [
-                _source(spec, source, connector, channel, venue, group, taken)
+                make(spec, source, connector, channel, venue, group, taken)
                 for venue in (source.exchanges or ("",))
             ]
             sources += bound
             fallbacks[group] = tuple(
-                _source(spec, source, connector, channel, venue, group, taken)
+                make(spec, source, connector, channel, venue, group, taken)
                 for venue in source.fallback
             )
     entries, sinks = bind_sinks(spec.sinks, catalog, defaults.sinks)
@@ -180,7 +182,7 @@ def _as_configured(
 
     The URL that a user gave is looked at here too, so that a refusal is an answer to the request.
     """
-    if source.url is not None and not source.simulate:
+    if source.url is not None and not source.simulate and defaults.needs_keys:
         try:
             check_url(source.url, defaults.egress, own=connector.hosts)
         except Fatal as error:
@@ -188,17 +190,19 @@ def _as_configured(
             raise RequestError(error.detail, code=error.code, problems=[problem]) from None
     if not connector.config_tells:
         return connector
-    brought = _config(source, connector, "", pointer).channels
+    stand_ins = bool(source.simulate) or not defaults.needs_keys
+    brought = _config(source, connector, "", pointer, stand_ins=stand_ins).channels
     channels = tuple(channel for channel in connector.channels if channel.name in brought)
     return attrs.evolve(connector, channels=channels)
 
 
 def _source(
     spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel,
-    venue: str, group: tuple[int, str], taken: set[str],
+    venue: str, group: tuple[int, str], taken: set[str], *, needs_keys: bool,
 ) -> BoundSource:  # fmt: skip
     pointer = f"/spec/sources/{group[0]}"
-    config = _config(source, connector, venue, pointer)
+    stand_ins = bool(source.simulate) or not needs_keys
+    config = _config(source, connector, venue, pointer, stand_ins=stand_ins)
     label = config.label if connector.config_tells else venue
     shown = "" if connector.config_tells and source.name else label
     name = _unique_name(source, connector, channel, shown, taken)
@@ -283,8 +287,13 @@ def _routes(
 _EXAMPLES = {"market": "BTC/USDT", "stock": "AAPL", "asset": "BTC"}
 
 
-def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str) -> Any:
-    """Build the connector's settings from the source's keys; a key it doesn't know is refused."""
+def _config(
+    source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str, *, stand_ins: bool
+) -> Any:
+    """Build the connector's settings from the source's keys; a key it doesn't know is refused.
+
+    With `stand_ins` no secret is taken from the environment.
+    """
     knows = {f.name for f in attrs.fields(connector.config)}
     types = () if chooses_channels(connector) else source.event_types
     given: dict[str, Any] = {
@@ -305,7 +314,7 @@ def _config(source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: s
             problem = Problem(detail=detail, pointer=f"{pointer}/{shown}")
             raise RequestError(detail, code="invalid_spec", problems=[problem])
     given = {
-        **from_environment(connector.config, os.environ, simulated=bool(source.simulate)),
+        **from_environment(connector.config, os.environ, simulated=stand_ins),
         **given,
     }
     try:

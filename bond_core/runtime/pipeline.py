@@ -31,6 +31,7 @@ from bond_core.runtime.resuming import Resuming
 from bond_core.runtime.screening import Screen
 from bond_core.runtime.source_ear import SourceEar
 from bond_core.runtime.stages import Stages
+from bond_core.runtime.tape.told import Tape
 from bond_core.windows.engine import ClosedWindow, WindowEngine
 
 _AT_ONCE = 8_192
@@ -51,10 +52,10 @@ class Pipeline:
         remembering: By name, what is to go on after a restart beside its engine.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a stream needs, and what may stand beside it
         self, bound: BoundStream, *, stream_id: str, feeds: Feeds, log: EventLog,
         retention: Retention, clock: Clock, takes_over: bool = False,
-        checkpoints: Checkpoints | None = None,
+        checkpoints: Checkpoints | None = None, tape: Tape | None = None,
     ) -> None:  # fmt: skip
         self.bound = bound
         self.stream_id = stream_id
@@ -75,6 +76,7 @@ class Pipeline:
         self.resuming = Resuming(self)
         self.log = logging.getLogger("bond.stream")
         self._checkpoints = checkpoints
+        self._tape = tape
         self._left: tuple[int, list[Heard]] | None = None  # when it let go of all feeds
         self._still = asyncio.Lock()  # who has it may rely on the engine: nobody tells it more
         self._feeds = feeds
@@ -141,7 +143,7 @@ class Pipeline:
     async def flush(self) -> None:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.take_in()
-        self.engine.finish(self.clock.now_ns())
+        self._finish(self.clock.now_ns())
         windows = self.engine.take()
         self.windows_closed += len(windows)
         await self.publisher.publish(self.screen.screened(windows))
@@ -153,10 +155,15 @@ class Pipeline:
         """
         now_ns = self.clock.now_ns()
         self.take_in()
-        self.engine.finish(now_ns)
+        self._finish(now_ns)
         ended = [w for w in self.engine.take() if w.window_end_ns <= now_ns]
         self._note_closed(ended)
         await self.publisher.publish(self.screen.screened(ended))
+
+    def _finish(self, now_ns: int) -> None:
+        if self._tape is not None:
+            self._tape.noted.append((self.engine.finish, (now_ns,)))
+        self.engine.finish(now_ns)
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -252,6 +259,8 @@ class Pipeline:
         try:
             while inbox and self._bug is None:
                 told, what = inbox.popleft()
+                if self._tape is not None:
+                    self._tape.noted.append((told, what))
                 told(*what)
         except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other
             self.fail(error)
@@ -276,6 +285,8 @@ class Pipeline:
         if self._inbox or self._still.locked():
             self.tell(self.engine.on_tick, now_ns)
             return
+        if self._tape is not None:
+            self._tape.noted.append((self.engine.sees, (now_ns,)))
         try:
             is_due = self.engine.sees(now_ns)
         except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other
@@ -294,10 +305,14 @@ class Pipeline:
                 await turns.pause(was_long=self.engine.has_closed)
             if self._bug is not None:
                 raise self._bug
-            windows = self.engine.take()
-            if windows:
-                self._note_closed(windows)
-                await self._append(windows)
+            await self.publish_closed()
+
+    async def publish_closed(self) -> None:
+        """Publish the windows that have closed since."""
+        windows = self.engine.take()
+        if windows:
+            self._note_closed(windows)
+            await self._append(windows)
 
     def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
         now_ns = self.clock.now_ns()

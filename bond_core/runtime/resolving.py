@@ -30,6 +30,8 @@ class Defaults:
         simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
         sinks: What a sink's settings may name.
         egress: What a URL in a source's settings may reach.
+        needs_keys: Whether sources are really asked, so that their keys must be there; no if
+            they are only replayed.
     """
 
     exchanges: tuple[str, ...] = ("binance", "okx")
@@ -37,6 +39,7 @@ class Defaults:
     simulate: bool = False
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
     egress: EgressPolicy = attrs.field(factory=EgressPolicy)
+    needs_keys: bool = True
 
 
 STOCKS = "equities"
@@ -96,7 +99,7 @@ def resolve(
         simulate = defaults.simulate or any(os.environ.get(name) == value for name, value in by)
     if simulate and connector.simulator is None:
         raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
-    if not simulate:
+    if not simulate and defaults.needs_keys:
         _require_keys(connector)
     assumed = (f"provider={connector.name}",) if source.type == STOCKS else ()
     resolved = attrs.evolve(source, type=connector.name, simulate=simulate, exclude_exchanges=())

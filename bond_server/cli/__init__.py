@@ -25,6 +25,12 @@ COMMANDS = {
     "demo": ("bond_server.cli.demo", "see it all at once: no key, no network, nothing to set up"),
     "listen": ("bond_server.cli.listen", "run a stream here and print its records"),
     "serve": ("bond_server.cli.serve", "serve streams over HTTP and WebSocket"),
+    "record": (
+        "bond_server.cli.record",
+        "keep all that a stream is made of in a file, to play it again",
+    ),
+    "replay": ("bond_server.cli.replay", "play what `bond record` has kept"),
+    "export": ("bond_server.cli.export", "take what a recording holds to Parquet or CSV"),
     "explain": ("bond_server.cli.explain", "say what a sentence would become"),
     "create": ("bond_server.cli.stream_create", "let a server run a stream"),
     "list": ("bond_server.cli.stream_list", "list a server's streams"),

@@ -21,6 +21,7 @@ import attrs
 from bond_core.errors import Retryable, SourceError
 from bond_core.settings import Secret
 from bond_server.cli.first import first_of
+from bond_server.cli.pace import speed
 from bond_server.cli.phrase import understood
 from bond_server.cli.remote import Server, Subscribed
 from bond_server.cli.script import Script, recorded, require_played, synthetic
@@ -67,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="play this recorded session (cryptofeed's format) instead of a synthetic market",
     )  # fmt: skip
     parser.add_argument(
-        "--speed", type=_speed, metavar="1|10|max",
+        "--speed", type=speed, metavar="1|10|max",
         help="how fast to play it (default: 1 in a table, else max)",
     )  # fmt: skip
     parser.add_argument(
@@ -98,8 +99,8 @@ def run(args: argparse.Namespace) -> int:
 def _read_script(args: argparse.Namespace, format_: Format) -> Script:
     if args.recording is None:
         return synthetic(args.text, seed=args.seed, faults=args.fault)
-    speed = args.speed or (1.0 if format_ == "table" else "max")
-    return recorded(args.text, args.recording, speed=speed, seed=args.seed, faults=args.fault)
+    at = args.speed or (1.0 if format_ == "table" else "max")
+    return recorded(args.text, args.recording, speed=at, seed=args.seed, faults=args.fault)
 
 
 async def _demo(script: Script, show: Show, for_s: float | None, *, is_table: bool) -> None:
@@ -195,15 +196,3 @@ def _refuse_unheard(stream: Stream) -> None:
         if source["status"] != "live":
             why = source.get("reason", "no reason given")
             raise SourceError(f"{name} is {source['status']}: {why}", code="source_failed")
-
-
-def _speed(text: str) -> float | str:
-    if text == "max":
-        return text
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"a speed is a number above 0, or max, not {text!r}")
-    return speed

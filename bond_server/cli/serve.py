@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import ExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from bond_core.runtime.stages import Latency
 from bond_server.app import create_app
 from bond_server.auth.access import Access
 from bond_server.cli import render_error
+from bond_server.cli.pace import speed
 from bond_server.data_dir import holding
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.listening import listening_socket
@@ -30,6 +31,8 @@ from bond_server.local import Bond
 from bond_server.logs import LogStyle
 from bond_server.plugin_choice import plugins_of
 from bond_server.process import tune_for_serving
+from bond_server.recordings.recording import Recording, open_recording
+from bond_server.recordings.replaying import ReplayBond
 from bond_server.registry.on_disk import StreamsOnDisk
 from bond_server.roles import NAMES, PORTS, roles_of
 from bond_server.service import Service
@@ -44,6 +47,7 @@ EXAMPLES = """\
 examples:
   bond serve
   bond serve --port 9000
+  bond serve --replay btc.jsonl.gz --speed 10    what was recorded, as if it happened now
   bond keys new && BOND_SECRET=$(bond secret new) bond serve --host 0.0.0.0
 
 then:
@@ -68,6 +72,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--redis", metavar="URL", help="keep records in Redis or Valkey (default: REDIS_URL)"
     )
     parser.add_argument(
+        "--replay", type=Path, metavar="FILE",
+        help="play this recording (of `bond record`) to who asks for its stream, and no other",
+    )  # fmt: skip
+    parser.add_argument(
+        "--speed", type=speed, default=1.0, metavar="1|60|max",
+        help="with --replay: recorded seconds a second (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--log-level", choices=["debug", "info", "warning", "error"], default="info",
         help="how much to log, on stderr (%(default)s)",
     )  # fmt: skip
@@ -81,8 +93,12 @@ def run(args: argparse.Namespace) -> int:
     """Serve until told to end."""
     try:
         given = {"REDIS_URL": args.redis, "BOND_ROLE": args.role}
+        if args.replay is not None:  # it is played here, and kept nowhere
+            given = {"REDIS_URL": None, "BOND_ROLE": "all"}
         chosen = {name: text for name, text in given.items() if text}
         environ = {**with_files(os.environ), **chosen}
+        if args.replay is not None:
+            environ.pop("REDIS_URL", None)
         settings = read_settings(environ, host=args.host, port=args.port or 0)
         if args.port is None:
             settings = attrs.evolve(settings, port=PORTS[settings.role])
@@ -94,13 +110,18 @@ def run(args: argparse.Namespace) -> int:
     tracing = tracing_from(os.environ)
     logs = LogStyle(level=args.log_level, format=args.log_format)
     tune_for_serving()
+    service = a_service(settings, tracing)
+    if args.replay is not None:
+        recording = open_recording(args.replay)
+        service = a_replay(recording, args.speed, settings, tracing)
+        print(f"REPLAYED    {_what_is_played(recording)}", file=sys.stderr)
     with ExitStack() as held:
-        if settings.redis_url is None:
+        if settings.redis_url is None and args.replay is None:
             held.enter_context(holding(settings.data_dir))
         held.callback(tracing.close)
         bound = held.enter_context(closing(listening_socket(settings.host, settings.port)))
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(settings, bound, logs, tracing))
+            runner.run(_serve(service, settings, bound, logs))
     return 0
 
 
@@ -149,6 +170,24 @@ async def a_service(
         yield fleet
 
 
+@asynccontextmanager
+async def a_replay(
+    recording: Recording, at: float | str, settings: ServerSettings, tracing: Tracing = NO_TRACING
+) -> AsyncGenerator[Service, None]:
+    """Give a Bond that plays a recording.
+
+    Args:
+        recording: Which one.
+        at: Recorded seconds a second, or `max`.
+        settings: What the environment says.
+        tracing: Where spans go.
+    """
+    pace = None if at == "max" else float(at)
+    common = made_with(settings, tracing)
+    async with ReplayBond(recording, speed=pace, **common) as bond:
+        yield bond
+
+
 async def serve_bond(
     bond: Service,
     settings: ServerSettings,
@@ -184,9 +223,10 @@ async def serve_bond(
 
 
 async def _serve(
-    settings: ServerSettings, bound: socket.socket, logs: LogStyle, tracing: Tracing
-) -> None:
-    async with a_service(settings, tracing) as bond:
+    service: AbstractAsyncContextManager[Service], settings: ServerSettings,
+    bound: socket.socket, logs: LogStyle,
+) -> None:  # fmt: skip
+    async with service as bond:
         address = _address(settings.host, bound.getsockname()[1])
         await serve_bond(
             bond,
@@ -218,6 +258,12 @@ def _what_is_where(address: str, settings: ServerSettings) -> str:
     lines.append(f"  metrics    http://{address}/metrics")
     lines.append(f"  records are kept {kept}; Ctrl-C ends it")
     return "\n".join(lines)
+
+
+def _what_is_played(recording: Recording) -> str:
+    header = recording.header
+    asked = header.text or f"the spec of {header.stream_id}"
+    return f"{asked}, from {recording.path}; it begins when somebody listens"
 
 
 def _port(text: str) -> int:
