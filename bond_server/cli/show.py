@@ -57,7 +57,8 @@ class Show:
             sys.stdout.buffer.write(data + b"\n")
             sys.stdout.buffer.flush()
         self.last_id = record["id"]
-        self.is_heard |= any(s["status"] != "starting" for s in record["sources"].values())
+        sources = record.get("sources", {})  # a raw event has none: it was heard
+        self.is_heard |= any(s["status"] != "starting" for s in sources.values()) or not sources
         self.on_record()
 
     @property
