@@ -283,7 +283,7 @@ class RawEngine:
         source = self._sources[name]
         plan, about, newest, items = source.plan, source.about, source.newest, self._items
         is_of_all = plan.scope == "stream"
-        marks = Marks(source=name, is_simulated=plan.simulated, is_repaired=is_repaired)
+        marks = Marks(source=name, venue=plan.venue, is_simulated=plan.simulated, is_repaired=is_repaired,)
         clock_ns, before = self._clock_ns(), len(items)
         unrouted = late = 0
         for event in events:

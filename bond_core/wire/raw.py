@@ -41,11 +41,13 @@ class Marks:
 
     Attributes:
         source: The name of the source that brought it.
+        venue: Where it happened, if the event doesn't say.
         is_simulated: Whether it is made up.
         is_repaired: Whether it was fetched after the fact, for a hole.
     """
 
     source: str
+    venue: str = ""
     is_simulated: bool = False
     is_repaired: bool = False
 
@@ -67,7 +69,7 @@ def event_as_json(
         "kind": event.kind,
         "symbol": event.symbol or None,
         "source": marks.source,
-        "venue": event.venue or None,
+        "venue": event.venue or marks.venue or None,
         "ts": iso(event.ts),
         "received": iso(event.recv_ts),
         "event_id": event.id,
