@@ -8,8 +8,9 @@ a status item, which tells everything that a record's `sources` and `notices` wo
     within a second   any other notice, and a source that is up
     every so often    the counts, also when nothing happened: the stream still lives
 
-Nothing is late here, as nothing closes; an event that comes so long after newer ones that a
-window might have closed before it is marked, counted, and delivered all the same.
+Nothing closes here. An event that is older than its source's watermark (its newest event less its
+lateness, or the clock less lateness and idle time) might have come too late for a window: it is
+marked, counted, and delivered all the same.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class _Source:
     plan: SourcePlan
     totals: Totals
     statuses: dict[str, tuple[Status, str | None]] = attrs.field(factory=dict)
-    newest: dict[str, int] = attrs.field(factory=dict)
+    newest_ns: int = 0
     about: dict[str, Sequence[str] | None] = attrs.field(factory=dict)
     lags: list[int] = attrs.field(factory=list)
     count: int = 0
@@ -281,23 +282,23 @@ class RawEngine:
         if self._is_urgent:
             self._tell()
         source = self._sources[name]
-        plan, about, newest, items = source.plan, source.about, source.newest, self._items
+        plan, about, items = source.plan, source.about, self._items
         is_of_all = plan.scope == "stream"
-        marks = Marks(source=name, venue=plan.venue, is_simulated=plan.simulated, is_repaired=is_repaired,)
-        clock_ns, before = self._clock_ns(), len(items)
+        marks = Marks(
+            source=name, venue=plan.venue, is_simulated=plan.simulated, is_repaired=is_repaired
+        )
+        lateness_ns, waits_ns = plan.lateness_ns, plan.lateness_ns + plan.idle_ns
+        newest_ns, clock_ns, before = source.newest_ns, self._clock_ns(), len(items)
         unrouted = late = 0
         for event in events:
-            symbol = event.symbol
+            symbol, ts = event.symbol, event.ts
             if not is_of_all and symbol not in about:
                 unrouted += 1
                 continue
             is_late = False
             if not is_repaired:
-                last_ns = newest.get(symbol, 0)
-                if event.ts >= last_ns:
-                    newest[symbol] = event.ts
-                elif last_ns - event.ts > plan.lateness_ns:
-                    is_late = True
+                newest_ns = max(ts, newest_ns)
+                is_late = ts < max(newest_ns - lateness_ns, event.recv_ts - waits_ns)
             body = event_as_json(
                 event, marks, is_late=is_late, symbols=about.get(symbol), depth=self._depth
             )
@@ -310,6 +311,7 @@ class RawEngine:
             if event.recv_ts > self._now_ns:
                 self._now_ns = min(event.recv_ts, max(clock_ns, self._now_ns))
             items.append((self._now_ns // _MS, tail))
+        source.newest_ns = newest_ns
         self._count(source, events, len(items) - before, late, unrouted)
 
     def _count(

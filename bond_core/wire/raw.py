@@ -61,7 +61,7 @@ def event_as_json(
     Args:
         event: As the source edge let it through.
         marks: What is so of all events that came with it.
-        is_late: Whether it came after newer ones.
+        is_late: Whether it is older than its source's watermark.
         symbols: The stream's symbols that it is about, where its own is none of them.
         depth: Levels of each side of an order book; None for all.
     """
@@ -105,7 +105,7 @@ class SourceTold:
         symbols: By symbol the statuses that are others than `status`; not more than a few.
         others: How many more there are.
         count: Events delivered since the item before.
-        late: Those of them that came after newer ones.
+        late: Those of them that were older than the source's watermark.
         lag_ms: Median of receive time less event time, of a sample of them.
     """
 

@@ -320,7 +320,7 @@ def test_each_kind_has_all_of_its_own_keys(event):
 
 def test_every_kind_of_event_has_a_shape():
     """A new kind must say how it looks, or this fails."""
-    from bond_core.wire import raw  # noqa: PLC0415 -- its table, for this test alone
+    from bond_core.wire import raw
 
     assert {*raw._OWN, Trade, OrderBook} == {*EVENT_CLASSES.values()} - {EVENT_CLASSES["gap"]}
 
