@@ -87,9 +87,8 @@ def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> 
         phrases += _bars(plan.timeframes)
         words = [word for word in words if word != "price" or plan.aggregates]
     if plan.raw:
-        if TRADED.issuperset(
-            word for each in plan.sources for word in each.words
-        ):  # it is about trades then, without saying so
+        asked = {word for each in plan.sources for word in each.words}
+        if asked <= TRADED:  # it is about trades then, without saying so
             words = [word for word in words if word != "trades"]
         phrases.append("tick by tick")
     deep = {} if plan.depth is None else {"orderbook": f"top {plan.depth} levels orderbook"}
