@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack
 from contextvars import Context
 from typing import Any
 
+import attrs
+
 from bond_core.clock import Clock, SystemClock
 from bond_core.errors import BondError, LogError
 from bond_core.log.event_log import EventLog, Retention
@@ -85,7 +87,8 @@ class Engine:
         self.log: EventLog = log or MemoryLog()
         if tracing is not NO_TRACING:
             self.log = TracedLog(self.log, tracing)
-        self.defaults = defaults or Defaults()
+        egress = egress or Egress()
+        self.defaults = attrs.evolve(defaults or Defaults(), egress=egress.policy)
         self.retention = retention or Retention()
         self.checkpoints = checkpoints
         self.simulators = Simulators(
@@ -101,7 +104,7 @@ class Engine:
         self.sinks = SinkHost(
             clock=self.clock,
             chance=random.Random(seed),  # noqa: S311 -- as above
-            egress=egress or Egress(),
+            egress=egress,
             policy=self.defaults.sinks,
             places=places or MemoryPlaces(),
         )

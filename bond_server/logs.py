@@ -140,8 +140,7 @@ def log_config(style: LogStyle) -> dict[str, Any]:
         },
         "handlers": {
             "stderr": {
-                "class": "logging.StreamHandler",
-                "stream": "ext://sys.stderr",
+                "class": "bond_server.log_outlet.Outlet",
                 "formatter": style.format,
                 "filters": ["redact"],
             }

@@ -63,6 +63,7 @@ class ServerSettings:
         role: What this process does, of `bond_server.roles.NAMES`.
         lease_s: How long a worker's lease lasts without renewal, in seconds.
         is_standby: Whether this worker runs along with others' streams, to lose no window.
+        hand_over_s: How long this worker hands its streams over when it ends, in seconds.
         redis_url: Where records are kept; None keeps them in this process. It may hold a password.
         default_exchanges: Venues of a sentence that names none; empty leaves Bond's own.
         simulate: Whether every source may be simulated, and labelled so.
@@ -92,6 +93,7 @@ class ServerSettings:
     role: str = "all"
     lease_s: float = 10.0
     is_standby: bool = False
+    hand_over_s: float = 1.4
     redis_url: Secret | None = None
     default_exchanges: tuple[str, ...] = ()
     simulate: bool = False
@@ -105,7 +107,7 @@ class ServerSettings:
 
     def defaults(self, *, simulate: bool = False) -> Defaults:
         """Return what is assumed where a request leaves it open."""
-        plain = Defaults(simulate=simulate or self.simulate, sinks=self.sinks)
+        plain = Defaults(simulate=simulate or self.simulate, sinks=self.sinks, egress=self.egress)
         if not self.default_exchanges:
             return plain
         behind = tuple(v for v in plain.fallback if v not in self.default_exchanges)
@@ -162,6 +164,7 @@ def read_settings(
         "role": read.one_of("BOND_ROLE", NAMES, "all"),
         "lease_s": read.number("BOND_LEASE_SEC", 10.0, at_least=0.5, at_most=300),
         "is_standby": read.flag("BOND_STANDBY"),
+        "hand_over_s": read.number("BOND_HAND_OVER_SECONDS", 1.4, at_least=0.5, at_most=60),
         "secret_previous_until_s": read.moment("BOND_SECRET_PREVIOUS_VALID_UNTIL"),
         "api_keys": read.keys("BOND_API_KEYS"),
         "allowed_origins": read.origins("BOND_ALLOWED_ORIGINS"),

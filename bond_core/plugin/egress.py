@@ -69,6 +69,17 @@ class EgressPolicy:
     private: tuple[Network, ...] = ()
     frames_per_s: float = 200.0
 
+    def check_public_way(self, route: Route) -> None:
+        """Raise Fatal unless a URL is TLS on one of the ports."""
+        if not route.is_tls:
+            raise forbidden(
+                f"{route.host} may be reached over TLS only: "
+                f"write {'wss' if route.scheme == 'ws' else 'https'}://"
+            )
+        if route.port not in self.ports:
+            ports = ", ".join(map(str, sorted(self.ports)))
+            raise forbidden(f"port {route.port} of {route.host} may not be reached, only {ports}")
+
 
 @attrs.frozen(kw_only=True)
 class Route:
@@ -166,10 +177,10 @@ class Egress:
         if not matches(route.host, policy.hosts):
             raise forbidden(f"{route.host} is not among the hosts that may be named here")
         if not policy.private:  # else it depends on the address
-            self._check_public_way(route)
+            policy.check_public_way(route)
         found = await self._addresses(route.host)
         if not all(is_within(each, policy.private) for each in found):
-            self._check_public_way(route)
+            policy.check_public_way(route)
         return attrs.evolve(route, addresses=tuple(str(each) for each in found))
 
     async def _addresses(self, host: str) -> list[Address]:
@@ -192,15 +203,27 @@ class Egress:
     def _may_reach(self, address: Address) -> bool:
         return is_public(address) or is_within(address, self.policy.private)
 
-    def _check_public_way(self, route: Route) -> None:
-        if not route.is_tls:
-            raise forbidden(
-                f"{route.host} may be reached over TLS only: "
-                f"write {'wss' if route.scheme == 'ws' else 'https'}://"
-            )
-        if route.port not in self.policy.ports:
-            ports = ", ".join(map(str, sorted(self.policy.ports)))
-            raise forbidden(f"port {route.port} of {route.host} may not be reached, only {ports}")
+
+def check_url(url: str, policy: EgressPolicy, *, own: Iterable[str] = ()) -> None:
+    """Refuse a user's URL that may not be reached, as far as its text tells: no name is looked up.
+
+    What passes is looked at again at each connection, by its addresses.
+
+    Raises:
+        Fatal: It may not be reached; `code` is `forbidden_url`.
+    """
+    route = parse_url(url)
+    if route.is_tls and matches(route.host, own):
+        return
+    if not matches(route.host, policy.hosts):
+        raise forbidden(f"{route.host} is not among the hosts that may be named here")
+    literal = _literal(route.host)
+    if literal is not None and is_within(literal, policy.private):
+        return
+    if literal is not None and not is_public(literal):
+        raise forbidden(f"{route.host} is not a public address")
+    if literal is not None or not policy.private:  # else it depends on the name's addresses
+        policy.check_public_way(route)
 
 
 def parse_url(url: str) -> Route:

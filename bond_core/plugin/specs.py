@@ -134,6 +134,8 @@ class ConnectorSpec:
             `*.acme.example`. It reaches them over TLS wherever it runs; a URL to any other is
             taken for one that a user gave (`bond_core.plugin.egress`).
         polls_every_s: Seconds between polls unless a source says otherwise; None if pushed.
+        config_tells: Whether its settings say by attributes which of its channels there are
+            (`channels`, their names) and what records call the source (`label`).
         stability: How much its behaviour may still change.
     """
 
@@ -152,6 +154,7 @@ class ConnectorSpec:
     needs: Mapping[str, str] = attrs.field(factory=dict)
     hosts: tuple[str, ...] = ()
     polls_every_s: float | None = None
+    config_tells: bool = False
     capabilities: Capabilities = Capabilities()
     stability: Stability = "beta"
 

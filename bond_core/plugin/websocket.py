@@ -70,13 +70,18 @@ class WebSocketConnector(ABC):
         """Return or yield the events of a frame; none for one that isn't about events.
 
         ValueError, TypeError, KeyError and the like say that it can't be read: it is counted
-        as rejected, and the next one is read.
+        as rejected, and the next one is read. What is told is the error's class, as its text
+        may hold what the source said; or its attribute `why`, if it has one.
         """
 
     async def unsubscribe(  # noqa: B027 -- may be left out
         self, ws: WebSocket, ctx: Context, removed: Sequence[Subscription]
     ) -> None:
         """Ask no longer for these. Without it they keep coming, and are dropped."""
+
+    def why_silent(self, channel: str) -> str | None:
+        """Return what is heard in place of a channel's events, for the reason of a stale feed."""
+        return None
 
     async def keepalive(self, ws: WebSocket, ctx: Context) -> None:  # noqa: B027 -- as above
         """Send what the source wants to hear now and then."""
@@ -121,7 +126,7 @@ class WebSocketConnector(ABC):
                 unreadable = 0
                 continue
             unreadable += 1
-            what = type(fault).__name__
+            what = getattr(fault, "why", type(fault).__name__)
             ctx.reject(f"a message could not be read ({what})")
             if unreadable == MAX_UNREADABLE:
                 raise Retryable(f"{unreadable} messages in a row could not be read, last: {what}")

@@ -13,9 +13,10 @@ from typing import Any
 import attrs
 
 from bond_core.clock import NS
-from bond_core.errors import Problem, RequestError
+from bond_core.errors import Fatal, Problem, RequestError
 from bond_core.model.instrument import base_asset
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.egress import check_url
 from bond_core.plugin.specs import Channel, ConnectorSpec
 from bond_core.runtime.answerable import refuse_unanswerable
 from bond_core.runtime.event_types import chooses_channels, offered
@@ -114,8 +115,9 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         connectors.append(
             connector_of(given, catalog, f"/spec/sources/{i}", simulate=defaults.simulate)
         )
-        offers.append(offered(connectors[i], given.event_types, f"/spec/sources/{i}"))
+        offer = offered(connectors[i], given.event_types, f"/spec/sources/{i}")
         source, said = resolve(given, connectors[i], defaults, f"/spec/sources/{i}")
+        offers.append(_as_configured(offer, source, defaults, f"/spec/sources/{i}"))
         resolved.append(source)
         assumed += said
     spec = attrs.evolve(spec, sources=tuple(resolved), simulate=defaults.simulate)
@@ -172,11 +174,35 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     )
 
 
+def _as_configured(
+    connector: ConnectorSpec, source: SourceSpec, defaults: Defaults, pointer: str
+) -> ConnectorSpec:
+    """Return a connector with those of its channels that its settings say it brings.
+
+    The URL that a user gave is looked at here too, so that a refusal is an answer to the request.
+    """
+    if source.url is not None and not source.simulate:
+        try:
+            check_url(source.url, defaults.egress, own=connector.hosts)
+        except Fatal as error:
+            problem = Problem(detail=error.detail, pointer=f"{pointer}/url")
+            raise RequestError(error.detail, code=error.code, problems=[problem]) from None
+    if not connector.config_tells:
+        return connector
+    brought = _config(source, connector, "", pointer).channels
+    channels = tuple(channel for channel in connector.channels if channel.name in brought)
+    return attrs.evolve(connector, channels=channels)
+
+
 def _source(
     spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel,
     venue: str, group: tuple[int, str], taken: set[str],
 ) -> BoundSource:  # fmt: skip
-    name = _unique_name(source, connector, channel, venue, taken)
+    pointer = f"/spec/sources/{group[0]}"
+    config = _config(source, connector, venue, pointer)
+    label = config.label if connector.config_tells else venue
+    shown = "" if connector.config_tells and source.name else label
+    name = _unique_name(source, connector, channel, shown, taken)
     lateness_s = channel.lateness_s if source.lateness_ms is None else source.lateness_ms / 1000
     idle_s, stale_s = channel.idle_s, None if source.stale_ms is None else source.stale_ms / 1000
     if connector.polls_every_s is not None:
@@ -185,7 +211,6 @@ def _source(
             every_s = source.interval_ms / 1000
         idle_s = every_s
         stale_s = 3 * every_s + lateness_s if stale_s is None else stale_s
-    pointer = f"/spec/sources/{group[0]}"
     asks, routes = _routes(spec, source, connector, channel, pointer)
     simulated = bool(source.simulate)
     return BoundSource(
@@ -195,15 +220,15 @@ def _source(
             lateness_ns=round(lateness_s * NS),
             idle_ns=round(idle_s * NS),
             routes=routes,
-            venue=venue or connector.name,
+            venue=label or connector.name,
             gates=channel.gates,
             simulated=simulated,
             scope=channel.scope,
         ),
         origin=Origin(
             spec=connector,
-            config=_config(source, connector, venue, pointer),
-            name=f"{connector.name} {venue}".strip(),
+            config=config,
+            name=f"{connector.name} {label}".strip(),
             simulated=simulated,
             venue=venue,
         ),

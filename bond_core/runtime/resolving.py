@@ -13,6 +13,7 @@ import attrs
 
 from bond_core.errors import NotInstalledError, Problem, RequestError, SetupError
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.egress import EgressPolicy
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.families import needs_plugin
 from bond_core.runtime.sink_policy import SinkPolicy
@@ -28,12 +29,14 @@ class Defaults:
         fallback: What stands in for those.
         simulate: Whether everything is simulated (`BOND_SIMULATE=1`).
         sinks: What a sink's settings may name.
+        egress: What a URL in a source's settings may reach.
     """
 
     exchanges: tuple[str, ...] = ("binance", "okx")
     fallback: tuple[str, ...] = ("bybit",)
     simulate: bool = False
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
+    egress: EgressPolicy = attrs.field(factory=EgressPolicy)
 
 
 STOCKS = "equities"

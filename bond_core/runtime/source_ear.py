@@ -89,11 +89,12 @@ class SourceEar:
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
         code = "wrong_unit" if why in WRONG_UNIT else "rejected"
-        self._pipeline.tell(self._engine.on_rejected, self._name, symbol, n, code)
+        of = None if not symbol and symbol not in self.feeds else symbol
+        self._pipeline.tell(self._engine.on_rejected, self._name, of, n, code)
         were = "event was" if n == 1 else "events were"
         detail = f"{symbol or self._name}: {n} {were} refused: {why}"
         refused = Notice(code=code, source=self._name, detail=detail)
-        self._pipeline.tell(self._engine.notify, refused, symbol)
+        self._pipeline.tell(self._engine.notify, refused, of)
 
     def on_clamped(self, symbol: str, n: int) -> None:
         """See Listener."""

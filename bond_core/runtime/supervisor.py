@@ -224,10 +224,24 @@ class Supervisor:
                     continue
                 if feed.status in ("live", "starting"):
                     reason = f"nothing new on {channel} for {silent_s:.1f} s"
+                    if instead := self._heard_instead(channel):
+                        reason += f", but {instead}"
                     self._pulses[channel].is_stale = True
                     self.stales += 1
                     feed.turn("stale", self.clock.now_ns(), reason)
                 self._stalled.set()
+
+    def _heard_instead(self, channel: str) -> str | None:
+        """Return what the connector says that it hears in place of a channel's events, if so."""
+        why_silent = getattr(self._connector, "why_silent", None)
+        if why_silent is None:
+            return None
+        try:
+            why = why_silent(channel)
+        except Exception as error:
+            self.log.exception("%s: bug in the connector's why_silent", self.name, exc_info=error)
+            return None
+        return self._hide(why) if why else None
 
     def _turn_all(
         self, status: Status, reason: str | None, *, keep: tuple[Status, ...] = ("failed",)

@@ -224,12 +224,18 @@ class WindowEngine:
         """Count events that go where they were heard, as their time lay in the future."""
         self.totals[name].clamped += n * max(len(self._states(name, symbol)), 1)
 
-    def on_rejected(self, name: str, symbol: str, n: int = 1, code: str = "rejected") -> None:
-        """Count events that made no sense, also as what they are told as."""
+    def on_rejected(
+        self, name: str, symbol: str | None, n: int = 1, code: str = "rejected"
+    ) -> None:
+        """Count events that made no sense, also as what they are told as.
+
+        None is a message of which nobody knows whose it was: every symbol's records count it.
+        """
         states = self._states(name, symbol)
-        self.totals[name].rejected += n * max(len(states), 1)
+        rejected = n if symbol is None else n * max(len(states), 1)
+        self.totals[name].rejected += rejected
         if code == "wrong_unit":
-            self.totals[name].wrong_unit += n * max(len(states), 1)
+            self.totals[name].wrong_unit += rejected
         for tally in (tally for state in states for tally in state.tallies):
             tally.rejected += n
 

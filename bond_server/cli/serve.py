@@ -142,7 +142,8 @@ async def a_service(
         log_on(redis) as log,
         Fleet(
             redis=redis, log=log, roles=roles_of(settings.role), lease_s=settings.lease_s,
-            is_standby=settings.is_standby, places=RedisPlaces(redis), **common,
+            is_standby=settings.is_standby, hand_over_s=settings.hand_over_s,
+            places=RedisPlaces(redis), **common,
         ) as fleet,
     ):  # fmt: skip
         yield fleet

@@ -82,6 +82,7 @@ class Channel:
         if self._tail.has_ended:
             client.end(ending_of(self.stream))
             return
+        client.is_settled = True
         if not self._groups:
             self.position = self._tail.top
         if client.cursor.position == self.position:
@@ -98,6 +99,7 @@ class Channel:
 
     def leave(self, client: Client) -> None:
         """Let a client go; its cursor then stands where it got to."""
+        client.is_settled = False
         key = (client.speech, client.line.form)
         group = self._groups.get(key)
         if group is not None and group.discard(client):
@@ -161,6 +163,7 @@ class Channel:
             for client in tuple(self._ahead):
                 if client.cursor.position <= self.position:
                     self._ahead.discard(client)
+                    client.is_settled = False
                     client.catch_up()
         if self._tail.has_ended and self.position >= self._tail.top:
             self._end()

@@ -39,6 +39,7 @@ class Client:
         slow: What happens when it can't keep up: it is cut off, to resume; or it skips to the
             newest window.
         ending: Why it is over; None while it is not.
+        is_settled: Whether its channel has it: it is live, or about to be where those are.
         full_since_ns: Since when its line takes nothing, on the monotonic clock.
         interrupt: Ends the waiting of the task that handles the connection.
     """
@@ -51,6 +52,7 @@ class Client:
     end_s: int | None = None
     slow: Slow = "disconnect"
     ending: Ending | None = None
+    is_settled: bool = False
     full_since_ns: int | None = None
     interrupt: Callable[[], object] | None = None
     _fell_behind: bool = False
@@ -78,8 +80,12 @@ class Client:
             self.line.write(form.join([form.one(payload)]))
 
     def catch_up(self) -> None:
-        """Send the next batch from the ring; join the live clients when there is none."""
-        if self.ending is not None or self.line.is_full:
+        """Send the next batch from the ring; join the live clients when there is none.
+
+        Not once it has joined them: what comes now is sent to all, and a line says that there is
+        room also where it was not full, as behind a handshake.
+        """
+        if self.ending is not None or self.line.is_full or self.is_settled:
             return
         until = None
         if self._fell_behind and self.slow == "conflate":

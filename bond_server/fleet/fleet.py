@@ -28,7 +28,7 @@ from bond_server.engine import Engine
 from bond_server.fleet.heard import Heard
 from bond_server.fleet.lease import Lease
 from bond_server.fleet.shared import Changes, Kept, Shared
-from bond_server.fleet.worker import Worker
+from bond_server.fleet.worker import HAND_OVER_S, Worker
 from bond_server.redis_log.stopping import stopped
 from bond_server.registry.row import new_row
 from bond_server.roles import Role
@@ -53,6 +53,7 @@ class Fleet(Engine):
         max_streams: How many streams one project may have, in all processes together.
         lease_s: How long a worker's lease lasts without renewal.
         is_standby: Whether its worker stands by where it is the next in line.
+        hand_over_s: How long its worker hands over when it ends.
         made_with: What an `Engine` is made with.
 
     Attributes:
@@ -61,7 +62,8 @@ class Fleet(Engine):
 
     def __init__(
         self, *, redis: Redis | RedisCluster, log: EventLog, roles: frozenset[Role],
-        max_streams: int = 5, lease_s: float = 10.0, is_standby: bool = False, **made_with: Any,
+        max_streams: int = 5, lease_s: float = 10.0, is_standby: bool = False,
+        hand_over_s: float = HAND_OVER_S, **made_with: Any,
     ) -> None:  # fmt: skip
         super().__init__(log=log, **made_with)
         self.max_streams = max_streams
@@ -71,7 +73,9 @@ class Fleet(Engine):
         self.worker: Worker | None = None
         if "worker" in roles:
             lease = Lease(self.clock, lease_s)
-            self.worker = Worker(self, self.shared, lease, is_standby=is_standby)
+            self.worker = Worker(
+                self, self.shared, lease, is_standby=is_standby, hand_over_s=hand_over_s
+            )
         self._own: list[asyncio.Task[None]] = []
         self._last = self._epoch = ""
         self._hear_due_ns = 0

@@ -24,6 +24,7 @@ from bond_server.fleet.rendezvous import owner_of, ranked
 from bond_server.fleet.runs import Run, Runs
 from bond_server.fleet.shared import Beat, Changes, Claim, Kept, Shared
 from bond_server.fleet.tending import Tending
+from bond_server.redis_log.stopping import stopped
 
 MAX_SKEW_S = 5.0
 """How far a worker's clock may be from that of Redis."""
@@ -32,11 +33,15 @@ _ALL_AGAIN_S = 2.0
 _HOLD_S = 60.0
 """A stream stays at least so long with a worker before it is moved to balance the load."""
 _OFFER_S = 10.0
-_READY_WITHIN_S = 0.8
+_READY_SHARE = 0.6
+"""How much of the time for a hand-over others may take to get ready; the rest is for the last
+windows."""
 _LOOK_S = 0.05
-_HAND_OVER_WITHIN_S = 1.4
 _LEAVE_WITHIN_S = 0.5
 _AT_ONCE = 64
+
+HAND_OVER_S = 1.4
+"""How long a worker that ends hands over, unless it is told otherwise: 1.5 s are promised."""
 
 T = TypeVar("T")
 
@@ -51,6 +56,7 @@ class Worker:
         shared: What all processes know.
         lease: This worker's.
         is_standby: Whether it stands by for every stream for which it is the next in line.
+        hand_over_s: How long it hands its streams over when it ends; it runs them meanwhile.
 
     Attributes:
         lease: The same.
@@ -59,8 +65,9 @@ class Worker:
     """
 
     def __init__(
-        self, engine: Engine, shared: Shared, lease: Lease, *, is_standby: bool = False
-    ) -> None:
+        self, engine: Engine, shared: Shared, lease: Lease, *, is_standby: bool = False,
+        hand_over_s: float = HAND_OVER_S,
+    ) -> None:  # fmt: skip
         self.lease = lease
         self.runs = Runs(engine, lease)
         self.workers: frozenset[str] = frozenset()
@@ -68,6 +75,7 @@ class Worker:
         self._shared = shared
         self._clock = engine.clock
         self._is_standby = is_standby
+        self._hand_over_s = hand_over_s
         self._tending = Tending(engine, shared, self.runs, lease.worker)
         self._rows: dict[str, Kept] = {}
         self._ranks: dict[str, list[str]] = {}  # the first two of each stream, for these workers
@@ -142,8 +150,9 @@ class Worker:
     async def hand_over(self) -> None:
         """Let others have all streams, each where a window ends; then end the lease."""
         self._is_leaving = True
+        holding = asyncio.create_task(self._hold(), name="hold the lease while handing over")
         try:
-            async with asyncio.timeout(_HAND_OVER_WITHIN_S):
+            async with asyncio.timeout(self._hand_over_s):
                 others = (await self._beat()).workers - {self.lease.worker}
                 if others:
                     await _at_once(self.runs.own(), lambda run: self._offer(run, others))
@@ -155,11 +164,21 @@ class Worker:
                 "%d streams were not handed over in time; others take them: %r", left, error
             )
         finally:
+            await stopped(holding)
             self.lease.lapse()
         # Who is known to be gone is not waited for.
         with suppress(TimeoutError, LogUnavailableError):
             async with asyncio.timeout(_LEAVE_WITHIN_S):
                 await self._shared.leave(self.lease.worker)
+
+    async def _hold(self) -> None:
+        """Renew the lease, and do nothing else, until cancelled."""
+        while True:
+            asked_ns = self._clock.monotonic_ns()
+            with suppress(LogUnavailableError):
+                if (await self._beat()).had_it:  # else what it had may be another's
+                    self.lease.renewed(asked_ns)
+            await self._clock.sleep(self.lease.seconds / 4)
 
     async def _beat(self) -> Beat:
         lease_ms = round(self.lease.seconds * 1000)
@@ -351,7 +370,7 @@ class Worker:
     async def _until_ready(self) -> None:
         """Wait, for a while, until all are ready for what they were offered."""
         waiting = {run.stream.stream_id for run in self.runs.own()}
-        end_ns = self._clock.monotonic_ns() + round(_READY_WITHIN_S * NS)
+        end_ns = self._clock.monotonic_ns() + round(self._hand_over_s * _READY_SHARE * NS)
 
         async def look(stream_id: str) -> None:
             if (await self._shared.peek(stream_id)).is_accepted:

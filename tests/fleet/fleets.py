@@ -227,13 +227,13 @@ async def owner_of(redis, stream_id):
 
 def hurry():
     """
-    Return how many times longer things may take: 1, but where this machine has twice as much to
-    do as it has cores for, or more, as many times as that.
+    Return how many times longer things may take: as many times as this machine has more to do
+    than it has cores for; 1 where it hasn't.
 
     What is promised in seconds is promised of a machine that has them to give.
     """
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    return max(1.0, load / cores) if load >= 2 * cores else 1.0
+    return max(1.0, load / cores)
 
 
 async def until(holds, within_s=10.0):

@@ -24,6 +24,9 @@ LEASE_S = 1.0
 LONG_S = 10.0
 """The usual lease: what is handed over needs none to end, and a busy machine loses none."""
 
+PATIENT_S = "20"
+"""How long a worker that ends may hand over: until the next one is ready, on any machine."""
+
 ROUNDS = int(os.environ.get("BOND_FAULT_ROUNDS", "2"))
 """How often a long test repeats its fault."""
 

@@ -10,7 +10,17 @@ from redis.asyncio import Redis
 from bond_core.errors import LimitError
 from bond_server.fleet import tending
 from bond_server.redis_log.stopping import stopped
-from tests.fleet.fleets import Listener, create, hurry, owner_of, ticking, truth_of, until
+from tests.fleet.fleets import (
+    Listener,
+    a_fleet,
+    create,
+    hurry,
+    owner_of,
+    ticking,
+    truth_of,
+    until,
+)
+from tests.fleet.scenarios import all_is_well, runs
 from tests.server.journal import check
 
 
@@ -160,6 +170,39 @@ def test_who_comes_and_goes_moves_few_streams(monkeypatch, redis_url):
             assert listener.got.gaps == []
 
     over(monkeypatch, redis_url, scenario, "worker", "worker", "api,broker", max_streams=20)
+
+
+@pytest.mark.parametrize("hand_over_s", [1.4, 20], ids=["as usual", "patient"])
+def test_a_hand_over_to_one_that_is_slow_to_get_ready(monkeypatch, redis_url, hand_over_s):
+    """
+    What doesn't fit its time is lost, and told; with the time for it nothing is, even where it
+    takes longer than the lease.
+    """
+
+    async def scenario(redis, broker):
+        stream = await create(broker)
+        async with (
+            Listener(broker, stream.stream_id) as listener,
+            a_fleet(redis_url, "worker", lease_s=1.0, hand_over_s=hand_over_s) as first,
+        ):
+            await runs(first, stream.stream_id)
+            async with a_fleet(redis_url, "worker", lease_s=1.0) as second:
+                await listener.records(3)
+                begin = second.worker.runs.begin
+
+                async def begin_late(kept, claim):
+                    await asyncio.sleep(2.5)
+                    return await begin(kept, claim)
+
+                monkeypatch.setattr(second.worker.runs, "begin", begin_late)
+                await stopped(*first._own)
+                await first.worker.hand_over()
+                await runs(second, stream.stream_id)
+                truth = await all_is_well(broker, listener)
+                assert (truth.lost == 0) == (hand_over_s == 20)
+                assert bool(listener.got.gaps) == bool(truth.lost)
+
+    over(monkeypatch, redis_url, scenario, "api,broker")
 
 
 def test_a_stream_that_is_over_says_so_everywhere_and_goes(monkeypatch, redis_url):

@@ -19,7 +19,17 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from tests.fleet.fleets import hurry, until
-from tests.fleet.processes import LEASE_S, LONG_S, ROUNDS, SIMPLE, Client, a_spec, processes, tell
+from tests.fleet.processes import (
+    LEASE_S,
+    LONG_S,
+    PATIENT_S,
+    ROUNDS,
+    SIMPLE,
+    Client,
+    a_spec,
+    processes,
+    tell,
+)
 from tests.server.programs import create
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -28,8 +38,11 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 async def kill_owners(tmp_path, port, times, number, lease_s):
     """Kill the owner again and again; return how long each time nobody owned the stream."""
     took_s, chance = [], random.Random(number)
-    roles = ("api", "broker", "worker")
-    async with processes(tmp_path, port, *roles, lease_s=lease_s) as (fleet, (api, broker, _)):
+    roles, variables = ("api", "broker", "worker"), {"BOND_HAND_OVER_SECONDS": PATIENT_S}
+    async with processes(tmp_path, port, *roles, lease_s=lease_s, **variables) as (
+        fleet,
+        (api, broker, _),
+    ):
         created = await create(api, SIMPLE)
         stream_id = created["stream_id"]
         async with Client([broker], created) as client:
@@ -45,7 +58,7 @@ async def kill_owners(tmp_path, port, times, number, lease_s):
                 async def is_taken(pid=owner.process.pid):
                     return await fleet.is_owned_by_other(stream_id, pid)
 
-                await until(is_taken, within_s=(LEASE_S + 3) * hurry())
+                await until(is_taken, within_s=60)
                 took_s.append(time.monotonic() - since_s)
                 await client.records(2)
             await client.records(2)
@@ -75,15 +88,17 @@ def test_f1_a_killed_owner(tmp_path, redis_port, times):
 def test_f2_an_owner_told_to_end(tmp_path, redis_port, times):
     """
     Handed over within 1.5 s; no window is missing, one each time is partial; clients stay.
+
+    A machine with more to do than it has cores for may take longer over it, and loses none.
     """
     took_s, truth, client = asyncio.run(
         kill_owners(tmp_path, redis_port, times, signal.SIGTERM, LONG_S)
     )
 
+    assert truth.lost == 0
+    assert client.got.gaps == []
+    assert client.partial.count(True) <= 1 + times
     assert max(took_s) <= 1.5 * hurry()
-    if hurry() == 1:  # else what a hand-over could not finish is lost, and told
-        assert truth.lost == 0
-        assert client.got.gaps == []
     assert client.got.codes == []
     tell(
         f"F2: handed over within {max(took_s):.2f} s in {times} SIGTERMs, {truth.lost} windows lost"
@@ -175,12 +190,19 @@ def test_f3_an_owner_that_is_stopped_and_wakes(tmp_path, redis_port):
 @pytest.mark.faults
 def test_f28_all_are_replaced_one_after_the_other(tmp_path, redis_port):
     """
-    Workers and broker by turns, with clients connected: nothing twice, nothing lost untold.
+    Workers and broker by turns, with clients connected: nothing twice, nothing lost.
     """
 
     async def run():
         async with processes(
-            tmp_path, redis_port, "api", "broker", "worker", "worker", lease_s=LONG_S
+            tmp_path,
+            redis_port,
+            "api",
+            "broker",
+            "worker",
+            "worker",
+            lease_s=LONG_S,
+            BOND_HAND_OVER_SECONDS=PATIENT_S,
         ) as (
             fleet,
             (api, broker, *_),
@@ -214,10 +236,8 @@ def test_f28_all_are_replaced_one_after_the_other(tmp_path, redis_port):
                     lost += truth.lost
                 away_s.sort()
                 assert away_s[int(len(away_s) * 0.95) - 1] < 6 * hurry()
-                assert lost == 0 or hurry() > 1
-                tell(
-                    f"F28: {len(away_s)} reconnects, longest {away_s[-1]:.2f} s; {lost} lost, told"
-                )
+                assert lost == 0
+                tell(f"F28: {len(away_s)} reconnects, longest {away_s[-1]:.2f} s; none lost")
 
     asyncio.run(run())
 

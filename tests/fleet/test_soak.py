@@ -21,9 +21,9 @@ import attrs
 import pytest
 
 from bond_core.errors import LogUnavailableError
-from bond_core.log.offset import START
+from bond_core.log.offset import START, parse_offset
 from bond_server.redis_log.log import redis_log
-from tests.fleet.fleets import truth_in
+from tests.fleet.fleets import hurry, truth_in, until
 from tests.fleet.processes import Client, a_spec, processes, tell
 from tests.fleet.test_redis_faults_of_a_fleet import KEPT
 from tests.log.servers import free_ports, redis_server
@@ -126,11 +126,25 @@ async def soak(folder, server, seen):
                 for name, program in (("api", api), ("broker", broker)):
                     seen.used[name].append((time.monotonic(), *used(program.process.pid)))
                 seen.done.append(await a_fault(fleet, server, chance))
+            await have_come_to_the_top(fleet, made, clients)
         await asyncio.sleep(3)
         async with redis_log(fleet.url) as log:
             for one in collectors:
                 await one.read(log)
         return clients, collectors
+
+
+async def have_come_to_the_top(fleet, made, clients):
+    """Wait until all clients, who come and go on, have what the log holds now."""
+    async with redis_log(fleet.url) as log:
+        for n, created in enumerate(made):
+            top = (await log.read(created["stream_id"], START, 1)).top
+
+            async def have(n=n, top=top):
+                last = [client.got.last or "0-0" for client in clients[n::STREAMS]]
+                return all(parse_offset(one) >= top for one in last)
+
+            await until(have, within_s=30 * hurry())
 
 
 async def a_fault(fleet, server, chance):

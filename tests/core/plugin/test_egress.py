@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from bond_core.errors import Fatal, Retryable
 from bond_core.plugin.addresses import PRIVATE
-from bond_core.plugin.egress import Egress, EgressPolicy, is_host_pattern, parse_url
+from bond_core.plugin.egress import Egress, EgressPolicy, check_url, is_host_pattern, parse_url
 
 CANARY = "canary-8f2e"
 PUBLIC = {"api.acme.example": ["93.184.216.34", "2606:4700::1111"], "lan.example": ["192.168.1.9"]}
@@ -96,8 +97,10 @@ def test_what_is_read_in_two_ways_is_not_read(url):
 
     with pytest.raises(Fatal) as caught:
         routed(url, names=names)
-    assert caught.value.code == "forbidden_url"
-    assert CANARY not in str(caught.value)
+    with pytest.raises(Fatal) as at_creation:
+        check_url(url, EgressPolicy())
+    assert at_creation.value.code == caught.value.code == "forbidden_url"
+    assert CANARY not in str(caught.value) + str(at_creation.value)
     assert names.asked == []
 
 
@@ -127,8 +130,25 @@ def test_what_the_giver_can_see_is_told(url, detail):
 
     with pytest.raises(Fatal, match=detail) as caught:
         routed(url, names=names)
+    with pytest.raises(Fatal, match=detail):
+        check_url(url, EgressPolicy())
     assert caught.value.code == "forbidden_url"
     assert names.asked == []
+
+
+def test_what_may_depend_on_addresses_is_left_to_the_connection():
+    """A name is not looked up for its text, and an operator's networks may hold any name."""
+    private = (ip_network("192.168.1.0/24"),)
+
+    check_url("https://inside.example/", EgressPolicy())
+    check_url("http://inside.example:9000/", EgressPolicy(private=private))
+    check_url("ws://192.168.1.7:9000/", EgressPolicy(private=private))
+    check_url("https://api.acme.example:9000/", EgressPolicy(hosts=()), own=["*.acme.example"])
+    for url in ("http://192.168.2.7/", "https://10.0.0.1/", "http://93.184.216.34/"):
+        with pytest.raises(Fatal):
+            check_url(url, EgressPolicy(private=private))
+    with pytest.raises(Fatal, match="not among the hosts"):
+        check_url("https://other.example/", EgressPolicy(hosts=("*.acme.example",)))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from bond_core.testing.scripted_connector import (
     RecordingListener,
     Script,
     ScriptConfig,
+    ScriptedConnector,
     failing,
     listening,
     scripted_spec,
@@ -334,6 +335,36 @@ def test_a_channel_that_stands_still_is_stale_and_started_anew(repeats):
     assert 4 <= stale_after <= 4.5
     assert ear.statuses[-1][1].startswith("nothing new on trades for 4")
     assert (runs, live) == (2, 1)
+
+
+def heard_instead(channel):
+    """Say what a connector heard in place of a channel's events."""
+    return f"3 riddles on {channel}"
+
+
+def broken_word(channel):
+    """Break where a connector is asked."""
+    raise KeyError(channel)
+
+
+@pytest.mark.parametrize(
+    ("says", "ending"),
+    [(heard_instead, " s, but 3 riddles on trades"), (lambda _: None, " s"), (broken_word, " s")],
+    ids=["something", "nothing", "a bug"],
+)
+def test_a_connector_may_say_what_it_hears_instead(says, ending, monkeypatch):
+    """The reason of a stale feed repeats it; a bug in it costs the reason only."""
+    monkeypatch.setattr(ScriptedConnector, "why_silent", staticmethod(says), raising=False)
+
+    async def go():
+        async with listened(Script(listening(a_trade()), listening()), stale_s=4) as (clock, ear):
+            await clock.advance(6)
+            return ear
+
+    ear = asyncio.run(go())
+    assert ear.status == "stale"
+    assert ear.reason.startswith("nothing new on trades for 4")
+    assert ear.reason.endswith(ending)
 
 
 def test_only_progress_makes_a_stale_feed_live():

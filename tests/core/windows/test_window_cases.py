@@ -322,6 +322,18 @@ def test_case_25_what_is_rejected_at_the_edge_is_told():
     assert record.values["trades"] == 1
 
 
+def test_what_was_of_no_known_symbol_is_told_of_each():
+    """A message that nobody could read is counted in every symbol's record, and once in all."""
+    stream = Stream()
+    stream.hear(a_trade(1))
+    stream.engine.on_rejected("binance", None, 2)
+
+    records = stream.finish(5)
+
+    assert [record.sources["binance"].rejected for record in records] == [2] * len(records)
+    assert stream.engine.totals["binance"].rejected == 2
+
+
 def test_case_27_the_end_of_a_stream_sends_open_windows_once():
     """They are partial, and nothing comes after them."""
     stream = Stream(seconds=(1, 5))

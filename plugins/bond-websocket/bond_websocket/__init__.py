@@ -1,0 +1,1 @@
+"""Any public WebSocket as a source of Bond, described by a mapping and not by code."""
