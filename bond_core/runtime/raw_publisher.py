@@ -150,10 +150,12 @@ class RawPublisher:
         """Return until when all is lost, and the items that tell why."""
         lost_until, notices = self._last, []
         if (since_ns := self._takes_over_ns) is not None:
-            detail = "the stream's owner is new: events in between were lost"
-            if since_ns // _MS <= self._last.ms:
+            from_ns = self._last.ms * _MS
+            if since_ns // _MS > self._last.ms:
+                detail = "the stream's owner is new: events in between were lost"
+            else:  # it stood by
                 detail = "the stream's owner is new: events of then may be missing, or come twice"
-            from_ns, to_ns = sorted((self._last.ms * _MS, since_ns))
+            to_ns = max(from_ns, since_ns)
             notices.append(Notice(code="takeover", detail=detail, from_ns=from_ns, to_ns=to_ns))
             lost_until = max(lost_until, Offset(since_ns // _MS, LAST_N))
         if self._lost is not None:
