@@ -7,7 +7,8 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from ipaddress import ip_network
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -72,7 +73,7 @@ def venue_process(there: Connection, per_s: int) -> None:
 
     async def send(socket: ServerConnection) -> None:
         began, sent = time.perf_counter(), 0
-        while True:
+        while not socket.transport.is_closing():
             due = int((time.perf_counter() - began) * per_s)
             now_ns = time.time_ns()
             frames = [
@@ -155,7 +156,10 @@ def bond_process(there: Connection, venue: str) -> None:
             settings = ServerSettings(secret=Secret("0123456789abcdef" * 4), data_dir=Path(folder))
             here = EgressPolicy(private=(ip_network("127.0.0.0/8"),), frames_per_s=1e6)
             egress = Egress(here)
-            async with Bond(catalog=Catalog(rows), egress=egress) as bond, asyncio.TaskGroup() as tasks:
+            async with (
+                Bond(catalog=Catalog(rows), egress=egress) as bond,
+                asyncio.TaskGroup() as tasks,
+            ):
                 tune_for_serving()
                 tasks.create_task(serve_bond(bond, settings, bound, ready=ready.set))
                 await ready.wait()
@@ -177,12 +181,13 @@ def client_process(there: Connection, way: str, between: Any) -> None:
     async def main() -> list[tuple[int, Any]]:
         got: list[tuple[int, Any]] = []
         began = time.perf_counter()
-        async for sent in (_relayed if way == "relay" else _streamed)(between):
-            now = time.perf_counter()
-            if now - began > _WARM_S + FOR_S:
-                return got
-            if now - began > _WARM_S:
-                got.append((time.time_ns(), sent))
+        async with aclosing((_relayed if way == "relay" else _streamed)(between)) as coming:
+            async for sent in coming:
+                now = time.perf_counter()
+                if now - began > _WARM_S + FOR_S:
+                    break
+                if now - began > _WARM_S:
+                    got.append((time.time_ns(), sent))
         return got
 
     got = asyncio.run(main())
@@ -190,15 +195,19 @@ def client_process(there: Connection, way: str, between: Any) -> None:
     there.send([(at_ns - read(sent)) / 1e9 for at_ns, sent in got])
 
 
-async def _relayed(url: str) -> AsyncIterator[int]:
+async def _relayed(url: str) -> AsyncGenerator[int, None]:
     async with connect(url, compression=None, proxy=None) as socket:
         async for message in socket:
             yield json.loads(message)["t"]
 
 
-async def _streamed(where: Any) -> AsyncIterator[str]:
+async def _streamed(where: Any) -> AsyncGenerator[str, None]:
     url, created = where
     async with EkkoClient(url) as ekko:
-        async for event in ekko.subscribe(created["stream_id"], created["access_token"]):
-            if event["kind"] == "trade":
-                yield event["ts"]
+        events = ekko.subscribe(created["stream_id"], created["access_token"])
+        try:
+            async for event in events:
+                if event["kind"] == "trade":
+                    yield event["ts"]
+        finally:
+            await events.aclose()
