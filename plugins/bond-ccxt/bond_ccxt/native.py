@@ -185,14 +185,13 @@ def _binance_quote(text: str, r: Reading) -> list[Event]:
 
 
 def _okx_trades(text: str, r: Reading) -> list[Event]:
-    trades = _decode_okx_trades(text).data
-    events: list[Event] = [
-        r.trade(t.inst_id, _ms(t.ts), t.px, t.sz, _LOWER[t.side], t.trade_id, _seq(t.trade_id))
-        for t in trades
-    ]
-    for t, event in zip(trades, events, strict=True):
-        if t.count is not None and t.count > 1 and event.seq:
-            r.summed(event.symbol, event.seq, t.count)
+    events: list[Event] = []
+    for t in _decode_okx_trades(text).data:
+        number = int(t.trade_id) if t.trade_id.isdecimal() else 0
+        event = r.trade(t.inst_id, _ms(t.ts), t.px, t.sz, _LOWER[t.side], t.trade_id, number)
+        if t.count > 1 and number:
+            r.summed(event.symbol, number, t.count)
+        events.append(event)
     return events
 
 

@@ -43,7 +43,7 @@ class OkxTrade(Struct, gc=False, rename="camel"):
     sz: float
     side: str
     ts: int
-    count: int | None = None
+    count: int = 1
 
 
 class OkxTrades(Struct, gc=False):

@@ -247,7 +247,9 @@ class Tap:
 
     def _keep_parts(self, symbol: str, last: int, count: int) -> None:
         """Note the ids of trades that came as one, under the last one's id."""
-        kept = self._parts.setdefault(symbol, deque(maxlen=_PARTS))
+        kept = self._parts.get(symbol)
+        if kept is None:
+            kept = self._parts[symbol] = deque(maxlen=_PARTS)
         kept.extend(range(last - count + 1, last))
 
     def parts(self, symbol: str) -> frozenset[int]:
