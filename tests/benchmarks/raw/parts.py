@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterable
@@ -43,8 +44,11 @@ _PATIENCE_S = 60.0
 _PACE_S = 0.001
 
 
-def through(way: str, per_s: int) -> list[float]:
-    """Return the delays, in s, of what came within FOR_S through the relay or Bond."""
+def through(way: str, per_s: int) -> tuple[list[float], float]:
+    """Return the delays, in s, of what came within FOR_S through the relay or Bond.
+
+    And the CPU time, in s, that each trade cost the process in between.
+    """
     context = multiprocessing.get_context("spawn")
     processes = []
 
@@ -60,12 +64,18 @@ def through(way: str, per_s: int) -> list[float]:
     try:
         venue = started(venue_process, per_s)
         between = started(relay_process if way == "relay" else bond_process, venue)
-        found: list[float] = started(client_process, way, between)
-        return found
+        before_s = _cpu_s(processes[-1].pid)
+        count, delays = started(client_process, way, between)
+        return delays, (_cpu_s(processes[-2].pid) - before_s) / count
     finally:
         for process in reversed(processes):
             process.terminate()
             process.join(20)
+
+
+def _cpu_s(pid: int | None) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def venue_process(there: Connection, per_s: int) -> None:
@@ -178,21 +188,23 @@ def bond_process(there: Connection, venue: str) -> None:
 def client_process(there: Connection, way: str, between: Any) -> None:
     """Note when each trade came, and send the delays of those that came in time."""
 
-    async def main() -> list[tuple[int, Any]]:
+    async def main() -> tuple[int, list[tuple[int, Any]]]:
         got: list[tuple[int, Any]] = []
+        count = 0
         began = time.perf_counter()
         async with aclosing((_relayed if way == "relay" else _streamed)(between)) as coming:
             async for sent in coming:
+                count += 1
                 now = time.perf_counter()
                 if now - began > _WARM_S + FOR_S:
                     break
                 if now - began > _WARM_S:
                     got.append((time.time_ns(), sent))
-        return got
+        return count, got
 
-    got = asyncio.run(main())
+    count, got = asyncio.run(main())
     read = (lambda sent: sent) if way == "relay" else parse_iso
-    there.send([(at_ns - read(sent)) / 1e9 for at_ns, sent in got])
+    there.send((count, [(at_ns - read(sent)) / 1e9 for at_ns, sent in got]))
 
 
 async def _relayed(url: str) -> AsyncGenerator[int, None]:
