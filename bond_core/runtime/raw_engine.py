@@ -271,6 +271,10 @@ class RawEngine:
         self._tell()
 
     def _add(self, plan: SourcePlan) -> None:
+        if (known := self._sources.get(plan.name)) is not None:  # it had left, and is back
+            known.has_left = False
+            known.statuses.clear()
+            return
         totals = self.totals.setdefault(plan.name, Totals())
         source = self._sources[plan.name] = _Source(plan, totals)
         for asked, symbols in plan.routes.items():

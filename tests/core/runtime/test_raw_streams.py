@@ -24,6 +24,7 @@ from bond_core.model.event import (
     Trade,
 )
 from bond_core.plugin import Channel, ConnectorSpec
+from bond_core.runtime.raw_engine import RawEngine
 from bond_core.wire.raw import Marks, event_as_json, tail_of
 from bond_core.wire.times import parse_iso
 from tests.core.runtime import markets
@@ -193,6 +194,21 @@ def test_a_standby_that_steps_in_is_told_and_named():
         assert told(items, "beta")["count"] == 1
 
     play(story)
+
+
+def test_a_standby_that_comes_and_goes_loses_no_count():
+    """What it counted just before it left is told, also where it is back at once."""
+    plan = bound({**RAW, "sources": [{**RAW["sources"][0], "fallback": ["beta"]}]})
+    engine = RawEngine(plan.plan, stream_id="s", now_ns=lambda: NS, every_ns=5 * NS)
+    beta = next(s.plan for s in plan.all_sources() if s.plan.name == "beta")
+    engine.add_source(beta, NS)
+    engine.on_duplicates("beta", BTC, 3)
+    engine.remove_source("beta", NS)
+    engine.add_source(beta, NS)
+    engine.finish(NS)
+
+    items = [json.loads(b"{" + tail) for step in engine.take() for _, tail in step.items]
+    assert told(items, "beta")["duplicates"] == 3
 
 
 def test_what_was_fetched_for_a_hole_is_marked():
