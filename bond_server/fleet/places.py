@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from bond_core.log.offset import parse_offset
 from bond_core.runtime.places import Place
+from bond_server.redis_log.heeding import heeding_cancellation
 from bond_server.redis_log.keys import keys_of
 
 _KEPT_MS = 30 * 86_400_000
@@ -46,6 +47,7 @@ class RedisPlaces:
 
     async def _do(self, *words: Any) -> Any:
         try:
-            return await self._redis.execute_command(*words)
+            with heeding_cancellation():
+                return await self._redis.execute_command(*words)
         except RedisError as error:
             raise OSError(0, f"Redis did not answer: {type(error).__name__}: {error}") from error

@@ -29,6 +29,7 @@ from bond_server.fleet.keys import (
     WORKERS,
     project_key,
 )
+from bond_server.redis_log.heeding import heeding_cancellation
 from bond_server.redis_log.keys import keys_of
 from bond_server.redis_log.message import offset_of
 from bond_server.redis_log.scripts import Scripts
@@ -224,7 +225,8 @@ class Shared:
 
     async def _do(self, *words: Any) -> Any:
         try:
-            return await self._redis.execute_command(*words)
+            with heeding_cancellation():
+                return await self._redis.execute_command(*words)
         except (RedisError, OSError) as error:
             detail = f"Redis did not answer: {type(error).__name__}: {error}"
             raise LogUnavailableError(detail) from error

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from bond_core.clock import Clock
 from bond_core.log.event_log import Entry
+from bond_server.redis_log.heeding import heeding_cancellation
 from bond_server.redis_log.message import read_message
 from bond_server.redis_log.stopping import stopped
 
@@ -141,7 +142,8 @@ class Bus:
 
     async def _command(self, name: str, *channels: str) -> None:
         prefix = "s" if self._is_cluster else ""
-        await getattr(self._pubsub, prefix + name)(*channels)
+        with heeding_cancellation():
+            await getattr(self._pubsub, prefix + name)(*channels)
 
     async def _drop(self) -> None:
         pubsub, self._pubsub = self._pubsub, None

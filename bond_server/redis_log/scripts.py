@@ -12,6 +12,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import NoScriptError, RedisError
 
 from bond_core.errors import LogUnavailableError
+from bond_server.redis_log.heeding import heeding_cancellation
 
 
 class Scripts:
@@ -46,11 +47,12 @@ class Scripts:
         """
         call: tuple[Any, ...] = ("EVALSHA", self._digests[name], len(keys), *keys, *args)
         try:
-            try:
-                return await self._redis.execute_command(*call)
-            except NoScriptError:
-                await self.load()
-                return await self._redis.execute_command(*call)
+            with heeding_cancellation():
+                try:
+                    return await self._redis.execute_command(*call)
+                except NoScriptError:
+                    await self.load()
+                    return await self._redis.execute_command(*call)
         except (RedisError, OSError) as error:
             detail = f"Redis did not answer: {type(error).__name__}: {error}"
             raise LogUnavailableError(detail) from error
