@@ -83,7 +83,7 @@ def venue_process(there: Connection, per_s: int) -> None:
 
     async def send(socket: ServerConnection) -> None:
         began, sent = time.perf_counter(), 0
-        while not socket.transport.is_closing():
+        while True:
             due = int((time.perf_counter() - began) * per_s)
             now_ns = time.time_ns()
             frames = [
@@ -91,7 +91,10 @@ def venue_process(there: Connection, per_s: int) -> None:
                 for n in range(sent, due)
             ]
             sent = due
-            socket.transport.write(b"".join(frames))  # the venue must cost as little as can be
+            try:
+                socket.transport.write(b"".join(frames))  # the venue must cost as little as it can
+            except RuntimeError:  # whoever listened has left
+                return
             await asyncio.sleep(_PACE_S)
 
     async def main() -> None:
