@@ -74,6 +74,12 @@ ENTRIES = (
         fix="GET /",
     ),
     Entry(
+        code="not_recorded", status=422,
+        cause="The server plays a recording, which holds one stream, and this isn't it.",
+        remedy="Ask for the stream that the error names, or start a server without a recording.",
+        fix="bond serve",
+    ),
+    Entry(
         code="not_json", status=400,
         cause="The body is not JSON.",
         remedy="Send an object.",

@@ -98,13 +98,18 @@ def unlabelled(records: list[bytes]) -> list[bytes]:
         ),
         ({"filter": "trades > 2", "alerts": [{"when": "price_close > 1", "name": "up"}]}, ()),
         ({"fields": ["price_close"], "timeframes": ["10ticks", "1s"]}, ()),
+        (
+            {"mode": "raw", "fields": None},
+            ("close:binance=1012@2s", "duplicate:okx/trades*5@1s", "stall:okx@3s+2s"),
+        ),
     ],
-    ids=["plain", "corrected, with faults", "filter and alerts", "bars"],
+    ids=["plain", "corrected, with faults", "filter and alerts", "bars", "raw, with faults"],
 )
 def test_a_recording_plays_the_records_of_its_run(tmp_path, more, faults):
     """Real connectors and sockets, faults included; the replay is the same bytes, and labelled."""
     path = tmp_path / "btc.jsonl.gz"
-    live = asyncio.run(recorded({**SPEC, **more}, path, 6, faults=faults))
+    spec = {key: value for key, value in {**SPEC, **more}.items() if value is not None}
+    live = asyncio.run(recorded(spec, path, 6, faults=faults))
 
     again, player = asyncio.run(played(path))
 
