@@ -42,7 +42,9 @@ class Defaults:
     egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     needs_keys: bool = True
     environ: Mapping[str, str] = attrs.field(
-        factory=lambda: os.environ, eq=False, repr=False  # it holds keys
+        factory=lambda: os.environ,
+        eq=False,
+        repr=False,  # it holds keys
     )
 
 
@@ -101,7 +103,9 @@ def resolve(
     simulate = source.simulate
     if simulate is None:
         by = connector.simulated_by.items()
-        simulate = defaults.simulate or any(defaults.environ.get(name) == value for name, value in by)
+        simulate = defaults.simulate or any(
+            defaults.environ.get(name) == value for name, value in by
+        )
     if simulate and connector.simulator is None:
         raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
     if not simulate and defaults.needs_keys:

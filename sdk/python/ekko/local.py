@@ -1,4 +1,4 @@
-"""Run a stream in this process, without a server: the only place that touches one of ours."""
+"""Run a stream in this process, without a server: the only place that loads one of ours."""
 
 from __future__ import annotations
 
@@ -70,10 +70,19 @@ async def local_events(
 def _open(
     text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
 ) -> AbstractAsyncContextManager[Any]:
-    """Ask Bond for the stream; the one call into it."""
-    try:
-        local = importlib.import_module("bond_server.local")
-    except ModuleNotFoundError as error:
-        raise LocalModeError(error.name or "bond_server.local") from None
+    """Ask Bond for the stream."""
+    local = bond_module("bond_server.local")
     opened: AbstractAsyncContextManager[Any] = local.stream(text_or_spec, **options)
     return opened
+
+
+def bond_module(name: str) -> Any:
+    """Import a module of Bond's server package.
+
+    Raises:
+        LocalModeError: It isn't installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise LocalModeError(error.name or name) from None
