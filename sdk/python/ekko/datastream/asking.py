@@ -17,10 +17,10 @@ INTERVALS: Mapping[str, int] = {
 }  # fmt: skip
 """The lengths of candles, in seconds."""
 
-CRYPTO = {"type": "ccxt", "exchanges": ["binance"], "fallback": ["okx", "bybit"]}
+CRYPTO: Mapping[str, Any] = {"type": "ccxt", "exchanges": ["binance"], "fallback": ["okx", "bybit"]}
 """Who is asked for a market when no provider is named: one venue, so that prices are of one."""
 
-STOCKS = {"type": "equities"}
+STOCKS: Mapping[str, Any] = {"type": "equities"}
 """Who is asked for a share: the first of alpaca, polygon, finnhub and ibkr that has its key."""
 
 STEP_S = 1
@@ -46,6 +46,7 @@ class Asked:
         stream_type: What its messages are.
         interval: The length of candles.
         is_built: Whether Bond builds the candles, from trades.
+        has_trades: Whether prices are those of trades; else they are last prices in quotes.
     """
 
     spec: Mapping[str, Any]
@@ -53,6 +54,7 @@ class Asked:
     stream_type: StreamType
     interval: str | None = None
     is_built: bool = False
+    has_trades: bool = True
 
     @property
     def interval_s(self) -> int:
@@ -87,7 +89,11 @@ def asked_for(
             names.append(symbol)
     if not written:
         raise ValueError("no symbols are asked for")
-    named = None if provider is None else _named(provider, sources)
+    named, kinds = None, _ANY
+    if provider is not None:
+        named = _named(provider, sources)
+        kinds = next(source["kinds"] for source in sources if source["name"] == named["type"])
+        _check_feeds(stream_type, provider, kinds)
     groups: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
     for symbol in written:
         if named is not None:
@@ -98,7 +104,7 @@ def asked_for(
     for source, unis in groups.values():
         for i in range(0, len(unis), MOST_SYMBOLS):
             some = {symbol: tuple(written[symbol]) for symbol in unis[i : i + MOST_SYMBOLS]}
-            found.append(_asked(source, some, stream_type, interval))
+            found.append(_asked(source, some, stream_type, interval, kinds))
     return found
 
 
@@ -124,11 +130,13 @@ def _asked(
     symbols: Mapping[str, tuple[str, ...]],
     stream_type: Any,
     interval: str | None,
+    kinds: Sequence[str],
 ) -> Asked:
     spec: dict[str, Any] = {"sources": [dict(source)], "symbols": list(symbols)}
     if stream_type == "kline":
         interval = interval or "1m"
-        is_built = interval != "1m" or not _sends_minutes(source)
+        is_own = "trade" not in kinds or (interval == "1m" and _sends_minutes(source))
+        is_built = not is_own
         spec |= _built(interval) if is_built else {"fields": ["candle_close"], **_RAW}
         return Asked(
             spec=spec, symbols=symbols, stream_type=stream_type, interval=interval,
@@ -139,8 +147,16 @@ def _asked(
         spec["fields"] = ["trades"]
     elif stream_type == "depth":
         spec |= {"fields": ["bids", "asks"], "depth": _LEVELS}
-    return Asked(spec=spec, symbols=symbols, stream_type=stream_type)
+    return Asked(spec=spec, symbols=symbols, stream_type=stream_type, has_trades="trade" in kinds)
 
+
+_ANY = ("trade", "quote", "book", "candle")
+
+_CARRY: Mapping[str, tuple[str, ...]] = {
+    "ticker": ("trade", "quote"), "trade": ("trade",), "kline": ("trade", "candle"),
+    "depth": ("book",),
+}  # fmt: skip
+"""By type of stream, the kinds of events of which one at least is needed."""
 
 _RAW: Mapping[str, Any] = {"mode": "raw", "interval_sec": _STATUS_S}
 
@@ -171,10 +187,17 @@ def _named(provider: str, sources: Sequence[Mapping[str, Any]]) -> Mapping[str, 
         if name in source["venues"] or name in source["venue_aliases"]:
             venue = source["venue_aliases"].get(name, name)
             return {"type": source["name"], "exchanges": [venue]}
-    known = [n for s in sources for n in (s["name"], *s["venues"])]
+    known = list(dict.fromkeys(n for s in sources for n in (s["name"], *s["venues"])))
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
     raise ValueError(f"no installed source or venue is called {provider!r}; {hint}")
+
+
+def _check_feeds(stream_type: str, provider: str, kinds: Sequence[str]) -> None:
+    if not set(_CARRY[stream_type]).intersection(kinds):
+        can = [name for name, needed in _CARRY.items() if set(needed).intersection(kinds)]
+        has = f"it has {', '.join(can)}" if can else "nor anything else for a DataStream"
+        raise ValueError(f"{provider} has no {stream_type}; {has}")
 
 
 def _check_kind(

@@ -47,7 +47,7 @@ class Forming:
         """
         symbol = record["symbol"]
         begins, ends = moment(record["window_start"]), moment(record["window_end"])
-        self._began.setdefault(symbol, begins)
+        self._began.setdefault(symbol, ends if record["partial"] else begins)
         if (ends - begins).total_seconds() == self.interval_s:
             self._closed[symbol] = begins
             self._open.pop(symbol, None)
@@ -57,7 +57,7 @@ class Forming:
         closed = self._closed.get(symbol)
         if closed is not None and start <= closed:
             return None
-        is_partial = self._began[symbol] >= start
+        is_partial = self._began[symbol] > start
         step = _bar(record, start, is_closed=False, is_partial=is_partial)
         if step is None:
             return None
@@ -66,6 +66,12 @@ class Forming:
             step = _sum(before, step)
         self._open[symbol] = step
         return step
+
+    def missed(self, *, until: dt.datetime) -> None:
+        """Take in that records are missing up to a time: what was open is known in part only."""
+        self._open.clear()
+        for symbol in self._began:
+            self._began[symbol] = until
 
 
 def _bar(

@@ -50,7 +50,9 @@ class Health:
         lost = [since for since in self._failed_since.values() if at - since >= _PATIENCE]
         if len(lost) < (1 if about == "" else self.of):
             return None
-        return "; ".join(dict.fromkeys(f"{name}: {why}" for name, (_, why, _) in now.items()))
+        return "; ".join(
+            dict.fromkeys(why or f"{name} failed" for name, (_, why, _) in now.items())
+        )
 
 
 def _state(told: Mapping[str, Any]) -> _State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from ekko.errors import StreamError
 from ekko.event import Gap
 
 log = logging.getLogger("ekko")
+
+_CHANNEL = re.compile(r"\.(trades|quotes|candles|bars|book|all_trades)(\.\d+)?$")
+"""What a source's name ends in where it is not the first of its venue."""
 
 MOST_NOTICES = 32
 """So many wait for a symbol's next message; of more the newest are kept, and all are logged."""
@@ -43,6 +47,7 @@ class Reader:
         """
         self._take_notices(item)
         if isinstance(item, Gap):
+            self._forming.missed(until=moment(item["window_end"]))
             return
         if (sources := item.get("sources")) is not None:
             about = item["symbol"] or ""
@@ -76,7 +81,7 @@ class Reader:
         match self._asked.stream_type, item["kind"]:
             case "ticker", "quote":
                 self._quotes[item["symbol"]] = item
-                if item["last"] is None:
+                if self._asked.has_trades or item["last"] is None:
                     return None
                 fields = {"price": item["last"], **_best(item)}
             case "ticker", "trade" if item["price"] is not None:
@@ -90,7 +95,7 @@ class Reader:
                 fields = _book(item)
             case _:
                 return None
-        fields["provider"] = item["venue"]
+        fields["provider"] = _CHANNEL.sub("", item["source"])
         fields["simulated"] = item.get("simulated", False)
         fields["late"] = bool(item.get("late") or item.get("repaired"))
         return fields
@@ -110,10 +115,10 @@ class Reader:
         bar = self._forming.saw(record)
         if bar is None:
             return None
-        raw = record.get("raw_data") or {}
+        venues = (record.get("raw_data") or {}).get("sources") or record["sources"]
         return {
             **attrs.asdict(bar), "price": bar.close, "interval": self._asked.interval,
-            "provider": ",".join(raw.get("sources") or record["sources"]), "made_by": "bond",
+            "provider": ",".join(_CHANNEL.sub("", name) for name in venues), "made_by": "bond",
             "simulated": any(s.get("simulated") for s in record["sources"].values()),
         }  # fmt: skip
 
