@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
+    from bond_core.plugin.message_arrays import MessageArrays
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
@@ -106,6 +107,7 @@ __all__ = [
     "Liquidation",
     "Max",
     "Mentions",
+    "MessageArrays",
     "Metric",
     "Min",
     "News",
@@ -198,6 +200,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ApiInfo",
         "hookimpl",
     ),
+    "bond_core.plugin.message_arrays": ("MessageArrays",),
     "bond_core.plugin.sink": (
         "Reply",
         "Sink",
