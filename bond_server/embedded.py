@@ -13,6 +13,7 @@ import os
 from collections import ChainMap
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -25,6 +26,7 @@ from bond_core.log.offset import START
 from bond_core.plugin.catalog import Catalog, describe
 from bond_core.plugin.specs import ConnectorSpec
 from bond_server.cli.defaults import defaults_of, egress_of
+from bond_server.environment import read_dotenv
 from bond_server.local import Bond
 from bond_server.plugin_choice import plugins_of
 from bond_server.streams import Stream
@@ -109,7 +111,7 @@ class Embedded:
 
 @asynccontextmanager
 async def embedded(credentials: Mapping[str, object]) -> AsyncIterator[Embedded]:
-    """Run Bond as long as the context lasts, set up by the environment and `credentials`.
+    """Run Bond as long as the context lasts, set up by the environment, `.env`, `credentials`.
 
     Args:
         credentials: Settings of sources by `<source>_<setting>`, such as `alpaca_key`. They win
@@ -119,15 +121,16 @@ async def embedded(credentials: Mapping[str, object]) -> AsyncIterator[Embedded]
         RequestError: A credential belongs to nothing that is installed.
         SetupError: The environment makes no sense.
     """
-    plugins = plugins_of(os.environ)
+    surroundings = ChainMap(os.environ, read_dotenv(Path.cwd() / ".env"))
+    plugins = plugins_of(surroundings)
     catalog = await asyncio.to_thread(Catalog.loaded, plugins)
     given = variables_of(credentials, catalog)
     defaults = attrs.evolve(
-        defaults_of(os.environ, simulate=False), environ=ChainMap(given, os.environ)
+        defaults_of(surroundings, simulate=False), environ=ChainMap(given, surroundings)
     )
     bond = Bond(
         max_streams=MAX_STREAMS, catalog=catalog, plugins=plugins, defaults=defaults,
-        egress=egress_of(os.environ), retention=KEPT,
+        egress=egress_of(surroundings), retention=KEPT,
     )  # fmt: skip
     async with bond:
         yield Embedded(bond)
