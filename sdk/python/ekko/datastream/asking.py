@@ -99,6 +99,8 @@ def asked_for(
         if named is not None:
             _check_kind(symbol, written[symbol][0], named, sources)
         source = named or (CRYPTO if is_market(symbol) else STOCKS)
+        if source is STOCKS and stream_type == "depth":
+            raise ValueError(f"{symbol} is a share, and nobody who has shares has depth")
         groups.setdefault(source["type"], (source, []))[1].append(symbol)
     found = []
     for source, unis in groups.values():

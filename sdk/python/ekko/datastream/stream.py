@@ -57,6 +57,7 @@ class DataStream:
         url = api_url or os.environ.get("EKKO_API_URL") or "local"
         self._simulate = simulate
         self._running: set[asyncio.Task[None]] = set()
+        self._ending: asyncio.Task[None] | None = None
         self._host: Host
         if url == "local":
             self._host = LocalHost(given)
@@ -152,17 +153,19 @@ class DataStream:
 
         A callback may call it, and is cancelled with the rest.
         """
-        ending = asyncio.create_task(self._disconnect(), name="ekko disconnecting")
+        here = asyncio.get_running_loop()
+        ending = self._ending
+        if ending is None or ending.done() or ending.get_loop() is not here:
+            ending = self._ending = here.create_task(self._disconnect(), name="ekko ending")
         await asyncio.shield(ending)
 
     async def _disconnect(self) -> None:
         here = asyncio.get_running_loop()
-        mine = {task for task in self._running if task.get_loop() is here}
-        self._running.clear()
-        for task in mine:
-            task.cancel()
-        if mine:
+        while mine := {task for task in self._running if task.get_loop() is here}:
+            for task in mine:
+                task.cancel()
             await asyncio.wait(mine)
+        self._running.clear()  # what is left was another loop's, which is over
         await self._host.close()
 
     def _task(
