@@ -84,6 +84,7 @@ class Embedded:
         self._bond = bond
         self._sources = [describe(spec) for spec in bond.catalog.connectors]
         self._changing = asyncio.Lock()  # who leaves last must not end what another begins
+        self._is_over = False
 
     def sources(self) -> list[dict[str, Any]]:
         """Return what is installed, as `/v1/sources` does."""
@@ -105,8 +106,18 @@ class Embedded:
         finally:
             cursor.close()
             async with self._changing:
-                if stream.readers == 0 and bond.find(stream.stream_id) is stream:
+                if (
+                    not self._is_over
+                    and stream.readers == 0
+                    and bond.find(stream.stream_id) is stream
+                ):
                     await bond.delete(stream.stream_id)
+
+    def end(self) -> None:
+        """Have all readers see that nothing more will come."""
+        self._is_over = True
+        for stream in self._bond.running.values():
+            stream.tail.end()
 
 
 @asynccontextmanager
@@ -133,7 +144,11 @@ async def embedded(credentials: Mapping[str, object]) -> AsyncIterator[Embedded]
         egress=egress_of(surroundings), retention=KEPT,
     )  # fmt: skip
     async with bond:
-        yield Embedded(bond)
+        here = Embedded(bond)
+        try:
+            yield here
+        finally:
+            here.end()
 
 
 def variables_of(credentials: Mapping[str, object], catalog: Catalog) -> dict[str, str]:

@@ -78,8 +78,8 @@ async def several_symbols(streams: DataStream) -> None:
 
 
 async def statistics(streams: DataStream) -> None:
-    """Add up thirty trades."""
-    low, high, volume, left = float("inf"), 0.0, 0.0, 30
+    """Add up twenty trades."""
+    low, high, volume, left = float("inf"), 0.0, 0.0, 20
     async with aclosing(streams.stream("BTCUSDT", stream_type="trade")) as trades:
         async for trade in trades:
             if trade.price is None:  # it counts for volume only
@@ -89,14 +89,14 @@ async def statistics(streams: DataStream) -> None:
             left -= 1
             if not left:
                 print(
-                    f"30 trades: {low:,.2f} to {high:,.2f}, {volume:.5f} BTC, from {label(trade)}"
+                    f"20 trades: {low:,.2f} to {high:,.2f}, {volume:.5f} BTC, from {label(trade)}"
                 )
                 break
 
 
 async def momentum(streams: DataStream) -> None:
-    """Compare each price with the mean of the twenty before it. No advice, and no order."""
-    prices: deque[float] = deque(maxlen=20)
+    """Compare each price with the mean of the ten before it. No advice, and no order."""
+    prices: deque[float] = deque(maxlen=10)
     async with aclosing(streams.stream("ETHUSDT")) as ticks:
         left = 5
         async for tick in ticks:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import Counter
+from collections import ChainMap, Counter
 from contextlib import aclosing
 
 import pytest
 
+from bond_core.clock import SystemClock
+from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.discovery import Plugins
+from bond_core.runtime.binding import Defaults, bind
+from bond_core.spec.read import read_spec
+from bond_ibkr.simulator import TwsSimulator
+from bond_server.embedded import variables_of
 from bond_sim.instruments import ASSETS
 from bond_sim.simulator import Simulator
 from bond_sim.subscriptions import Subscription
 from ekko import APIError, DataStream, StreamError
-from ekko.datastream.asking import INTERVALS
+from ekko.datastream.asking import INTERVALS, asked_for
+from ekko.datastream.hosts import LocalHost
 from tests.journeys.command_line import serving
 
 PATIENCE_S = 30.0
@@ -482,6 +490,24 @@ def test_a_loop_that_is_left_leaves_nothing_running(simulators):
     within(main())
 
 
+def test_who_still_reads_when_all_ends_is_told():
+    """
+    Where Bond itself ends under its readers, for whatever reason, they don't wait for ever.
+    """
+
+    async def main():
+        host = LocalHost({})
+        (asked,) = asked_for(["BTCUSDT"], "trade", None, None, await host.sources())
+        async with aclosing(host.items({**asked.spec, "simulate": True})) as items:
+            await anext(items)
+            await host.close()
+            with pytest.raises(StreamError, match="it was ended"):
+                async for _ in items:
+                    pass
+
+    within(main())
+
+
 def test_one_object_serves_one_loop_after_another():
     """
     `asyncio.run` twice, without a word to the first: a script's way.
@@ -498,29 +524,50 @@ def test_one_object_serves_one_loop_after_another():
     assert asyncio.run(main()) > 0
 
 
-def test_keys_reach_their_source_and_nobody_else(caplog, monkeypatch):
+def test_settings_reach_their_source_without_the_environment(monkeypatch):
     """
-    A share goes to the provider whose key was given; neither logs nor the environment have it.
+    A TWS where the program says it is: asked for its share without naming it, and not simulated.
     """
-    caplog.set_level(logging.DEBUG)
-    for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY", "POLYGON_API_KEY", "FINNHUB_API_KEY"):
+    for name in ("ALPACA_API_KEY", "POLYGON_API_KEY", "FINNHUB_API_KEY", "IB_STREAM_HOST"):
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
 
     async def main():
-        keys = {"alpaca_key": "PKNOTFORLOGS", "alpaca_secret": "AMOSTSECRETWORD"}
-        async with DataStream(**keys, binance_key="UNUSEDVALUE", polygon_key=None) as streams:
-            task = streams.subscribe("AAPL", print)
-            await until(lambda: "alpaca" in caplog.text)
-            assert not task.done()
-            assert "PKNOTFORLOGS" not in repr(vars(streams).keys()) + repr(streams)
+        async with TwsSimulator(clock=SystemClock()) as tws:
+            settings = {"ibkr_host": "127.0.0.1", "ibkr_port": tws.port, "ibkr_client_id": 5}
+            async with DataStream(**settings, alpaca_key=None) as streams:
+                (tick,) = await first(streams.stream("AAPL"))
+            assert {what for what, *_ in tws.asked}
+        assert tick.provider == "ibkr"
+        assert not tick.simulated
 
     within(main())
 
     assert dict(os.environ) == before
+
+
+def test_keys_are_their_source_s_and_nobody_else_s(caplog, monkeypatch):
+    """
+    A share goes to the provider whose key was given, and no log or repr shows it.
+    """
+    caplog.set_level(logging.DEBUG)
+    for name in ("ALPACA_API_KEY", "ALPACA_SECRET_KEY"):
+        monkeypatch.setenv(name, "of the environment")
+    keys = {"alpaca_key": "PKNOTFORLOGS", "alpaca_secret": "AMOSTSECRETWORD"}
+    catalog = Catalog.loaded(Plugins())
+
+    given = variables_of({**keys, "binance_key": "UNUSEDVALUE"}, catalog)
+    defaults = Defaults(environ=ChainMap(given, os.environ))
+    spec, _ = read_spec({"sources": [{"type": "equities"}], "symbols": ["AAPL"]})
+    bound = bind(spec, catalog, defaults)
+
+    config = bound.sources[0].origin.config
+    assert (config.key.reveal(), config.secret.reveal()) == tuple(keys.values())
+    assert os.environ["ALPACA_API_KEY"] == "of the environment"
     assert "binance_key isn't used" in caplog.text
+    shown = caplog.text + repr(bound) + repr(defaults) + repr(DataStream(**keys))
     for value in ("PKNOTFORLOGS", "AMOSTSECRETWORD", "UNUSEDVALUE"):
-        assert value not in caplog.text
+        assert value not in shown
 
 
 def test_a_key_that_nothing_has_is_refused():

@@ -38,11 +38,12 @@ pytestmark = pytest.mark.skipif(not BLOCKS, reason="wrdata's streaming page isn'
 class Program:
     """A program of the page, running by itself; `lines` are what it printed, as they come."""
 
-    def __init__(self, name, text, folder, *words):
-        file = folder / f"{name.replace(':', '_')}.py"
-        file.write_text(text.replace("from wrdata import", "from ekko import"), encoding="utf-8")
+    def __init__(self, block, folder):
+        file = folder / f"{block.name.replace(':', '_')}.py"
+        text = block.text.replace("from wrdata import", "from ekko import")
+        file.write_text(text, encoding="utf-8")
         self.process = subprocess.Popen(
-            [sys.executable, str(file), *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL, text=True, encoding="utf-8", cwd=folder,
             env=environment({"BOND_SIMULATE": "1"}),
         )  # fmt: skip
@@ -81,10 +82,7 @@ class Program:
 @contextmanager
 def running(folder, names):
     """Run programs side by side."""
-    texts = {name: block.text for name, block in BLOCKS.items()}
-    texts["six"] = EXAMPLES.read_text(encoding="utf-8")
-    words = {"six": ["--simulate"]}
-    programs = {name: Program(name, texts[name], folder, *words.get(name, [])) for name in names}
+    programs = {name: Program(BLOCKS[name], folder) for name in names}
     try:
         yield programs
     finally:
@@ -99,13 +97,6 @@ def _programs(tmp_path_factory):
     endless = [name for name, block in BLOCKS.items() if "asyncio.run(" in block.text]
     endless.remove("003:115")
     with running(tmp_path_factory.mktemp("endless"), endless) as programs:
-        yield programs
-
-
-@pytest.fixture(scope="module", name="short")
-def _short(tmp_path_factory):
-    """Those that end by themselves, by the clock: not beside all the others."""
-    with running(tmp_path_factory.mktemp("short"), ["003:115", "six"]) as programs:
         yield programs
 
 
@@ -157,14 +148,18 @@ def test_a_callback_s_mistake_is_told_and_ends_nothing(programs):
     assert "binance_key isn't used" in said
 
 
-def test_the_program_with_a_callback_ends_by_itself(short):
+def test_the_program_with_a_callback_ends_by_itself(programs, tmp_path):
     """
     After its ten seconds, with status 0 and nothing on standard error.
     """
-    program = short["003:115"]
+    for other in programs.values():
+        other.process.kill()  # it goes by the clock
+        other.over()
+    with running(tmp_path, ["003:115"]) as mine:
+        program = mine["003:115"]
 
-    assert program.over(60) == 0
-    lines = program.said(lambda _: program.lines.empty())
+        assert program.over(60) == 0
+        lines = program.said(lambda _: program.lines.empty())
     assert len(lines) > 10
     assert all(re.fullmatch(rf"BTCUSDT: {PRICE}", line) for line in lines)
     assert program.errors == []
@@ -240,22 +235,16 @@ def test_the_methods_are_those_of_the_page():
     assert all(callable(getattr(DataStream, name)) for name in methods)
 
 
-def test_the_six_examples_are_there_and_run(short):
+def test_the_six_examples_are_there():
     """
-    Under their numbers, in one file, which ends by itself.
+    Under their numbers, in one file; test_examples.py runs it.
     """
     listed = re.findall(r"^(\d)\. ([A-Z][^`\n]+)$", TEXT[: TEXT.index("### Tests")], re.MULTILINE)
+
     assert len(listed) == 6
     source = EXAMPLES.read_text(encoding="utf-8")
     for number, title in listed:
         assert f"{number}. {title.partition(' (')[0]}" in source
-    program = short["six"]
-
-    assert program.over(90) == 0, program.errors
-    said = "\n".join(program.said(lambda _: program.lines.empty()))
-    assert said.count("SIMULATED") == 6
-    assert re.search(r"O=\d+\.\d\d H=\d+\.\d\d L=\d+\.\d\d C=\d+\.\d\d", said)
-    assert re.search(r"momentum [+-]\d\.\d+ %", said)
 
 
 def test_no_block_is_left_out():
