@@ -94,7 +94,9 @@ def run_program(block, server, stream):
         "access_token": stream.access_token,
     }
     for statement in ast.parse(here(block.text, server)).body:
+        before = len(lines)
         for attempt in range(4):
+            del lines[before:]  # what a run that broke off had printed
             try:
                 run_statement(statement, given, lines, ENOUGH.get(block.name, 1))
             except TypeError as error:
