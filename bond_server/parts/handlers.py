@@ -1,0 +1,84 @@
+"""Make the web framework's handlers of the routes that plugins add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from litestar import Request, Response, post, route
+from litestar.handlers import HTTPRouteHandler
+
+from bond_core.plugin.serving import Asked, EventFlow, Route
+from bond_server.auth.access import Access
+from bond_server.auth.project import OPEN, needs
+from bond_server.delivery.drain import Drain
+from bond_server.parts.callers import admit, token_id_of
+from bond_server.parts.loading import Part
+from bond_server.parts.session import FlowSession
+from bond_server.routes.given import Given
+from bond_server.routes.operations import guarded_answers
+from bond_server.routes.sse import EventStream
+from bond_server.service import Service
+
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+
+
+def part_handlers(parts: Iterable[Part]) -> list[HTTPRouteHandler]:
+    """Return the handlers of all parts."""
+    handlers = []
+    for part in parts:
+        handlers += [_handler(part, each) for each in part.routes]
+        if any(each.by_token for each in part.routes):
+            handlers.append(_token_handler(part))
+    return handlers
+
+
+def _handler(part: Part, described: Route) -> HTTPRouteHandler:
+    by_token, scope = described.by_token, described.scope
+
+    @route(
+        _PARAMETER.sub(r"{\1:str}", described.path),
+        http_method=described.method,
+        status_code=200,
+        summary=described.summary,
+        opt=needs(OPEN if by_token else scope),
+        responses=guarded_answers(400, 404, 503),
+    )
+    async def answer(
+        request: Request[Any, Any, Any], bond: Given[Service], access: Given[Access],
+        drain: Given[Drain],
+    ) -> Response[Any]:  # fmt: skip
+        admission = None
+        if by_token:
+            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+        path = {name: str(value) for name, value in request.path_params.items()}
+        said = await described.handler(Asked(path=path, query=dict(request.query_params)))
+        if not isinstance(said, EventFlow):
+            return Response(said.body, status_code=said.status, headers=dict(said.headers))
+        if admission is None:
+            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+        return EventStream(
+            FlowSession(
+                flow=said, admission=admission, drain=drain, clock=bond.clock, scope=request.scope
+            )
+        )
+
+    return answer
+
+
+def _token_handler(part: Part) -> HTTPRouteHandler:
+    @post(
+        f"{part.spec.prefix}/token",
+        status_code=200,
+        summary=f"Get a token that opens what is below {part.spec.prefix}",
+        opt=needs("tokens:mint"),
+        responses=guarded_answers(503),
+    )
+    async def token(access: Given[Access], project: Given[str]) -> Response[dict[str, Any]]:
+        """Return a fresh token, for clients that can't send an API key: `?token=…`."""
+        fresh, _ = await access.issue(token_id_of(part.spec.name), project)
+        body = {"token": fresh.text, "expires_in_sec": fresh.expires_in_s}
+        return Response(body, headers={"Cache-Control": "no-store"})
+
+    return token
