@@ -13,7 +13,7 @@ The server asks for keys, keeps to its limits, frames Server-Sent Events and see
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -48,20 +48,32 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
+class Messages(Protocol):
+    """What is there to be sent; an asynchronous generator is one."""
+
+    async def __anext__(self) -> Sequence[bytes]:
+        """Return the next messages, one or more. StopAsyncIteration: these were all."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of what they come from, even where none was ever asked for."""
+        ...
+
+
 @attrs.frozen(kw_only=True)
 class EventFlow:
     """Server-Sent Events, each unnamed, with a text as its data.
 
     Attributes:
-        messages: Yields what is there to be sent, one or more at a time, encoded and without
-            line breaks. It is closed when the client leaves, and isn't asked for more while the
-            client doesn't read: so whatever it reads from has to be bounded.
+        messages: What is to be sent, encoded and without line breaks. They are closed when the
+            client leaves, and not asked for more while it doesn't read: so whatever they come
+            from has to be bounded.
         bye: Says in a last message why the server ends it before its own end: a word such as
             `restart`, and a sentence. None says nothing.
         headers: Added to the answer's.
     """
 
-    messages: AsyncGenerator[Sequence[bytes]]
+    messages: Messages
     bye: Callable[[str, str], bytes] | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
 

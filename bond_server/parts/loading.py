@@ -99,7 +99,7 @@ def _load(
     except BondError as error:
         failure = error.detail
         _log.error("the part %s of the server is left out: %s", spec.name, failure)
-    except (Exception, SystemExit) as error:  # a plugin's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- a plugin's code may raise anything
         failure = f"{type(error).__name__}: {error}"
         _log.exception("the part %s of the server is left out", spec.name)
     else:

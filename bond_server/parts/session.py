@@ -42,6 +42,10 @@ _SAYS: Mapping[Ending, str] = {
 _LEAVING = "The server restarts: come back"
 
 
+class _ReadsNothingError(Exception):
+    """The client takes nothing any more."""
+
+
 @attrs.frozen(kw_only=True)
 class FlowSession:
     """One client of a plugin's events. What a response's body is; see routes.sse.EventStream."""
@@ -87,7 +91,7 @@ class FlowSession:
             asyncio.ensure_future(_until_gone(receive)),
             asyncio.ensure_future(self._until_expired()),
         ]
-        pump, gone, expired = tasks
+        pump, gone, _ = tasks
         try:
             await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
@@ -102,7 +106,7 @@ class FlowSession:
 
     async def _pump(self, send: Send) -> None:
         """Send what comes, and a comment where nothing does for a while."""
-        waiting = asyncio.ensure_future(anext(self.flow.messages, None))
+        waiting = asyncio.create_task(self._next())
         try:
             while True:
                 timer = asyncio.ensure_future(self.clock.sleep(HEARTBEAT_S))
@@ -117,10 +121,17 @@ class FlowSession:
                 if messages is None:
                     return
                 await _send(send, framed(messages))
-                waiting = asyncio.ensure_future(anext(self.flow.messages, None))
+                waiting = asyncio.create_task(self._next())
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+
+    async def _next(self) -> Sequence[bytes] | None:
+        """Return what is to be sent next; None where that was all."""
+        try:
+            return await self.flow.messages.__anext__()
+        except StopAsyncIteration:
+            return None
 
     async def _until_expired(self) -> None:
         await self.clock.sleep(max(0.0, self.admission.grant.end_s - self.clock.now_ns() / NS))
@@ -144,7 +155,7 @@ def framed(messages: Sequence[bytes]) -> bytes:
 def _ending_of(error: BaseException | None) -> Ending | None:
     if error is None:
         return None
-    if isinstance(error, TimeoutError):
+    if isinstance(error, _ReadsNothingError):
         return SLOW
     if isinstance(error, OSError):
         return GONE
@@ -153,8 +164,11 @@ def _ending_of(error: BaseException | None) -> Ending | None:
 
 
 async def _send(send: Callable[[Any], Any], body: bytes) -> None:
-    async with asyncio.timeout(READS_WITHIN_S):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+    try:
+        async with asyncio.timeout(READS_WITHIN_S):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+    except TimeoutError:
+        raise _ReadsNothingError from None
 
 
 async def _until_gone(receive: Receive) -> None:

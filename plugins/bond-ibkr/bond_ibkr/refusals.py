@@ -6,6 +6,7 @@ does not list what TWS writes beside them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import attrs
@@ -94,6 +95,12 @@ def refusal_of(code: int, text: str) -> Refusal:
     if known is not None:
         return Refusal(known + said)
     return Refusal(f"TWS refuses it; asked for again every minute{said}", AGAIN_S)
+
+
+def code_in(reason: str) -> int | None:
+    """Return TWS's code in a refusal's reason, or None if TWS said nothing."""
+    found = re.search(r", code ([0-9]+)\)", reason)
+    return int(found[1]) if found else None
 
 
 def ending_of(code: int, text: str) -> Exception | None:
