@@ -31,6 +31,9 @@ from bond_core.model.event import Event
 from bond_core.plugin.context import Context, Subscription, WebSocket
 from bond_core.plugin.unreadable import MAX_UNREADABLE, UNREADABLE
 
+_AT_ONCE = 128
+"""So many frames are read before everything else gets a turn: what they held is handed on."""
+
 Heard = Event | tuple[str, Event]
 """An event, or a channel and an event of it."""
 
@@ -119,8 +122,12 @@ class WebSocketConnector(ABC):
             await self.keepalive(ws, ctx)
 
     async def _read(self, ws: WebSocket, ctx: Context, unconfirmed: set[Subscription]) -> None:
-        unreadable = 0
-        async for frame in ws:
+        unreadable = in_a_row = 0
+        async for frame in ws:  # what has come is had without a pause, hundreds of frames
+            in_a_row += 1
+            if in_a_row == _AT_ONCE:
+                in_a_row = 0
+                await asyncio.sleep(0)
             fault = self._take(frame, ctx, unconfirmed)
             if fault is None:
                 unreadable = 0

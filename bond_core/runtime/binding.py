@@ -23,7 +23,7 @@ from bond_core.runtime.answerable import refuse_unanswerable
 from bond_core.runtime.event_types import chooses_channels, offered
 from bond_core.runtime.feeds import Origin
 from bond_core.runtime.fields import channels_of, field_plans, fields_of, refuse_idle_depth
-from bond_core.runtime.refusals import refuse_what_is_missing
+from bond_core.runtime.refusals import refuse_what_is_missing, refuse_windows_in_raw
 from bond_core.runtime.resolving import Defaults, connector_of, resolve
 from bond_core.runtime.sinks import BoundSink, bind_sinks
 from bond_core.settings import SettingsError, from_environment, structure
@@ -106,6 +106,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
         SetupError: A key is missing from the environment.
     """
     refuse_what_is_missing(spec)
+    refuse_windows_in_raw(spec)
     defaults = attrs.evolve(defaults, simulate=spec.simulate or defaults.simulate)
     connectors: list[ConnectorSpec] = []
     offers: list[ConnectorSpec] = []

@@ -4,7 +4,7 @@
     feeds    one line each: the ids heard last, so that nothing counts twice, and the cursor
     waiting  the windows that the engine gave away, and that are in no log yet
     beside   what other parts of the stream remember, item by item
-    engine   `bond_core.windows.checkpoint`
+    engine   `bond_core.windows.checkpoint`; nothing of a raw stream, which has no windows
 
 Where it is kept is the caller's: `Checkpoints` is all that a pipeline knows of it.
 """
@@ -119,14 +119,14 @@ class Snapshot:
         heard: By source and symbol.
         waiting: Windows to be published before any other.
         beside: By part and key what was remembered; None where that couldn't be written.
-        engine: Its windows, ready to go on.
+        engine: Its windows, ready to go on; None of a raw stream.
     """
 
     at_ns: int
     heard: Mapping[tuple[str, str], Heard]
     waiting: Sequence[ClosedWindow]
     beside: Sequence[tuple[str, Any, Any]]
-    engine: WindowEngine
+    engine: WindowEngine | None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -137,7 +137,7 @@ _items = msgspec.json.Decoder(_Item)
 
 
 def written(
-    stream_id: str, at_ns: int, heard: Sequence[Heard], engine: WindowEngine,
+    stream_id: str, at_ns: int, heard: Sequence[Heard], engine: WindowEngine | None,
     waiting: Sequence[ClosedWindow] = (), beside: Mapping[str, Remembering] | None = None,
 ) -> Iterator[bytes]:  # fmt: skip
     """Yield the lines of a snapshot; until the last one, nothing may be told to the engine.
@@ -146,7 +146,7 @@ def written(
         stream_id: Whose it is.
         at_ns: The time, by the clock.
         heard: What its feeds had heard by then.
-        engine: Its windows.
+        engine: Its windows, if it has such.
         waiting: Those that the engine gave away, and that are in no log yet.
         beside: By name, other parts that are to go on.
     """
@@ -158,7 +158,8 @@ def written(
         yield _encode(closed_line(window))
     for item in items:
         yield _encode(_item(*item))
-    yield from dumped(engine)
+    if engine is not None:
+        yield from dumped(engine)
 
 
 def _item(part: str, key: Any, known: Any) -> _Item:
@@ -168,8 +169,8 @@ def _item(part: str, key: Any, known: Any) -> _Item:
         return _Item(part, pack(str(key)), pack(BROKEN))
 
 
-def read(lines: Sequence[bytes], stream_id: str, plan: StreamPlan) -> Snapshot:
-    """Return a stream's snapshot.
+def read(lines: Sequence[bytes], stream_id: str, plan: StreamPlan | None) -> Snapshot:
+    """Return a stream's snapshot; `plan` is of its windows, None if it has none.
 
     Raises:
         SnapshotError: It is another's, of another version, or damaged.
@@ -189,7 +190,7 @@ def read(lines: Sequence[bytes], stream_id: str, plan: StreamPlan) -> Snapshot:
             f"the snapshot is of stream {head.stream_id} in format {head.format}, "
             f"the stream is {stream_id}, and this Bond reads {FORMAT}"
         )
-    engine = loaded(plan, lines[end:])
+    engine = None if plan is None else loaded(plan, lines[end:])
     by_feed = {(each.source, each.symbol): each for each in heard}
     return Snapshot(head.at_ns, by_feed, waiting, beside, engine)
 

@@ -4,6 +4,8 @@
               one a source  in order  pure             filter,    ids, JSON
                                                        alerts
 
+In raw mode a RawEngine hands the events on as they are, and a RawPublisher writes them.
+
 What was heard waits in the inbox for the stream's turn: a thousand streams that hear one trade,
 or whose windows end at one boundary, take their turns one after the other, and everything else
 in the process gets in between. The engine sees the clock as ticks on a fixed grid, so that a
@@ -26,7 +28,9 @@ from bond_core.runtime.binding import BoundSource, BoundStream
 from bond_core.runtime.checkpoints import Checkpoints, Heard, Remembering, written
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feeds import Feeds
-from bond_core.runtime.publisher import Publisher, Takeover
+from bond_core.runtime.making import Step, has_ended, making_of, mark_ms
+from bond_core.runtime.raw_engine import RawEngine
+from bond_core.runtime.raw_publisher import RawPublisher
 from bond_core.runtime.resuming import Resuming
 from bond_core.runtime.screening import Screen
 from bond_core.runtime.source_ear import SourceEar
@@ -61,18 +65,19 @@ class Pipeline:
         self.stream_id = stream_id
         self.clock = clock
         self.started_ns = clock.now_ns()
-        self.engine = WindowEngine(bound.plan, start_ns=self.started_ns)
-        self.screen = Screen(bound.spec)
-        self.publisher = Publisher(
-            log, stream_id, retention,
-            takeover=Takeover(self.started_ns, bound.plan.pane_ns) if takes_over else None,
+        self.engine, self.publisher = making_of(
+            bound, stream_id=stream_id, log=log, retention=retention, clock=clock,
+            started_ns=self.started_ns, takes_over=takes_over,
         )  # fmt: skip
+        self.screen = Screen(bound.spec)
         self.ears: dict[str, SourceEar] = {}
         self.events_in = 0
         self.windows_closed = 0
         self.stages = Stages()
         self.failure: str | None = None
         self.remembering: dict[str, Remembering] = {"filter and alerts": self.screen}
+        if isinstance(self.engine, RawEngine) and isinstance(self.publisher, RawPublisher):
+            self.remembering |= {"events heard": self.engine, "what waits": self.publisher}
         self.resuming = Resuming(self)
         self.log = logging.getLogger("bond.stream")
         self._checkpoints = checkpoints
@@ -144,9 +149,9 @@ class Pipeline:
         """Close what is open, as partial, and publish it. Call once, at the end."""
         self.take_in()
         self._finish(self.clock.now_ns())
-        windows = self.engine.take()
-        self.windows_closed += len(windows)
-        await self.publisher.publish(self.screen.screened(windows))
+        steps = self._take()
+        self.windows_closed += sum(isinstance(step, ClosedWindow) for step in steps)
+        await self.publisher.publish(self._screened(steps))
 
     async def hand_over(self) -> None:
         """Publish what has ended, so that the next owner begins with the window now open.
@@ -156,14 +161,20 @@ class Pipeline:
         now_ns = self.clock.now_ns()
         self.take_in()
         self._finish(now_ns)
-        ended = [w for w in self.engine.take() if w.window_end_ns <= now_ns]
+        ended = [step for step in self._take() if has_ended(step, now_ns)]
         self._note_closed(ended)
-        await self.publisher.publish(self.screen.screened(ended))
+        await self.publisher.publish(self._screened(ended))
 
     def _finish(self, now_ns: int) -> None:
         if self._tape is not None:
             self._tape.noted.append((self.engine.finish, (now_ns,)))
         self.engine.finish(now_ns)
+
+    def _take(self) -> Sequence[Step]:
+        steps = self.engine.take()
+        if self._tape is not None and steps:
+            self._tape.noted.append((self.engine.take, ()))
+        return steps
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -199,9 +210,8 @@ class Pipeline:
             self.take_in()
             at_ns, heard = self._left or (self.clock.now_ns(), self._heard())
             waiting = (*self.resuming.waiting, *self.publisher.waiting)
-            for line in written(
-                self.stream_id, at_ns, heard, self.engine, waiting, self.remembering
-            ):
+            windows = self.engine if isinstance(self.engine, WindowEngine) else None
+            for line in written(self.stream_id, at_ns, heard, windows, waiting, self.remembering):
                 lines.append(line)
                 fresh += len(line)
                 if fresh >= _AT_ONCE:
@@ -308,43 +318,47 @@ class Pipeline:
             await self.publish_closed()
 
     async def publish_closed(self) -> None:
-        """Publish the windows that have closed since."""
-        windows = self.engine.take()
-        if windows:
-            self._note_closed(windows)
-            await self._append(windows)
+        """Publish what the engine has made since."""
+        steps = self._take()
+        if steps:
+            self._note_closed(steps)
+            await self._append(steps)
 
-    def _note_closed(self, windows: Sequence[ClosedWindow]) -> None:
+    def _note_closed(self, steps: Sequence[Step]) -> None:
         now_ns = self.clock.now_ns()
-        for window in windows:
-            if not window.is_revision:
+        for step in steps:
+            if isinstance(step, ClosedWindow) and not step.is_revision:
                 self.windows_closed += 1
-                self.stages.window.saw(now_ns - window.window_end_ns)
+                self.stages.window.saw(now_ns - step.window_end_ns)
 
-    async def _append(self, windows: Sequence[ClosedWindow]) -> None:
+    def _screened(self, steps: Sequence[Step]) -> Sequence[Step]:
+        windows = [step for step in steps if isinstance(step, ClosedWindow)]
+        return self.screen.screened(windows) if windows else steps
+
+    async def _append(self, steps: Sequence[Step]) -> None:
         since_ns = self.clock.monotonic_ns()
-        ends_ms = [w.window_end_ns // 1_000_000 for w in windows if not w.is_revision]
+        ends_ms = [end_ms for step in steps if (end_ms := mark_ms(step)) is not None]
         for end_ms in ends_ms:  # a shared log may hand it to a reader before it answers us
             self.stages.mark(end_ms, since_ns)
-        await self._append_until_done(self.screen.screened(windows))
+        await self._append_until_done(self._screened(steps))
         now_ns = self.clock.monotonic_ns()
         self.stages.append.saw(now_ns - since_ns)
         for end_ms in ends_ms:
             self.stages.mark(end_ms, now_ns)
 
-    async def _append_until_done(self, windows: Sequence[ClosedWindow]) -> None:
+    async def _append_until_done(self, steps: Sequence[Step]) -> None:
         while True:
             try:
-                return await self.publisher.publish(windows)
+                return await self.publisher.publish(steps)
             except LogUnavailableError as error:
                 level = logging.DEBUG if error.code == NOT_OWNER else logging.WARNING
                 self.log.log(level, "stream %s: %s; the append is repeated", self.stream_id, error)
                 await self.clock.sleep(0.5)
                 async with self._still:
                     self.take_in()  # windows go on meanwhile
-                closed = self.engine.take()  # the publisher has those before
-                self._note_closed(closed)
-                windows = self.screen.screened(closed)
+                more = self.engine.take()  # the publisher has those before
+                self._note_closed(more)
+                steps = self._screened(more)
             except FencedError as error:
                 self.failure = error.detail
                 raise

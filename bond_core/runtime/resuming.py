@@ -51,7 +51,9 @@ class Resuming:
             lines = await checkpoints.load(pipeline.stream_id)
             if not lines:
                 return
-            snapshot = read(lines, pipeline.stream_id, pipeline.bound.plan)
+            is_raw = pipeline.bound.spec.mode == "raw"
+            plan = None if is_raw else pipeline.bound.plan
+            snapshot = read(lines, pipeline.stream_id, plan)
         except (SnapshotError, OSError) as error:
             self._begin_anew(f"{error}", None)
             return
@@ -61,19 +63,22 @@ class Resuming:
             self._begin_anew(why, snapshot.at_ns)
             return
         self._snapshot, self.since_ns = snapshot, snapshot.at_ns
-        pipeline.engine = snapshot.engine
-        known = {source.plan.name for source in pipeline.bound.sources}
-        for name in snapshot.engine.parts.sources.keys() - known:  # what stood in is to be asked
-            snapshot.engine.remove_source(name, snapshot.at_ns)
+        if (engine := snapshot.engine) is not None:
+            pipeline.engine = engine
+            known = {source.plan.name for source in pipeline.bound.sources}
+            for name in engine.parts.sources.keys() - known:  # what stood in is to be asked
+                engine.remove_source(name, snapshot.at_ns)
         self.waiting = snapshot.waiting
         for part, key, remembered in snapshot.beside:
             self._recall(part, key, remembered)
 
     def published_ns(self) -> int | None:
-        """Return until when windows were published that the stream goes on behind; None if anew."""
-        if self.since_ns is None:
+        """Return until when all was published that the stream goes on behind; None if anew."""
+        if self._snapshot is None:
             return None
-        until_ns = self._pipeline.engine.closed_until_ns
+        if self._snapshot.engine is None:
+            return self._snapshot.at_ns
+        until_ns = self._snapshot.engine.closed_until_ns
         return min([until_ns, *(w.window_end_ns - 1_000_000 for w in self.waiting)])
 
     def take_waiting(self) -> Sequence[ClosedWindow]:
@@ -120,7 +125,8 @@ class Resuming:
             return
         from_ns, to_ns = snapshot.at_ns, max(pipeline.started_ns, snapshot.at_ns)
         self.behind = pipeline.ears.keys() - self._lacks.keys()
-        pipeline.engine.slept(from_ns, to_ns, brought=self.behind)
+        if snapshot.engine is not None:
+            snapshot.engine.slept(from_ns, to_ns, brought=self.behind)
         detail = f"the stream did not run for {(to_ns - from_ns) / NS:.1f} s; "
         detail += "what happened meanwhile may be missing"
         gap = Notice(code="gap", detail=detail, from_ns=from_ns, to_ns=to_ns)

@@ -134,7 +134,7 @@ class SourceEar:
         self._pipeline.tell(self._engine.on_repaired, self._name, symbol, repaired)
         if kept:
             self._pipeline.events_in += len(kept)
-            self._pipeline.tell(self._engine.on_events, self._name, kept)
+            self._pipeline.tell(self._engine.on_fetched, self._name, kept)
 
     def _is_mine(self, symbol: str, ts_ns: int, stood_in: Sequence[SourceEar]) -> bool:
         """Whether this source is to bring what happened then, and not one that stood in."""

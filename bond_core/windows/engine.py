@@ -168,6 +168,10 @@ class WindowEngine:
         elif self._known(name) is None:
             self.totals[name].unrouted += len(events)
 
+    def on_fetched(self, name: str, events: Sequence[Event]) -> None:
+        """Take in events that were fetched after the fact: they go where they belong."""
+        self.on_events(name, events)
+
     def on_heartbeat(self, name: str, ts: int) -> None:
         """Believe a source that nothing older than `ts`, ns, will come."""
         if source := self._known(name):
@@ -245,7 +249,7 @@ class WindowEngine:
         self._tell(states if symbol is not None else None, notice)
 
     def on_repaired(self, name: str, symbol: str, repaired: Repaired) -> None:
-        """Learn that what a source missed was fetched; its events are told by `on_events` after.
+        """Learn that what a source missed was fetched; its events are told by `on_fetched` after.
 
         Windows of which more is known now are sent again where late events are let in.
         """

@@ -44,7 +44,7 @@ def record_as_json(
     if record.skipped:
         body["skipped"] = record.skipped
     body["sources"] = {name: _source(report) for name, report in record.sources.items()}
-    body["notices"] = [_notice(notice) for notice in record.notices]
+    body["notices"] = [notice_as_json(notice) for notice in record.notices]
     body["raw_data"] = {"sources": list(record.served)}
     if "trades" in record.values:
         body["raw_data"] = {"trades": record.values["trades"], **body["raw_data"]}
@@ -91,7 +91,8 @@ def _repaired(repaired: Repaired) -> dict[str, Any]:
     }
 
 
-def _notice(notice: Notice) -> dict[str, Any]:
+def notice_as_json(notice: Notice) -> dict[str, Any]:
+    """Return a notice as a JSON object."""
     body: dict[str, Any] = {
         "code": notice.code,
         "source": notice.source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -17,8 +18,15 @@ _ISO = re.compile(
 def iso(ns: int) -> str:
     """Return ns since 1970 as `2025-10-21T13:30:05Z`, with a fraction only if there is one."""
     whole, fraction = divmod(ns, NS)
-    text = datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{fraction:09d}".rstrip("0") + "Z" if fraction else f"{text}Z"
+    if not fraction:
+        return _second(whole) + "Z"
+    return _second(whole) + f".{fraction:09d}".rstrip("0") + "Z"
+
+
+@functools.lru_cache(maxsize=256)
+def _second(whole: int) -> str:
+    """Return a second as text; raw events ask for the same few thousands of times."""
+    return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_iso(text: str) -> int | None:

@@ -15,7 +15,9 @@ def understood(compiled: Compiled) -> str:
         sources = dict.fromkeys(
             name for source in spec.sources for name in (source.exchanges or (source.type,))
         )
-        every = format_duration(spec.interval_ms)
-        said = f"{', '.join(spec.symbols)} of {', '.join(sources)}, every {every}"
+        often = f"every {format_duration(spec.interval_ms)}"
+        if spec.mode == "raw":
+            often = "every event"
+        said = f"{', '.join(spec.symbols)} of {', '.join(sources)}, {often}"
     assumed = f"  (assumed {', '.join(compiled.assumed)})" if compiled.assumed else ""
     return said + assumed

@@ -62,7 +62,8 @@ class Show:
         if self.progress is not None:
             self.progress.step()
         self.last_id = record["id"]
-        self.is_heard |= any(s["status"] != "starting" for s in record["sources"].values())
+        sources = record.get("sources", {})  # a raw event has none: it was heard
+        self.is_heard |= any(s["status"] != "starting" for s in sources.values()) or not sources
         self.on_record()
 
     @property

@@ -20,9 +20,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from bond_server.cli.raw_table import BADGE, RawTable
+
 Json = Mapping[str, Any]
 
-BADGE = "SIM"
 _SHOWN_AS = {
     "price_avg": "price_avg", "price_high": "high", "price_low": "low", "volume_sum": "volume",
     "bid_avg": "bid", "ask_avg": "ask",
@@ -66,6 +67,7 @@ class Table:
     def __init__(self, out: TextIO, *, badge: str = "SIMULATED") -> None:
         self._console = Console(file=out, highlight=False, soft_wrap=True)
         self._badge = badge
+        self._raw = RawTable(self._console, badge)
         self._width = 0
         self._gap = " "
         self._sources_room = _SOURCES_NARROW
@@ -82,7 +84,10 @@ class Table:
         self._said: tuple[str, set[str]] = ("", set())
 
     def show(self, record: Json) -> None:
-        """Print a record."""
+        """Print a record, or an item of a raw stream."""
+        if "kind" in record:
+            self._raw.show(record)
+            return
         for line in (*self._new_states(record), *self._new_notices(record)):
             self._console.print(Text(f"! {clock_of(record)} {line}", style="yellow"))
         if _is_starting(record):

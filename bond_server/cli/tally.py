@@ -15,11 +15,12 @@ class Tally:
     """What was shown, and what its sources counted on the way.
 
     Attributes:
-        records: Records of every timeframe.
+        records: Records of every timeframe; of a raw stream its events.
         failed: By symbol, the reasons, where every source of its newest record has failed.
     """
 
     records: int = 0
+    noun: str = "record"
     late: int = 0
     duplicates: int = 0
     rejected: int = 0
@@ -29,7 +30,10 @@ class Tally:
     _smallest: str | None = None
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Take in a record."""
+        """Take in a record, or an item of a raw stream."""
+        if "kind" in record:
+            self._add_raw(record)
+            return
         self.records += 1
         sources: Mapping[str, Any] = record["sources"]
         reasons = {
@@ -47,6 +51,24 @@ class Tally:
                     for what in _BAD:
                         setattr(self, what, getattr(self, what) + source.get(what, 0))
 
+    def _add_raw(self, item: Mapping[str, Any]) -> None:
+        """Take in an event, or the counts of a status item."""
+        self.noun = "event"
+        if item["kind"] != "status":
+            self.records += 1
+            return
+        sources: Mapping[str, Any] = item["sources"]
+        if not sources:
+            return
+        self.failed[""] = {
+            name: source.get("reason") or "no reason given"
+            for name, source in sources.items()
+            if all(s["status"] == "failed" for s in sources.values())
+        }
+        for source in sources.values():
+            for what in _BAD:
+                setattr(self, what, getattr(self, what) + source[what])
+
     @property
     def is_hopeless(self) -> bool:
         """Whether nothing will come unless somebody changes something: every source failed."""
@@ -58,7 +80,7 @@ class Tally:
 
     def line(self) -> str:
         """Return the summary: `15 records · late 0 · duplicates 0 · rejected 0 · gaps 1`."""
-        noun = "record" if self.records == 1 else "records"
+        noun = self.noun if self.records == 1 else f"{self.noun}s"
         return " · ".join(
             [f"{self.records:,} {noun}", *(f"{what} {getattr(self, what):,}" for what in _BAD)]
         )

@@ -36,6 +36,12 @@ ENTRIES = (
         fix="bond plugins list",
     ),
     Entry(
+        code="file_exists",
+        cause="The file is there already, and a recording is never written over.",
+        remedy="Name another.",
+        fix="bond record 'BTC price every 1s' -o btc-2.gz",
+    ),
+    Entry(
         code="no_server",
         cause="No Bond server answers there.",
         remedy="Start one, or give the right --url.",
@@ -48,6 +54,17 @@ ENTRIES = (
         fix="bond plugins new acme --kind poll --into acme-2",
     ),
     Entry(
+        code="not_recordable",
+        cause="A source brought something that a file can't hold, so the recording ends before it.",
+        remedy="What is in the file plays. Tell the plugin's authors what the error says.",
+        fix="bond plugins list",
+    ),
+    Entry(
+        code="not_written",
+        cause="A file can't be written: the disk is full, or the folder isn't yours.",
+        remedy="Make room, or name a file elsewhere; what was written before plays.",
+    ),
+    Entry(
         code="plugins_listed",
         cause="BOND_PLUGINS lists all plugins that are used, so nothing else is asked.",
         remedy="Change it there, or unset it.",
@@ -58,6 +75,12 @@ ENTRIES = (
         cause="The server could not be reached, or ended the connection.",
         remedy="Look at its log.",
         fix="bond serve",
+    ),
+    Entry(
+        code="stream_failed",
+        cause="A stream broke while it was recorded: a fault of Bond or of a plugin.",
+        remedy="What is in the file plays. Tell the authors what the error says.",
+        fix="bond plugins list",
     ),
     Entry(
         code="unknown_command",

@@ -12,13 +12,13 @@ ENTRIES = (
         code="contract_not_found", status=404,
         cause="TWS knows no contract of this number.",
         remedy="Look the contract's id up in TWS (its description), or at IBKR.",
-        fix="/stream/265598?tick_type=BidAsk&limit=100",
+        fix='curl -N "http://localhost:8000/stream/265598?tick_type=BidAsk&limit=100"',
     ),
     Entry(
         code="invalid_parameter", status=400,
         cause="A part of the address below `/stream` is not what it can be.",
         remedy="`error.message` says which, and what it may be.",
-        fix="/stream/265598?tick_type=BidAsk&limit=100",
+        fix='curl -N "http://localhost:8000/stream/265598?tick_type=BidAsk&limit=100"',
     ),
     Entry(
         code="market_data_unavailable", status=503, again=True,
@@ -35,7 +35,7 @@ ENTRIES = (
         code="stream_not_found", status=404,
         cause="What should be stopped is not streamed.",
         remedy="`GET /stream/active` lists what is.",
-        fix="GET /stream/active",
+        fix="curl http://localhost:8000/stream/active",
     ),
     Entry(
         code="too_many_streams", status=429, again=True,
@@ -47,7 +47,7 @@ ENTRIES = (
         code="tws_limit", status=429, again=True,
         cause="TWS gives no more market data lines or tick-by-tick streams at once.",
         remedy="Stop one, or have more: `error.details` says how.",
-        fix="GET /stream/active",
+        fix="curl http://localhost:8000/stream/active",
     ),
     Entry(
         code="tws_unavailable", status=503, again=True,
@@ -119,6 +119,12 @@ ENTRIES = (
         cause="There is nothing at this address.",
         remedy="GET / says where things are.",
         fix="GET /",
+    ),
+    Entry(
+        code="not_recorded", status=422,
+        cause="The server plays a recording, which holds one stream, and this isn't it.",
+        remedy="Ask for the stream that the error names, or start a server without a recording.",
+        fix="bond serve",
     ),
     Entry(
         code="not_json", status=400,

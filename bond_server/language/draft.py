@@ -75,6 +75,7 @@ class Draft:
         providers: Source types that bring market data themselves (`alpaca`).
         timeframes: `1m`, `100ticks`, `10vol`.
         filters: Conditions on records: all of one of these groups must hold.
+        ticks: Where it says `tick by tick` and not of what; None where it doesn't.
         quote: What symbols without a quote are priced in.
         assumed: What a rule had to choose, to be told.
     """
@@ -95,6 +96,7 @@ class Draft:
     replay_s: float | None = None
     depth: int | None = None
     raw: bool = False
+    ticks: int | None = None
     derived: list[str] = attrs.field(factory=list)
     filters: list[list[Threshold]] = attrs.field(factory=list)
     alerts: list[AskedAlert] = attrs.field(factory=list)

@@ -8,9 +8,10 @@ import attrs
 
 from bond_core.plugin.specs import Channel
 from bond_server.language.draft import TOPIC, Asked, Draft
+from bond_server.language.durations import written
 from bond_server.language.families import SWAP_WORDS, Family
 from bond_server.language.items import Reading, Symbol
-from bond_server.language.pace import pace
+from bond_server.language.pace import Pace, pace
 from bond_server.language.sources import (
     PlannedSource,
     distinct,
@@ -63,6 +64,9 @@ class Plan:
     assumed: tuple[str, ...]
 
 
+TRADED = frozenset({"price", "volume", "trades", "vwap"})
+"""Words that trades bring."""
+
 Choices = dict[str, list[Asked]]
 """Which words each family is asked for, in the order of their mention."""
 
@@ -81,6 +85,9 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     if reading.troubles:
         return None
     times = pace(reading, draft, choices)
+    if draft.raw and times.timeframes:
+        detail = "every event as it comes, or bars of them? A stream has one or the other"
+        reading.refuse("unsupported", detail)
     names = _names(reading, draft, choices, distinct((*traded(draft, mentions), *mentions)))
     sources = tuple(
         source
@@ -100,6 +107,8 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         return None
     whole = any(a.word == "market" for a in draft.asked) and _is_default(reading, choices)
     computed = _computed(reading, draft, choices)
+    if draft.raw:
+        _warn_of_raw(reading, computed, times)
     assumed = _assumed(draft, sources, names, asked, default_exchanges)
     _warn_of_chain(reading, sources, mentions)
     return Plan(
@@ -115,6 +124,16 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         alerts=alerts,
         assumed=(*assumed, *times.assumed, *draft.assumed),
     )  # fmt: skip
+
+
+def _warn_of_raw(reading: Reading, computed: Iterable[str], times: Pace) -> None:
+    """Say what of a sentence means little where events come as they are."""
+    if fields := ", ".join(computed):
+        detail = f"{fields} is not computed: the events it is made of come as they are"
+        reading.warn("raw_events", detail)
+    if times.interval_sec is not None:
+        every = written(times.interval_sec)
+        reading.warn("raw_events", f"events come as they happen; {every} is how often counts do")
 
 
 def _rank(source: PlannedSource, vocabulary: Vocabulary) -> tuple[bool, int]:
@@ -134,7 +153,7 @@ def _mentions(draft: Draft) -> tuple[Symbol, ...]:
 def _asked(draft: Draft) -> list[Asked]:
     """Return the words that were asked for, those implied by the rest included."""
     asked: list[Asked] = []
-    drawn = {each.word for each in draft.asked} & {"price", "volume", "trades", "vwap"}
+    drawn = {each.word for each in draft.asked} & TRADED
     for each in sorted(draft.asked, key=lambda a: a.place):
         if each.word == "bars":
             if not drawn or "price" in drawn:
@@ -143,6 +162,8 @@ def _asked(draft: Draft) -> list[Asked]:
         meant = _MARKET_WORDS if each.word == "market" else (each.word,)
         asked += [Asked(word, each.place, each.family) for word in meant]
     words = {each.word for each in asked}
+    if draft.ticks is not None and words <= TRADED:
+        asked.append(Asked("trades", draft.ticks))
     end = 1 + max((each.place for each in asked), default=0)
     if not asked:
         asked.append(Asked("price", end))

@@ -1,4 +1,4 @@
-"""Rules about what: field words, sources, whose posts, order books, spreads, raw trades."""
+"""Rules about what: field words, sources, whose posts, order books, spreads, raw events."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from bond_server.language.nearest import nearest
 from bond_server.language.words import AGGREGATES
 
 _LOOSE = ("filler", "mark", "join")
+_ONE = frozenset({
+    "trade", "quote", "order book", "orderbook", "tweet", "post", "liquidation", "transfer",
+    "transaction",
+})  # fmt: skip
+"""What an event is called in the singular, behind `every`."""
+_UPDATED = frozenset({"trades", "bid ask", "orderbook"})
 _CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
 
 
@@ -109,14 +115,40 @@ def order_book_depth(reading: Reading, draft: Draft) -> None:
             draft.asked.append(Asked("orderbook", at))
 
 
-def raw_trades(reading: Reading, draft: Draft) -> None:
-    """Read `tick by tick`: no windows, every trade as it comes."""
+def raw_events(reading: Reading, draft: Draft) -> None:
+    """Read `tick by tick`: no windows, every event as it comes.
+
+    It is about trades where the sentence names nothing that trades don't bring; `raw trades`
+    is in any case.
+    """
     for at, item in list(reading.every("key")):
-        if item.is_key("raw", "tick"):
-            draft.raw = True
+        if not item.is_key("raw", "tick"):
+            continue
+        draft.raw = True
+        item.take("field", "every event")
+        if "trade" in item.written:
             draft.asked.append(Asked("trades", at))
             draft.unwanted.discard("trades")
-            item.take("field", "every trade")
+        else:
+            draft.ticks = at
+
+
+def every_event(reading: Reading, draft: Draft) -> None:
+    """Read `every BTC trade`, `each tweet about BTC` and `BTC order book updates` likewise."""
+    if draft.intervals:
+        return
+    items = reading.items
+    for at, item in list(reading.every("key")):
+        if item.is_key("every"):
+            rest = (i for i in items[at + 1 :] if i.kind not in {"symbol", *_LOOSE})
+            what = next(rest, None)
+            is_one = what is not None and what.kind == "field" and what.written in _ONE
+        else:
+            is_update = at > 0 and item.written in {"update", "updates"}
+            is_one = is_update and items[at - 1].kind == "field" and items[at - 1].name in _UPDATED
+        if is_one:
+            draft.raw = True
+            item.take("field", "every event")
 
 
 def spreads(reading: Reading, draft: Draft) -> None:
@@ -179,4 +211,4 @@ def fields(reading: Reading, draft: Draft) -> None:
 
 
 BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)
-AFTER_VENUES: tuple[Rule, ...] = (raw_trades, spreads, chains, fields)
+AFTER_VENUES: tuple[Rule, ...] = (raw_events, every_event, spreads, chains, fields)

@@ -10,10 +10,11 @@ from bond_server.language.comparisons import CONDITION_FIELDS, SPREADS
 from bond_server.language.durations import written
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Symbol
-from bond_server.language.plan import Plan
+from bond_server.language.plan import TRADED, Plan
 from bond_server.language.sources import PlannedSource, is_about_assets
 from bond_server.language.vocabulary import Vocabulary
 
+_MARKETS = ("market", "stock")
 _OPS = {"crosses_below": "drops below", "crosses_above": "rises above"}
 _AGGREGATES = {"avg": "average", "max": "max", "min": "min", "sum": "total"}
 _CHAIN_TICKERS = {chain: ticker for ticker, chain in CHAINS.items()}
@@ -25,6 +26,8 @@ def sentence(plan: Plan, vocabulary: Vocabulary) -> str:
     apart = [s for s in plan.sources if s.interval_sec is not None]
     parts = [_headed(plan, _phrases(plan, base, vocabulary), base)]
     parts += _where(plan.sources)
+    if plan.raw and not any(vocabulary.families[s.family].of in _MARKETS for s in base):
+        parts.append("tick by tick")
     if plan.window_sec is not None:
         parts.append(f"over the last {written(plan.window_sec)}")
     if plan.interval_sec is not None and not _paced_by_bars(plan):
@@ -65,7 +68,7 @@ def _phrases(
     found: list[str] = []
     for source in sources:
         of = vocabulary.families[source.family].of
-        found += _market_words(plan, source, vocabulary) if of in {"market", "stock"} else (
+        found += _market_words(plan, source, vocabulary) if of in _MARKETS else (
             _other_words(plan, source, vocabulary)
         )  # fmt: skip
     return tuple(dict.fromkeys(found))
@@ -84,7 +87,9 @@ def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> 
         phrases += _bars(plan.timeframes)
         words = [word for word in words if word != "price" or plan.aggregates]
     if plan.raw:
-        words = [word for word in words if word != "trades"]
+        asked = {word for each in plan.sources for word in each.words}
+        if asked <= TRADED:  # it is about trades then, without saying so
+            words = [word for word in words if word != "trades"]
         phrases.append("tick by tick")
     deep = {} if plan.depth is None else {"orderbook": f"top {plan.depth} levels orderbook"}
     spelt = [deep.get(word) or vocabulary.spelling(word) for word in words]

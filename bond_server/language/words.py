@@ -115,7 +115,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "tick": "tick|ticks",
         "raw": "tick by tick|raw|raw trades|every tick|every trade|each trade|each tick|raw ticks|"
                "every single trade|every single tick|unaggregated|trade by trade|tick data|"
-               "all ticks|individual trades|tick level|tick stream",
+               "all ticks|individual trades|tick level|tick stream|as they happen|as they come|"
+               "as it happens|as it comes",
         "spread": "spread|spreads|bid ask spread|bid/ask spread",
         "cross_spread": "arbitrage|price difference|price gap|difference|premium",
         "between": "between|across",

@@ -57,7 +57,7 @@ class PartHost:
     def _origin(self, connector: ConnectorSpec) -> Origin:
         """Return the origin that a stream with nothing but this source has, to share it."""
         filled = from_environment(connector.config, self.environ, simulated=self.is_simulated)
-        config = structure(connector.config, filled)
+        config: Any = structure(connector.config, filled)
         return Origin(
             spec=connector, config=config, name=connector.name, simulated=self.is_simulated
         )

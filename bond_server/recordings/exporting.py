@@ -22,6 +22,7 @@ import msgspec
 
 from bond_core.errors import NotInstalledError
 from bond_core.model.event import EVENT_CLASSES, Event
+from bond_core.runtime.tape.told import BATCHES
 from bond_server.recordings.header import RecordingError
 from bond_server.recordings.recording import Recording
 
@@ -146,7 +147,7 @@ def _events(recording: Recording) -> Iterator[tuple[int, str, Event]]:
     told = 0
     for block in recording.blocks():
         for what, args in block.calls:
-            if what == "on_events":
+            if what in BATCHES:
                 name, events = args
                 for event in events:
                     told += 1
@@ -229,7 +230,7 @@ class _Parquet:
         except ImportError as error:
             raise NotInstalledError(
                 f"Parquet is written by pyarrow, which isn't installed: {error}",
-                fix="pip install pyarrow",
+                fix='pip install "bond-streams[parquet]"',
             ) from None
         pa = self._pa
         types = {

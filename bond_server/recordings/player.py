@@ -24,7 +24,7 @@ from bond_core.runtime.binding import BoundStream, Defaults, bind
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.pipeline import Pipeline
 from bond_core.runtime.source_ear import SourceEar
-from bond_core.runtime.tape.told import Call, tell
+from bond_core.runtime.tape.told import BATCHES, Call
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled
@@ -99,6 +99,10 @@ class TapeClock:
         """Return the time that was recorded."""
         return self.shown_ns
 
+    def reach(self, at_ns: int) -> None:
+        """Show a time, unless it is past."""
+        self.shown_ns = max(self.shown_ns, at_ns)
+
 
 def compiled_from(header: Header, catalog: Catalog, name: str) -> Compiled:
     """Return what the recorded stream means here. It needs its plugins, and none of its keys.
@@ -172,6 +176,7 @@ class Player:
         Raises:
             RecordingError: What is in the file makes no sense.
         """
+        engine = self.pipeline.engine
         await self.pipeline.publisher.open()
         for block in self.recording.blocks():
             if block.records is not None:
@@ -179,22 +184,23 @@ class Player:
             self.read_bytes = block.read_bytes
             self.events += block.events
             self.pipeline.events_in += block.events
-            on_events = self.pipeline.engine.on_events
             for call in block.calls:
                 what, args = call
-                if what == "on_events":  # nearly always
-                    on_events(*args)
-                    continue
-                if what == "on_tick":
-                    await self._until(args[0])
-                self._tell(call)
-                if self.pipeline.engine.has_closed:
+                if what in BATCHES:  # nearly always
+                    if args[1]:
+                        self._clock.reach(args[1][-1].recv_ts)
+                    getattr(engine, what)(*args)
+                elif what == "take":
                     await self.pipeline.publish_closed()
                     yield
+                else:
+                    if what == "on_tick":
+                        await self._until(args[0])
+                    self._tell(call)
             await asyncio.sleep(0)
-        if not self.pipeline.engine.is_finished:  # it was cut off: what is open is partial
-            self.pipeline.engine.finish(self._clock.now_ns())
-            await self.pipeline.publish_closed()
+        if not engine.is_finished:  # it was cut off: what is open is partial
+            engine.finish(self._clock.now_ns())
+        await self.pipeline.publish_closed()
         yield
 
     def _tell(self, call: Call) -> None:
@@ -208,12 +214,12 @@ class Player:
         elif what == "remove_source":
             pipeline.ears.pop(args[0], None)
         elif what == "finish":
-            self._clock.shown_ns = args[0]
-        tell(pipeline.engine, call)
+            self._clock.reach(args[0])
+        getattr(pipeline.engine, what)(*args)
 
     async def _until(self, at_ns: int) -> None:
         """Wait until it is time for a moment of the recording."""
-        self._clock.shown_ns = max(at_ns, self._clock.shown_ns)
+        self._clock.reach(at_ns)
         if self._speed is None:
             return
         now_ns = self._real.monotonic_ns()

@@ -25,7 +25,7 @@ from bond_core.model.event import Trade
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import Defaults
 from bond_core.runtime.tape.blocks import BlockWriter
-from bond_core.runtime.tape.told import Call, Tape, tell
+from bond_core.runtime.tape.told import Call, Tape
 from bond_core.windows.engine import WindowEngine
 from bond_server.compiling import compile_request
 from bond_server.language.vocabulary import vocabulary_of
@@ -119,6 +119,7 @@ def _calls() -> Iterable[Call]:
         left -= n
         while tick_ns <= now_ns:
             yield "on_tick", (tick_ns,)
+            yield "take", ()
             tick_ns += TICK_NS
         name = chance.choice(tuple(venues))
         heard_ns = now_ns + chance.randrange(100_000)
@@ -164,9 +165,7 @@ def _record(calls: list[Call], plan: Any, header: bytes, folder: Path) -> float:
 def _bare(calls: list[Call], plan: Any) -> None:
     engine = WindowEngine(plan, start_ns=START_NS)
     for call in calls:
-        tell(engine, call)
-        if engine.has_closed:
-            engine.take()
+        getattr(engine, call[0])(*call[1])
     engine.finish(START_NS + SECONDS * NS)
     engine.take()
 

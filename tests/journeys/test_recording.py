@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from bond_core.clock import NS, ManualClock
+from bond_core.errors import BondError
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import START
 from bond_core.runtime.binding import Defaults
@@ -33,7 +34,7 @@ from bond_server.recordings.recorder import Progress, Recorder
 from bond_server.recordings.recording import open_recording
 from bond_server.recordings.replaying import replayed
 from bond_server.settings import ServerSettings
-from ekko import EkkoError, listen
+from ekko import EkkoError, listen, listen_sync
 from tests.journeys.command_line import bond, start
 from tests.journeys.in_process import PATIENCE_S, SIMULATOR
 
@@ -98,13 +99,18 @@ def unlabelled(records: list[bytes]) -> list[bytes]:
         ),
         ({"filter": "trades > 2", "alerts": [{"when": "price_close > 1", "name": "up"}]}, ()),
         ({"fields": ["price_close"], "timeframes": ["10ticks", "1s"]}, ()),
+        (
+            {"mode": "raw", "fields": None},
+            ("close:binance=1012@2s", "duplicate:okx/trades*5@1s", "stall:okx@3s+2s"),
+        ),
     ],
-    ids=["plain", "corrected, with faults", "filter and alerts", "bars"],
+    ids=["plain", "corrected, with faults", "filter and alerts", "bars", "raw, with faults"],
 )
 def test_a_recording_plays_the_records_of_its_run(tmp_path, more, faults):
     """Real connectors and sockets, faults included; the replay is the same bytes, and labelled."""
     path = tmp_path / "btc.jsonl.gz"
-    live = asyncio.run(recorded({**SPEC, **more}, path, 6, faults=faults))
+    spec = {key: value for key, value in {**SPEC, **more}.items() if value is not None}
+    live = asyncio.run(recorded(spec, path, 6, faults=faults))
 
     again, player = asyncio.run(played(path))
 
@@ -113,6 +119,31 @@ def test_a_recording_plays_the_records_of_its_run(tmp_path, more, faults):
     assert player.log.differ is None
     assert player.log.compared == len(live)
     assert player.recording.cut_off is None
+
+
+def test_listen_plays_a_recording(tmp_path):
+    """`listen(replay=…)` gives what was recorded, to async code and plain, and nothing else."""
+    path = tmp_path / "btc.jsonl.gz"
+    text = "BTC price + volume every 1s on binance"
+    live = asyncio.run(recorded({}, path, 4, text=text))
+    expected = [{**json.loads(data), "replayed": True} for data in live]
+
+    async def events(*what: Any, **how: Any) -> list[dict[str, Any]]:
+        return [dict(event) async for event in listen(*what, **how)]
+
+    assert asyncio.run(events(replay=path)) == expected
+    assert asyncio.run(events(text, replay=str(path))) == expected
+    assert [dict(event) for event in listen_sync(replay=path, limit=2)] == expected[:2]
+    with pytest.raises(BondError, match="holds another stream") as other:
+        asyncio.run(events("ETH price every 5s", replay=path))
+    assert other.value.fix == text
+    with pytest.raises(RecordingError):
+        asyncio.run(events(replay=tmp_path / "none.gz"))
+    with pytest.raises(TypeError, match="api_url"):
+        listen(replay=path, api_url="http://localhost:8000")
+    for senseless in ({}, {"speed": 2}):
+        with pytest.raises(TypeError, match="sentence"):
+            listen(**senseless)
 
 
 def test_what_differs_from_the_recorded_run_is_told(tmp_path, monkeypatch):

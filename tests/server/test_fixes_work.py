@@ -121,7 +121,7 @@ def check_packages(words):
         projects[project["name"]] = set(project.get("optional-dependencies", ()))
     for word in words:
         name, _, extras = word.rstrip("]").partition("[")
-        if word in ("-e", "-r"):
+        if word in ("-e", "-r", "--upgrade"):
             continue
         if word.startswith((".", "plugins/")) or word.endswith(".txt"):
             assert (ROOT / name).exists(), word

@@ -22,14 +22,16 @@ from bond_core.model.event import Event
 from bond_core.model.record import Notice, Repaired
 from bond_core.runtime.tape.columns import Columns, columns_of, events_of, plain_columns_of
 from bond_core.windows.checkpoint.plain import pack, unpack
-from bond_core.windows.engine import WindowEngine
 from bond_core.windows.plan import SourcePlan
 
 TOLD = (
     "on_tick", "on_status", "on_heartbeat", "on_duplicates", "on_rejected", "on_clamped", "on_gap",
-    "on_repaired", "notify", "add_source", "remove_source", "finish",
+    "on_repaired", "notify", "add_source", "remove_source", "finish", "take",
 )  # fmt: skip
-"""What else than events an engine is told; each is a method of WindowEngine."""
+"""What else an engine is told, and that its steps were taken: its methods."""
+
+BATCHES = ("on_events", "on_fetched")
+"""How it is told events: as they are heard, or fetched for a hole."""
 
 _PLAIN = {cls.__name__: cls for cls in (Notice, Repaired, SourcePlan)}
 _encode = msgspec.json.Encoder().encode
@@ -38,8 +40,8 @@ Noted = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 Call = tuple[str, tuple[Any, ...]]
-"""Something an engine is told: the name of its method (`on_events` or one of `TOLD`), and what it
-is handed. A plain tuple: one is made for every batch."""
+"""Something an engine is told: the name of its method (`on_events`, `on_fetched` or one of
+`TOLD`), and what it is handed. A plain tuple: one is made for every batch."""
 
 
 class Tape:
@@ -61,17 +63,18 @@ class Tape:
             UnkeptError: Something in it can't be written.
         """
         noted, self.noted = self.noted, []
-        batches: dict[str, list[Sequence[Event]]] = {}
-        numbers: dict[str, int] = {}
+        batches: dict[tuple[str, str], list[Sequence[Event]]] = {}
+        numbers: dict[tuple[str, str], int] = {}
         told: list[Any] = []
         for method, args in noted:
             name = method.__name__
-            if name == "on_events":
+            if name in BATCHES:
                 source, events = args
-                if source not in numbers:
-                    numbers[source], batches[source] = len(numbers), []
-                told.append(numbers[source])
-                batches[source].append(events)
+                key = name, source
+                if key not in numbers:
+                    numbers[key], batches[key] = len(numbers), []
+                told.append(numbers[key])
+                batches[key].append(events)
             elif name in TOLD:
                 told.append([name, *map(_written, args)])
             elif name == "sees":  # the clock, as a stream that isn't due at once is shown it
@@ -83,7 +86,7 @@ class Tape:
         return b"\n".join(lines)
 
 
-def _events_line(batches: Mapping[str, Sequence[Sequence[Event]]]) -> bytes:
+def _events_line(batches: Mapping[tuple[str, str], Sequence[Sequence[Event]]]) -> bytes:
     try:
         return _encode({"events": [_table(*each, columns_of) for each in batches.items()]})
     except (UnicodeEncodeError, OverflowError, TypeError):  # rare, and four times as slow
@@ -91,13 +94,15 @@ def _events_line(batches: Mapping[str, Sequence[Sequence[Event]]]) -> bytes:
 
 
 def _table(
-    source: str, batches: Sequence[Sequence[Event]],
+    told: tuple[str, str], batches: Sequence[Sequence[Event]],
     columns: Callable[[str, Sequence[Event]], Columns],
 ) -> dict[str, Any]:  # fmt: skip
     events = list(chain.from_iterable(batches))
     kind = events[0].kind if events else "trade"
+    what, source = told
     return {
         "source": source,
+        **({"is_fetched": True} if what == "on_fetched" else {}),
         "kind": kind,
         "n": list(map(len, batches)),
         "columns": columns(kind, events) if events else {},
@@ -142,13 +147,8 @@ def _batches_of(table: Mapping[str, Any]) -> list[Call]:
     ends = list(accumulate(lengths, initial=0))
     if ends[-1] != len(events):
         raise ValueError(f"the batches of {source} are not as long as its events")
-    return [("on_events", (source, events[a:b])) for a, b in pairwise(ends)]
-
-
-def tell(engine: WindowEngine, call: Call) -> None:
-    """Tell an engine what another one was told."""
-    what, args = call
-    getattr(engine, what)(*args)
+    what = "on_fetched" if table.get("is_fetched") else "on_events"
+    return [(what, (source, events[a:b])) for a, b in pairwise(ends)]
 
 
 def packed_plan(plan: SourcePlan) -> Any:

@@ -66,9 +66,13 @@ class NatsConfig:
         return found["host"], int(found["port"] or _PORT)
 
     def subject_of(self, record: Mapping[str, Any], stream_id: str) -> str:
-        """Return where a record goes. `BTC/USDT` is `BTC-USDT` there; a gap has no symbol."""
+        """Return where a record goes. `BTC/USDT` is `BTC-USDT` there; a gap has no symbol.
+
+        What a raw stream tells has its kind in place of a timeframe, and of a missing symbol.
+        """
+        kind = str(record.get("kind", "gap"))
         return self.subject.format(
             stream_id=stream_id,
-            symbol=_NO_TOKEN.sub("-", str(record.get("symbol", "gap"))),
-            timeframe=_NO_TOKEN.sub("-", str(record.get("timeframe", "gap"))),
+            symbol=_NO_TOKEN.sub("-", str(record.get("symbol") or kind)),
+            timeframe=_NO_TOKEN.sub("-", str(record.get("timeframe", kind))),
         )

@@ -87,11 +87,9 @@ def read_tick_type(text: str) -> str:
 
 def bad_parameter(message: str, details: str | None = None) -> AnsweredError:
     """Return what is answered to a request that makes no sense."""
-    fix = "/stream/265598?tick_type=BidAsk&limit=100"
-    error = {"code": "INVALID_PARAMETER", "message": message, "details": details or f"Try {fix}"}
-    return AnsweredError(
-        message, status=400, code="invalid_parameter", fix=fix, more={"error": error}
-    )
+    details = details or "Try /stream/265598?tick_type=BidAsk&limit=100"
+    error = {"code": "INVALID_PARAMETER", "message": message, "details": details}
+    return AnsweredError(message, status=400, code="invalid_parameter", more={"error": error})
 
 
 def _whole(name: str, text: str, highest: int) -> int:

@@ -82,6 +82,5 @@ def not_streamed(what: str) -> AnsweredError:
     message, details = f"Nothing is streamed of {what}", "GET /stream/active lists what is"
     error = Fault("STREAM_NOT_FOUND", message, details).as_json()
     return AnsweredError(
-        f"{message}: {details}", status=404, code="stream_not_found", fix="GET /stream/active",
-        more={"error": error},
-    )  # fmt: skip
+        f"{message}: {details}", status=404, code="stream_not_found", more={"error": error}
+    )
