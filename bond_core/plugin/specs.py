@@ -250,7 +250,7 @@ class ServerSpec:
     """What a plugin adds to the server: routes of its own, and its part of `/health`.
 
     Attributes:
-        name: What `/` and `/health` call it, such as `acme`.
+        name: What `/` and `/health` call it, such as `acme.stream`.
         factory: `package.module:Class`; called with a `bond_core.plugin.serving.Host`, once for
             a server. What comes of it is a `ServerPart`, as described there.
         prefix: Where all of its routes are, such as `/stream`; nobody else's may be there.

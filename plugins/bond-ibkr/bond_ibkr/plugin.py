@@ -97,7 +97,7 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
 def bond_server_parts() -> Iterator[ServerSpec]:
     """Describe the routes below `/stream`."""
     yield ServerSpec(
-        name="ibkr",
+        name="ibkr.stream",
         factory="bond_ibkr.server.routes:IbServer",
         prefix="/stream",
         config=IbServerConfig,
