@@ -42,6 +42,7 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         http_method=described.method,
         status_code=200,
         summary=described.summary,
+        operation_id=_operation_id(described),
         opt=needs(OPEN if by_token else scope),
         responses=guarded_answers(400, 404, 503),
     )
@@ -67,11 +68,18 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
     return answer
 
 
+def _operation_id(described: Route) -> str:
+    """Return what tells it apart in the schema: `GetAcmeCity`."""
+    words = re.findall(r"[A-Za-z0-9]+", f"{described.method} {described.path}")
+    return "".join(word.capitalize() for word in words)
+
+
 def _token_handler(part: Part) -> HTTPRouteHandler:
     @post(
         f"{part.spec.prefix}/token",
         status_code=200,
         summary=f"Get a token that opens what is below {part.spec.prefix}",
+        operation_id=f"Post{part.spec.prefix[1:].capitalize()}Token",
         opt=needs("tokens:mint"),
         responses=guarded_answers(503),
     )
