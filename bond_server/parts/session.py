@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -44,6 +44,32 @@ _LEAVING = "The server restarts: come back"
 
 class _ReadsNothingError(Exception):
     """The client takes nothing any more."""
+
+
+class _Beats:
+    """Sends to a client, and a comment where nothing was sent for a while."""
+
+    def __init__(self, send: Send, clock: Clock) -> None:
+        self._send = send
+        self._clock = clock
+        self._is_quiet = True
+
+    async def send(self, body: bytes) -> None:
+        """Send a part of the body. _ReadsNothingError: it is not taken."""
+        self._is_quiet = False
+        try:
+            async with asyncio.timeout(READS_WITHIN_S):
+                await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        except TimeoutError:
+            raise _ReadsNothingError from None
+
+    async def run(self) -> None:
+        """Beat, for ever."""
+        while True:
+            self._is_quiet = True
+            await self._clock.sleep(HEARTBEAT_S)
+            if self._is_quiet:
+                await self.send(f": hb {self._clock.now_ns() // 1_000_000}\n\n".encode())
 
 
 @attrs.frozen(kw_only=True)
@@ -86,52 +112,32 @@ class FlowSession:
         self, send: Send, receive: Receive, ended: asyncio.Future[Ending]
     ) -> Ending | None:
         """Return why it is over; None where all was said."""
-        tasks: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(self._pump(send)),
-            asyncio.ensure_future(_until_gone(receive)),
-            asyncio.ensure_future(self._until_expired()),
-        ]
-        pump, gone, _ = tasks
+        beats = _Beats(send, self.clock)
+        pump = asyncio.create_task(self._pump(beats))
+        gone = asyncio.create_task(_until_gone(receive))
+        expired = asyncio.create_task(self._until_expired())
+        tasks: list[asyncio.Future[Any]] = [pump, gone, expired, asyncio.create_task(beats.run())]
         try:
             await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 return GONE
-            if pump.done():
-                return _ending_of(pump.exception())
+            broken = [task for task in tasks if task.done()]
+            if broken and not expired.done():
+                return _ending_of(broken[0].exception())
             return ended.result() if ended.done() else EXPIRED
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pump(self, send: Send) -> None:
-        """Send what comes, and a comment where nothing does for a while."""
-        waiting = asyncio.create_task(self._next())
-        try:
-            while True:
-                timer = asyncio.ensure_future(self.clock.sleep(HEARTBEAT_S))
-                try:
-                    await asyncio.wait({waiting, timer}, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    timer.cancel()
-                if not waiting.done():
-                    await _send(send, f": hb {self.clock.now_ns() // 1_000_000}\n\n".encode())
-                    continue
-                messages = waiting.result()
-                if messages is None:
-                    return
-                await _send(send, framed(messages))
-                waiting = asyncio.create_task(self._next())
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-
-    async def _next(self) -> Sequence[bytes] | None:
-        """Return what is to be sent next; None where that was all."""
-        try:
-            return await self.flow.messages.__anext__()
-        except StopAsyncIteration:
-            return None
+    async def _pump(self, beats: _Beats) -> None:
+        """Send what comes."""
+        while True:
+            try:
+                messages = await self.flow.messages.__anext__()
+            except StopAsyncIteration:
+                return
+            await beats.send(framed(messages))
 
     async def _until_expired(self) -> None:
         await self.clock.sleep(max(0.0, self.admission.grant.end_s - self.clock.now_ns() / NS))
@@ -161,14 +167,6 @@ def _ending_of(error: BaseException | None) -> Ending | None:
         return GONE
     _log.error("the events of a plugin's route broke off", exc_info=error)
     return INTERNAL
-
-
-async def _send(send: Callable[[Any], Any], body: bytes) -> None:
-    try:
-        async with asyncio.timeout(READS_WITHIN_S):
-            await send({"type": "http.response.body", "body": body, "more_body": True})
-    except TimeoutError:
-        raise _ReadsNothingError from None
 
 
 async def _until_gone(receive: Receive) -> None:

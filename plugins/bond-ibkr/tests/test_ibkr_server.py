@@ -258,8 +258,7 @@ def test_streams_are_stopped_for_all(kit, serving):
                 (f"/stream/{AAPL}/BidAsk", [1]), (f"/stream/{AAPL}", [0]), ("/stream/all", [2, 3]),
             ):  # fmt: skip
                 said.append((await server.http.delete(path)).json())
-                for n in ends:
-                    said.append((await clients[n].next("complete"))["reason"])
+                said += [(await clients[n].next("complete"))["reason"] for n in ends]
             await kit.until(lambda: not any(client.lines for client in tws.clients))
             nothing = await server.http.delete(f"/stream/{AAPL}")
             return active, said, nothing, (await server.http.get("/stream/active")).json()
@@ -268,7 +267,7 @@ def test_streams_are_stopped_for_all(kit, serving):
     assert [(s["contract_id"], s["tick_type"]) for s in active["streams"]] == [
         (8314, "Last"), (AAPL, "BidAsk"), (AAPL, "Last"), (272093, "Last")
     ]  # fmt: skip
-    assert sorted(active["streams"], key=str)[0].keys() >= {"clients", "ticks", "status"}
+    assert active["streams"][0].keys() >= {"clients", "ticks", "status"}
     assert said == [
         {"stopped": [{"contract_id": AAPL, "tick_type": "BidAsk"}], "clients": 1}, "stopped",
         {"stopped": [{"contract_id": AAPL, "tick_type": "Last"}], "clients": 1}, "stopped",

@@ -22,6 +22,7 @@ from bond_ibkr.config import (
     limits_of,
 )
 from bond_ibkr.server.asking import CHANNELS, Key, Wish, read_wish
+from bond_ibkr.server.client import Client
 from bond_ibkr.server.command import add_arguments, line_of
 from bond_ibkr.server.streams import Streams
 from bond_server.auth.keys import parse_keys
@@ -217,7 +218,8 @@ def test_who_reads_too_slowly_is_told_how_much_it_missed(kit, serving):
     async def go():
         async with kit.tws() as tws, serving(tws) as server:
             host = PartHost(
-                clock=server.bond.clock, log=logging.getLogger(__name__), config=None, is_simulated=False,
+                clock=server.bond.clock, log=logging.getLogger("test"), config=None,
+                is_simulated=False,
                 catalog=server.bond.catalog, feeds=server.bond.feeds,
                 environ={"IB_STREAM_PORTS": str(tws.port)},
             )  # fmt: skip
@@ -226,10 +228,11 @@ def test_who_reads_too_slowly_is_told_how_much_it_missed(kit, serving):
                 streams.listen(Wish(key=Key(AAPL, "Last"), limit=4, timeout_s=None))
             )
             await kit.subscribed(tws, "AAPL")
-            for n in range(10):
-                tws.trade("AAPL", 100.0 + n, 1)
+            tws.trade("AAPL", 100.0, 1)
             listening = await waiting
-            await kit.until(lambda: streams.counts()["ticks"] == 10)
+            for n in range(1, 10):
+                tws.trade("AAPL", 100.0 + n, 1)
+                await kit.until(lambda n=n: streams.counts()["ticks"] == n + 1)
             told = [*await listening.__anext__(), *await listening.__anext__()]
             tws.trade("AAPL", 110.0, 1)
             told += await listening.__anext__()
@@ -245,6 +248,25 @@ def test_who_reads_too_slowly_is_told_how_much_it_missed(kit, serving):
     assert [m["data"]["price"] for m in told[2:6]] == [107.0, 108.0, 109.0, 110.0]
     assert told[6]["total_ticks"] == 4
     assert (counts["dropped"], after["dropped"], after["ticks"]) == (7, 7, 11)
+
+
+def test_a_burst_is_kept_whole():
+    """
+    Ticks that come together are all kept by who was not behind, and push out older ones only.
+    """
+    client = Client(buffer_size=3)
+    burst = [b"%d" % n for n in range(10)]
+    client.take_ticks(burst)
+    whole = client.ready(None)[1]
+    client.take_ticks([b"old"])
+    client.take_ticks(burst)
+    client.end("stopped")
+    client.take_ticks([b"late"])
+
+    assert whole == burst
+    assert client.ready(4)[1] == burst[:4]
+    assert client.ready(None) == ([], burst[4:])
+    assert (client.dropped_in_all, client.told_of_dropped(), client.told_of_dropped()) == (1, 1, 0)
 
 
 def test_where_keys_are_asked_for_a_key_or_token_opens_it(kit, serving):

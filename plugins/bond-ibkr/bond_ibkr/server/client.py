@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 
 from bond_ibkr.server.messages import Reason
 
@@ -14,7 +15,8 @@ class Client:
     """One client of an upstream. Filled by the event loop; emptied by who serves the client.
 
     Args:
-        buffer_size: How many ticks wait for it; where more come, the oldest go.
+        buffer_size: How many ticks wait for it; where more come one after the other, the oldest
+            go.
 
     Attributes:
         dropped: Ticks that went so and that it wasn't told of yet.
@@ -30,15 +32,20 @@ class Client:
         self._news: deque[bytes] = deque(maxlen=_MOST_NEWS)
         self._more = asyncio.Event()
 
-    def take_tick(self, message: bytes) -> None:
-        """Keep a tick for it."""
+    def take_ticks(self, messages: Sequence[bytes]) -> None:
+        """Keep ticks for it that came together: all of them, however many.
+
+        Of older ones those stay for which there is room: a burst costs only who was behind.
+        """
         if self.ending is not None:
             return
-        if len(self._ticks) >= self._most:
+        self._ticks.extend(messages)
+        over = len(self._ticks) - max(self._most, len(messages))
+        for _ in range(over):
             self._ticks.popleft()
-            self.dropped += 1
-            self.dropped_in_all += 1
-        self._ticks.append(message)
+        if over > 0:
+            self.dropped += over
+            self.dropped_in_all += over
         self._more.set()
 
     def take_news(self, message: bytes) -> None:

@@ -155,8 +155,10 @@ class IbServer:
         statuses = {upstream.status for upstream in self.streams.running.values()}
         if not statuses:
             return {"status": "idle", "connected": None}
-        if statuses & {"live", "stale"}:
+        if "live" in statuses:
             return {"status": "connected", "connected": True}
+        if "stale" in statuses:
+            return {"status": "stale", "connected": None}
         word = "disconnected" if "reconnecting" in statuses else "connecting"
         return {"status": word, "connected": False}
 

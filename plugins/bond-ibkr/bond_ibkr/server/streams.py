@@ -13,12 +13,10 @@ from bond_ibkr.config import ServerLimits
 from bond_ibkr.server.asking import Key, Wish
 from bond_ibkr.server.client import Client
 from bond_ibkr.server.faults import as_answer, too_many
-from bond_ibkr.server.messages import Reason, iso_ms
+from bond_ibkr.server.messages import iso_ms
 from bond_ibkr.server.upstream import Upstream
 
 SOURCE = "ibkr"
-_LOOK_EVERY_S = 0.25
-"""How often it is looked whether TWS was tried often enough, while it is away."""
 
 
 class Streams:
@@ -73,6 +71,7 @@ class Streams:
         self._dropped += upstream.dropped
         self._errors += upstream.errors
         await self._open.pop(upstream.key).aclose()
+        await upstream.close()
 
     def stop(self, is_meant: Callable[[Key], bool]) -> tuple[list[Key], int]:
         """End streams for all their clients; return which, and how many clients."""
@@ -132,8 +131,8 @@ class Listening:
         self._client = client
         self._wish = wish
         self._sent = 0
-        self._began_ns: int | None = None
-        self._is_over = False
+        self._timer: asyncio.Task[None] | None = None
+        self._has_begun = self._is_over = False
 
     def __aiter__(self) -> Listening:
         """Return itself."""
@@ -143,28 +142,36 @@ class Listening:
         """Return what is to be told next, at first what is streamed."""
         if self._is_over:
             raise StopAsyncIteration
-        clock = self._streams.clock
-        if self._began_ns is None:
-            self._began_ns = clock.monotonic_ns()
+        if not self._has_begun:
+            self._has_begun = True
+            if self._wish.timeout_s is not None:
+                self._timer = asyncio.create_task(self._expire(self._wish.timeout_s))
             return [self._greeting()]
         while True:
-            client, limit = self._client, self._wish.limit
-            news, ticks = client.ready(None if limit is None else limit - self._sent)
+            limit = self._wish.limit
+            news, ticks = self._client.ready(None if limit is None else limit - self._sent)
             self._sent += len(ticks)
             messages = [*self._dropped(), *news, *ticks]
-            reason = self._reason(has_ticks=bool(ticks))
+            reason = "limit_reached" if self._sent == limit else self._client.ending
             if reason is not None:
                 self._is_over = True
-                now_ns = clock.now_ns()
+                now_ns = self._streams.clock.now_ns()
                 messages.append(self._upstream.write.complete(now_ns, reason, self._sent))
             if messages:
                 return messages
-            await self._wait()
+            await self._client.more()
 
     async def aclose(self) -> None:
         """Leave."""
         self._is_over = True
+        if self._timer is not None:
+            self._timer.cancel()
+            await asyncio.gather(self._timer, return_exceptions=True)
         await self._streams.leave(self._upstream, self._client)
+
+    async def _expire(self, seconds: float) -> None:
+        await self._streams.clock.sleep(seconds)
+        self._client.end("timeout")
 
     def _greeting(self) -> bytes:
         wish, upstream = self._wish, self._upstream
@@ -181,34 +188,3 @@ class Listening:
         message = f"{dropped} ticks were left out because they were not read in time"
         now_ns = self._streams.clock.now_ns()
         return [self._upstream.write.info(now_ns, status="dropped", ticks=dropped, message=message)]
-
-    def _reason(self, *, has_ticks: bool) -> Reason | None:
-        if self._wish.limit is not None and self._sent >= self._wish.limit:
-            return "limit_reached"
-        if self._client.ending is not None and not has_ticks:
-            return self._client.ending
-        return "timeout" if self._left_s() <= 0 else None
-
-    def _left_s(self) -> float:
-        if self._wish.timeout_s is None:
-            return float("inf")
-        gone_ns = self._streams.clock.monotonic_ns() - (self._began_ns or 0)
-        return self._wish.timeout_s - gone_ns / NS
-
-    async def _wait(self) -> None:
-        """Wait until there is something to tell, the time is over, or TWS is given up."""
-        upstream = self._upstream
-        most_s = self._left_s()
-        if upstream.is_down:
-            most_s = min(most_s, _LOOK_EVERY_S)
-        more = asyncio.ensure_future(self._client.more())
-        waiting: set[asyncio.Future[None]] = {more}
-        if most_s != float("inf"):
-            waiting.add(asyncio.ensure_future(self._streams.clock.sleep(most_s)))
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waiting:
-                each.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
-        upstream.give_up()

@@ -23,6 +23,9 @@ from bond_ibkr.waiting import done_within
 STARTS_WITHIN_S = 15.0
 """How long TWS has to say whether a contract can be had."""
 
+_LOOK_EVERY_S = 0.25
+"""How often it is looked whether TWS was tried often enough, while it is away."""
+
 
 class Upstream:
     """An ear at the connector (bond_core.plugin.Ear), and the clients behind it.
@@ -52,7 +55,7 @@ class Upstream:
         self._log = log
         self._attempts = attempts
         self._was_live = False
-        self._failures_before = 0
+        self._watch: asyncio.Task[None] | None = None
         self._fault: Fault | None = None
         self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -67,12 +70,11 @@ class Upstream:
         """Whether TWS is away, after it was there."""
         return self._was_live and self.status == "reconnecting"
 
-    def give_up(self) -> None:
-        """End it for all, if TWS was tried to be reached so often as it may be."""
-        if self.is_down and self.heard is not None:
-            failed = self.heard.failures - self._failures_before
-            if failed >= self._attempts:
-                self._end_with(tws_away(f"{failed} attempts to reach it anew have failed"))
+    async def close(self) -> None:
+        """Watch over it no more."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
 
     def stop(self, reason: Reason) -> int:
         """End it for all; return for how many."""
@@ -84,13 +86,10 @@ class Upstream:
 
     def on_events(self, events: Sequence[Event]) -> None:
         """See Ear."""
-        for event in events:
-            if not isinstance(event, Custom):
-                continue
-            self.ticks += 1
-            message = self.write.tick(event, self.channel)
-            for client in self.clients:
-                client.take_tick(message)
+        ticks = [self.write.tick(e, self.channel) for e in events if isinstance(e, Custom)]
+        self.ticks += len(ticks)
+        for client in self.clients:
+            client.take_ticks(ticks)
 
     def on_status(self, status: str, reason: str | None) -> None:
         """See Ear."""
@@ -107,8 +106,9 @@ class Upstream:
             if not self._was_live:
                 self._end_with(fault_of(self.key.contract_id, why, is_connected=False))
                 return
-            self._failures_before = 0 if self.heard is None else self.heard.failures
             self._tell_fault(tws_lost(why))
+            if self._watch is None or self._watch.done():
+                self._watch = asyncio.create_task(self._give_up(), name="watch a lost TWS")
         elif status == "stale":
             self._inform(status="stale", message=why)
 
@@ -120,6 +120,16 @@ class Upstream:
             self._inform(status=code, message=detail)
 
     # Within
+
+    async def _give_up(self) -> None:
+        """End it for all once TWS was tried to be reached as often as it may be."""
+        before = 0 if self.heard is None else self.heard.failures
+        while self.is_down and self.heard is not None:
+            failed = self.heard.failures - before
+            if failed >= self._attempts:
+                self._end_with(tws_away(f"{failed} attempts to reach it anew have failed"))
+                return
+            await self._clock.sleep(_LOOK_EVERY_S)
 
     def _settle(self) -> None:
         if not self._settled.done():
