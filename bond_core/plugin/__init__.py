@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.connector import Connector, PollingConnector
     from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
+    from bond_core.plugin.message_arrays import MessageArrays
     from bond_core.plugin.serving import (
         Answer,
         Asked,
@@ -128,6 +129,7 @@ __all__ = [
     "Liquidation",
     "Max",
     "Mentions",
+    "MessageArrays",
     "Metric",
     "Min",
     "News",
@@ -224,6 +226,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "ApiInfo",
         "hookimpl",
     ),
+    "bond_core.plugin.message_arrays": ("MessageArrays",),
     "bond_core.plugin.serving": (
         "Answer",
         "Asked",
