@@ -92,6 +92,8 @@ class Route:
         path: Below the part's prefix: `/acme/{city}`.
         scope: What an API key must be allowed, where keys are asked for.
         by_token: Whether `?token=`, of `POST {prefix}/token`, opens it as well.
+        gives: Whether it answers with an `Answer`, or an `EventFlow`.
+        parameters: What may stand behind `?`, with a line on each: for the schema.
     """
 
     method: Method
@@ -100,6 +102,8 @@ class Route:
     summary: str = attrs.field(kw_only=True)
     scope: str = attrs.field(default="streams:read", kw_only=True)
     by_token: bool = attrs.field(default=False, kw_only=True)
+    gives: Literal["json", "events"] = attrs.field(default="json", kw_only=True)
+    parameters: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
 
 
 class ServerPart(Protocol):

@@ -13,9 +13,9 @@ from bond_server.auth.access import Access
 from bond_server.auth.keys import PREFIX
 from bond_server.auth.limits import address_of
 from bond_server.auth.listeners import Admission
-from bond_server.auth.presented import bearer
+from bond_server.auth.presented import bearer, header_of
 from bond_server.auth.project import caller
-from bond_server.auth.refusals import scope_missing
+from bond_server.auth.refusals import bad_origin, scope_missing
 from bond_server.auth.tokens import Grant
 
 _NEVER_S = 1 << 53
@@ -33,10 +33,12 @@ def admit(
     """Return the right to listen that a request's key or token gives, or that everybody has.
 
     Raises:
-        AccessError: There is no key, or none that may do it; TokenError: the token opens nothing.
+        AccessError: There is no key, or none that may do it; or a page of another site asks,
+            which must not cost anything upstream. TokenError: The token opens nothing.
         TooManyError: The key, token or address has all the listeners it may have.
         ServerFullError: The process has.
     """
+    _refuse_strangers_pages(request, access)
     is_asked = access.keys.are_asked_for
     if is_asked and _has_token(request):
         return access.admit(request, token_id_of(part))
@@ -52,6 +54,14 @@ def admit(
     )
     access.listeners.check(grant, address)
     return Admission(grant, address, access.listeners)
+
+
+def _refuse_strangers_pages(request: Request[Any, Any, Any], access: Access) -> None:
+    """Refuse pages that may not come, and what they embed, which says no origin but whose it is."""
+    origin, host = header_of(request.scope, b"origin"), header_of(request.scope, b"host")
+    is_embedded = origin is None and header_of(request.scope, b"sec-fetch-site") == "cross-site"
+    if is_embedded or not access.origins.accepts_origin(origin, host):
+        raise bad_origin()
 
 
 def _has_token(request: Request[Any, Any, Any]) -> bool:

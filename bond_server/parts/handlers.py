@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Request, Response, post, route
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from bond_core.plugin.serving import Asked, EventFlow, Route
 from bond_server.auth.access import Access
@@ -43,6 +45,8 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         status_code=200,
         summary=described.summary,
         operation_id=_operation_id(described),
+        operation_class=_operation(described),
+        media_type="text/event-stream" if described.gives == "events" else "application/json",
         opt=needs(OPEN if by_token else scope),
         responses=guarded_answers(400, 404, 503),
     )
@@ -66,6 +70,27 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         )
 
     return answer
+
+
+def _operation(described: Route) -> type[Operation]:
+    """Return what writes a route's query into the schema; the route reads it itself."""
+    said = dict(described.parameters)
+    if described.by_token:
+        said |= {"token": "Opens it, in place of an API key"}
+    schema = Schema(type=OpenAPIType.STRING)
+
+    @dataclass
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            self.parameters = [
+                *(self.parameters or ()),
+                *(
+                    Parameter(name=name, param_in="query", description=what, schema=schema)
+                    for name, what in said.items()
+                ),
+            ]
+
+    return Described
 
 
 def _operation_id(described: Route) -> str:

@@ -50,7 +50,15 @@ class Acme:
         self.host = host
         self.routes = (
             Route("GET", "/acme/{city}", self.show, summary="The weather"),
-            Route("GET", "/acme/{city}/live", self.live, summary="Live", by_token=True),
+            Route(
+                "GET",
+                "/acme/{city}/live",
+                self.live,
+                summary="Live",
+                by_token=True,
+                gives="events",
+                parameters={"ends": "Whether it ends"},
+            ),
             Route("DELETE", "/acme/{city}", self.refuse, summary="No", scope="admin"),
             Route("GET", "/acme/bug/here", self.bug, summary="Breaks"),
         )
@@ -167,6 +175,9 @@ def test_routes_are_served(monkeypatch):
     assert about == {"acme": {"summary": "Weather", "weather": "/acme/{city}"}}
     assert health == {"acme": {"status": "ok", "city": "Basel"}}
     assert {"/acme/{city}", "/acme/{city}/live", "/acme/token"} <= paths.keys()
+    live = paths["/acme/{city}/live"]["get"]
+    assert {p["name"] for p in live["parameters"]} == {"city", "ends", "token"}
+    assert list(live["responses"]["200"]["content"]) == ["text/event-stream"]
 
 
 def test_events_are_framed_and_closed(monkeypatch):
@@ -242,6 +253,26 @@ def test_keys_and_tokens_open_it(monkeypatch):
             return [(await each).status_code for each in asked]
 
     assert asyncio.run(go()) == [401, 200, 401, 200, 200, 401, 200, 401, 403]
+
+
+STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
+FRIENDS = {}, {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
+
+
+def test_a_strangers_page_opens_nothing(monkeypatch):
+    """
+    Its EventSource and its images are 403 before the route is asked; pages of here are served.
+    """
+
+    async def go():
+        Acme.closed = 0
+        async with server_of(monkeypatch, acme()) as server:
+            path = "/acme/Chur/live?ends=1"
+            asked = [server.http.get(path, headers=said) for said in (*STRANGERS, *FRIENDS)]
+            return [(await each).status_code for each in asked]
+
+    assert asyncio.run(go()) == [403, 403, 200, 200]
+    assert Acme.closed == 2
 
 
 def test_a_broken_part_is_told_and_left_out(monkeypatch, caplog):

@@ -26,6 +26,12 @@ _SAYS: Mapping[str, str] = {
     "BidAsk": "Real-time bid and ask quotes",
     "MidPoint": "Calculated midpoint between bid and ask",
 }
+_PARAMETERS: Mapping[str, str] = {
+    "tick_type": f"One of {', '.join(TICK_TYPES)}; {DEFAULT_TYPE} unless said",
+    "limit": "After how many ticks it ends; never, unless said",
+    "timeout": "After how many seconds it ends",
+    "format": "sse",
+}
 _EVENTS: Mapping[str, str] = {
     "info": "What is streamed, and what changes about it",
     "tick": "A tick of the contract",
@@ -43,11 +49,12 @@ class IbServer:
             Route("GET", "/stream/info", self.info, summary="What can be streamed"),
             Route("GET", "/stream/active", self.active, summary="What is streamed now"),
             Route(
-                "GET", "/stream/{contract_id}", self.stream, by_token=True,
-                summary="Stream a contract's ticks",
+                "GET", "/stream/{contract_id}", self.stream, by_token=True, gives="events",
+                parameters=_PARAMETERS, summary="Stream a contract's ticks",
             ),
             Route(
                 "GET", "/stream/{contract_id}/{tick_type}", self.stream, by_token=True,
+                gives="events", parameters=_PARAMETERS,
                 summary="Stream a contract's ticks of one type",
             ),
             Route(
