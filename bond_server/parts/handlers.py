@@ -94,9 +94,8 @@ def _operation(described: Route) -> type[Operation]:
 
 
 def _operation_id(described: Route) -> str:
-    """Return what tells it apart in the schema: `GetAcmeCity`."""
-    words = re.findall(r"[A-Za-z0-9]+", f"{described.method} {described.path}")
-    return "".join(word.capitalize() for word in words)
+    """Return what tells it apart in the schema: `get/acme/{city}`."""
+    return f"{described.method.lower()}{described.path}"
 
 
 def _token_handler(part: Part) -> HTTPRouteHandler:
@@ -104,7 +103,7 @@ def _token_handler(part: Part) -> HTTPRouteHandler:
         f"{part.spec.prefix}/token",
         status_code=200,
         summary=f"Get a token that opens what is below {part.spec.prefix}",
-        operation_id=f"Post{part.spec.prefix[1:].capitalize()}Token",
+        operation_id=f"post{part.spec.prefix}/token",
         opt=needs("tokens:mint"),
         responses=guarded_answers(503),
     )

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import attrs
+import msgspec
 
 from bond_core.errors import BondError, PluginError
 from bond_core.plugin.factories import load_class
-from bond_core.plugin.serving import Route, ServerPart
+from bond_core.plugin.serving import Method, Route, ServerPart
 from bond_core.plugin.specs import CommandSpec, ServerSpec
 from bond_core.settings import from_environment, structure
 from bond_server.auth.keys import SCOPES
 from bond_server.auth.project import OPEN
 from bond_server.parts.host import PartHost
 from bond_server.service import Service
+
+_PATH = re.compile(r"(/([a-zA-Z0-9_.-]+|\{[a-z_]+\}))+")
+_PARAMETER = re.compile(r"\{[a-z_]+\}")
 
 _log = logging.getLogger("bond.server")
 
@@ -39,22 +44,27 @@ class Part:
 
     def about(self) -> dict[str, Any]:
         """Return what `GET /` says of it."""
-        if self.made is None:
-            return {"summary": self.spec.summary, "failed": self.failure}
-        return {"summary": self.spec.summary} | self._said(self.made.about)
+        said = {} if self.made is None else self._said(self.made.about)
+        return {"summary": self.spec.summary} | ({"status": "failed"} if said is None else said)
 
     def health(self) -> dict[str, Any]:
         """Return what `GET /health` says of it."""
         if self.made is None:
             return {"status": "failed", "reason": self.failure}
-        return {"status": "ok"} | self._said(self.made.health)
+        said = self._said(self.made.health)
+        if said is None:
+            return {"status": "failed", "reason": "it can't say how it is; the log says why"}
+        return {"status": "ok"} | said
 
-    def _said(self, say: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def _said(self, say: Callable[[], Mapping[str, Any]]) -> dict[str, Any] | None:
+        """Return what it says of itself; None where it breaks doing so, or says no JSON."""
         try:
-            return dict(say())
-        except Exception as error:  # noqa: BLE001 -- a plugin's code may raise anything
+            said = dict(say())
+            msgspec.json.encode(said)
+        except Exception:  # noqa: BLE001 -- a plugin's code may raise anything
             _log.exception("the part %s of the server has a bug", self.spec.name)
-            return {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
+            return None
+        return said
 
 
 def load_parts(
@@ -108,10 +118,14 @@ def _load(
 
 
 def _check(spec: ServerSpec, routes: Sequence[Route]) -> None:
-    seen = set()
+    """Raise PluginError for what the web framework would refuse together with the whole server."""
+    seen = {("POST", f"{spec.prefix}/token")} if any(r.by_token for r in routes) else set()
+    names: dict[str, str] = {}
     for route in routes:
-        if not isinstance(route, Route):
-            raise PluginError(f"a route is a Route, was {type(route).__name__}")
+        if route.method not in get_args(Method):
+            raise PluginError(f"{route.path}: there is no method {route.method!r}")
+        if not _PATH.fullmatch(route.path):
+            raise PluginError(f"a path is written like `/acme/{{city}}`, was {route.path!r}")
         if not f"{route.path}/".startswith(f"{spec.prefix}/"):
             raise PluginError(f"{route.path} is not below {spec.prefix}")
         if route.scope != OPEN and route.scope not in SCOPES:
@@ -119,3 +133,7 @@ def _check(spec: ServerSpec, routes: Sequence[Route]) -> None:
         if (route.method, route.path) in seen:
             raise PluginError(f"{route.method} {route.path} is there twice")
         seen.add((route.method, route.path))
+        for name in _PARAMETER.finditer(route.path):
+            before = _PARAMETER.sub("{}", route.path[: name.start()])
+            if names.setdefault(before, name[0]) != name[0]:
+                raise PluginError(f"{route.path}: others call {name[0]} {names[before]}")

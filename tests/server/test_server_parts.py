@@ -115,6 +115,23 @@ class Elsewhere(Acme):
         self.routes = (Route("GET", "/v1/streams", self.show, summary="Takes over"),)
 
 
+class Conflicting(Acme):
+    """A part whose routes the web framework would refuse."""
+
+    def __init__(self, host):
+        self.routes = (
+            Route("GET", "/odd/{city}", self.show, summary="By city"),
+            Route("GET", "/odd/{town}/live", self.show, summary="By town"),
+        )
+
+
+class Odd(Acme):
+    """A part with a path that is none."""
+
+    def __init__(self, host):
+        self.routes = (Route("GET", "/path/{city:int}", self.show, summary="By number"),)
+
+
 class Sick(Acme):
     """A part that breaks where it should say how it is."""
 
@@ -124,6 +141,10 @@ class Sick(Acme):
     def health(self):
         """Break."""
         raise RuntimeError("no pulse")
+
+    def about(self):
+        """Say what can't be written."""
+        return {"pulse": object()}
 
 
 def a_part(cls, name, prefix="/acme", **more):
@@ -284,23 +305,28 @@ def test_a_broken_part_is_told_and_left_out(monkeypatch, caplog):
         rows = [
             a_part("Raises", "raises", "/raises"), a_part("Elsewhere", "takes", "/takes"),
             a_part("Nobody", "gone", "/gone"), a_part("Sick", "sick", "/sick"), acme(),
+            a_part("Conflicting", "odd", "/odd"), a_part("Odd", "path", "/path"),
         ]  # fmt: skip
         async with server_of(monkeypatch, *rows) as server:
             return (
                 (await server.http.get("/health")).json(), await server.http.get("/acme/Chur"),
-                await server.http.get("/v1/streams"),
+                await server.http.get("/v1/streams"), (await server.http.get("/")).json()["parts"],
             )  # fmt: skip
 
     caplog.set_level(logging.ERROR, "bond.server")
-    health, acme_s, streams = asyncio.run(go())
+    health, acme_s, streams, about = asyncio.run(go())
     assert health["status"] == "ok"
     reasons = {name: part.get("reason", "") for name, part in health["parts"].items()}
     assert reasons["raises"] == "there is no licence"
     assert "/v1/streams is not below /takes" in reasons["takes"]
     assert "can't be loaded" in reasons["gone"]
-    assert reasons["sick"] == "RuntimeError: no pulse"
+    assert reasons["sick"] == "it can't say how it is; the log says why"
+    assert about["sick"] == {"summary": "Weather", "status": "failed"}
+    assert "others call {town} {city}" in reasons["odd"]
+    assert "'/path/{city:int}'" in reasons["path"]
+    assert "no pulse" in caplog.text
     assert {name for name, part in health["parts"].items() if part["status"] == "failed"} == {
-        "raises", "takes", "gone", "sick"
+        "raises", "takes", "gone", "sick", "odd", "path"
     }  # fmt: skip
     assert (acme_s.status_code, streams.json()) == (200, [])
     assert "the part raises of the server is left out" in caplog.text
