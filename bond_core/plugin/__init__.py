@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
-    from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
+    from bond_core.plugin.context import Context, Kept, Note, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
     from bond_core.plugin.message_arrays import MessageArrays
     from bond_core.plugin.serving import (
@@ -135,6 +135,7 @@ __all__ = [
     "News",
     "Newsfeed",
     "NoConfig",
+    "Note",
     "OpenInterest",
     "OrderBook",
     "Page",
@@ -217,6 +218,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "bond_core.plugin.context": (
         "Context",
         "Kept",
+        "Note",
         "Subscription",
         "Subscriptions",
         "WebSocket",
