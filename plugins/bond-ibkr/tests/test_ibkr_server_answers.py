@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from bond_core.testing.manual_clock import ManualClock
 from bond_ibkr.config import (
     Address,
     IbkrConfig,
@@ -21,10 +22,12 @@ from bond_ibkr.config import (
     address_of,
     limits_of,
 )
+from bond_ibkr.refusals import refusal_of
 from bond_ibkr.server.asking import CHANNELS, Key, Wish, read_wish
 from bond_ibkr.server.client import Client
 from bond_ibkr.server.command import add_arguments, line_of
 from bond_ibkr.server.streams import Streams
+from bond_ibkr.server.upstream import Upstream
 from bond_server.auth.keys import parse_keys
 from bond_server.parts.host import PartHost
 
@@ -154,6 +157,35 @@ def test_what_tws_refuses_is_answered_before_the_first_byte(kit, serving, case):
     assert body["docs"] == f"/v1/errors/{word.lower()}"
     assert ("retry-after" in answer.headers) == (status != 404)
     assert active == 0
+
+
+def test_who_asks_too_often_waits():
+    """
+    TWS takes one request for a contract in 15 s: it is asked anew, and nobody's stream ends.
+    """
+
+    async def go():
+        upstream = Upstream(
+            Key(AAPL, "Last"), clock=ManualClock(), log=logging.getLogger("test"),
+            is_simulated=False, attempts=3,
+        )  # fmt: skip
+        client = Client(buffer_size=3)
+        upstream.clients.add(client)
+        settling = asyncio.create_task(upstream.settled())
+        upstream.on_status("starting", None)
+        upstream.on_status("failed", refusal_of(10200, "API pacing violation").reason)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        waits = not settling.done()
+        upstream.on_status("live", None)
+        return waits, await settling, client
+
+    waits, fault, client = asyncio.run(go())
+    (said,) = client.ready(None)[0]
+    assert waits
+    assert fault is None
+    assert client.ending is None
+    assert json.loads(said)["data"]["status"] == "waiting"
 
 
 def test_a_number_that_is_no_contract_is_404(kit, serving):

@@ -14,14 +14,16 @@ import msgspec
 
 from bond_core.clock import Clock
 from bond_core.plugin import Custom, Event, Heard
+from bond_ibkr.refusals import is_pace
 from bond_ibkr.server.asking import CHANNELS, Key
 from bond_ibkr.server.client import Client
 from bond_ibkr.server.faults import fault_of, tws_away, tws_lost
 from bond_ibkr.server.messages import Fault, Reason, Writer
 from bond_ibkr.waiting import done_within
 
-STARTS_WITHIN_S = 15.0
-"""How long TWS has to say whether a contract can be had."""
+STARTS_WITHIN_S = 25.0
+"""How long TWS has to say whether a contract can be had. Asked too often, it is asked anew after
+15 s."""
 
 _LOOK_EVERY_S = 0.25
 """How often it is looked whether TWS was tried often enough, while it is away."""
@@ -100,6 +102,8 @@ class Upstream:
                 self._inform(status="reconnected" if before == "reconnecting" else "live")
             self._was_live, self._fault = True, None
             self._settle()
+        elif status == "failed" and is_pace(why):
+            self._inform(status="waiting", message=why)
         elif status == "failed":
             self._end_with(fault_of(self.key.contract_id, why, is_connected=True))
         elif status == "reconnecting" and before != status:
