@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bond_core.errors import Fatal, Retryable
+    from bond_core.errors import AnsweredError, Fatal, Retryable
     from bond_core.model.event import (
         Candle,
         Chain,
@@ -42,6 +42,17 @@ if TYPE_CHECKING:
     from bond_core.plugin.context import Context, Kept, Note, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
     from bond_core.plugin.message_arrays import MessageArrays
+    from bond_core.plugin.serving import (
+        Answer,
+        Asked,
+        Ear,
+        EventFlow,
+        Handler,
+        Heard,
+        Host,
+        Route,
+        ServerPart,
+    )
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
@@ -49,8 +60,10 @@ if TYPE_CHECKING:
         Batching,
         Capabilities,
         Channel,
+        CommandSpec,
         ConnectorSpec,
         NoConfig,
+        ServerSpec,
         SinkSpec,
     )
     from bond_core.plugin.syndication import Item, Newsfeed, read_feed
@@ -76,7 +89,10 @@ __all__ = [
     "GROUP",
     "Aggregator",
     "AggregatorSpec",
+    "Answer",
+    "AnsweredError",
     "ApiInfo",
+    "Asked",
     "Backfill",
     "Backfills",
     "Batching",
@@ -88,18 +104,24 @@ __all__ = [
     "Chain",
     "Change",
     "Channel",
+    "CommandSpec",
     "Connector",
     "ConnectorSpec",
     "Context",
     "Count",
     "Custom",
+    "Ear",
     "Event",
+    "EventFlow",
     "Fatal",
     "First",
     "Fold",
     "Funding",
     "Gap",
+    "Handler",
+    "Heard",
     "Hole",
+    "Host",
     "Item",
     "Kept",
     "Kind",
@@ -125,7 +147,10 @@ __all__ = [
     "Reply",
     "Retryable",
     "Rolling",
+    "Route",
     "Secret",
+    "ServerPart",
+    "ServerSpec",
     "Sink",
     "SinkContext",
     "SinkSpec",
@@ -148,6 +173,7 @@ __all__ = [
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "bond_core.errors": (
+        "AnsweredError",
         "Fatal",
         "Retryable",
     ),
@@ -203,6 +229,17 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "hookimpl",
     ),
     "bond_core.plugin.message_arrays": ("MessageArrays",),
+    "bond_core.plugin.serving": (
+        "Answer",
+        "Asked",
+        "Ear",
+        "EventFlow",
+        "Handler",
+        "Heard",
+        "Host",
+        "Route",
+        "ServerPart",
+    ),
     "bond_core.plugin.sink": (
         "Reply",
         "Sink",
@@ -214,8 +251,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Batching",
         "Capabilities",
         "Channel",
+        "CommandSpec",
         "ConnectorSpec",
         "NoConfig",
+        "ServerSpec",
         "SinkSpec",
     ),
     "bond_core.plugin.syndication": (
