@@ -11,6 +11,7 @@ from contextlib import aclosing
 import pytest
 
 from bond_core.clock import SystemClock
+from bond_core.log.event_log import Retention
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import Plugins
 from bond_core.runtime.binding import Defaults, bind
@@ -402,6 +403,28 @@ def test_a_broken_connection_is_told_and_made_again(simulators):
 def codes(messages):
     """What happened, by the messages' notices."""
     return {notice["code"] for message in messages for notice in message.notices}
+
+
+def test_a_callback_that_is_too_slow_is_told_what_it_missed(monkeypatch):
+    """
+    What is no longer kept when it comes back for more is a gap in the next message.
+    """
+    monkeypatch.setattr("bond_server.embedded.KEPT", Retention(seconds=0.1, windows=1))
+
+    async def main():
+        async with DataStream(simulate=True) as streams:
+            heard = Heard()
+
+            async def slowly(message):
+                heard(message)
+                if len(heard) == 3:
+                    await asyncio.sleep(2)
+
+            streams.subscribe("BTCUSDT", slowly)
+            await heard.until(lambda all_: "gap" in codes(all_))
+            assert "slow" in str(heard[-1].notices)
+
+    within(main())
 
 
 def test_another_venue_stands_in_and_is_named(simulators):

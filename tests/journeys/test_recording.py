@@ -233,6 +233,25 @@ def test_nothing_of_the_machine_is_in_it_and_no_secret(tmp_path, monkeypatch):
     assert any('"T":"t"' in frame[2].replace(" ", "") for frame in said)
 
 
+def test_what_venues_say_to_ccxt_is_kept_as_it_came(tmp_path):
+    """Each trade that the windows were told stands in a message of its venue, by its id."""
+    path = tmp_path / "btc.jsonl.gz"
+    asyncio.run(recorded({**SPEC, "symbols": ["BTC/USDT"]}, path, 3))
+
+    with gzip.open(path, "rt") as file:
+        lines = [json.loads(line) for line in file]
+    opened = {line["opened"][0]: line["opened"][3] for line in lines if "opened" in line}
+    said = [line["frame"] for line in lines if "frame" in line]
+    assert {connection for connection, _, _ in said} <= opened.keys()
+    ids = []
+    for table in [table for line in lines if "events" in line for table in line["events"]]:
+        if table["kind"] == "trade":
+            ids += table["columns"]["id"]["j"].split(",")
+    assert len(ids) > 20
+    everything = "\n".join(text for _, _, text in said)
+    assert [id for id in ids if id not in everything] == []
+
+
 def test_a_full_disk_ends_a_recording_that_can_be_played(tmp_path):
     """The error says why and how much is kept; the file is whole up to there."""
     path = tmp_path / "btc.jsonl.gz"
