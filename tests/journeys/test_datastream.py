@@ -202,6 +202,8 @@ def test_a_candle_of_ours_is_what_was_traded(monkeypatch):
         for candle in closed[1:]:
             end = candle.start.timestamp() + 2
             its = [t for t in trades if candle.start.timestamp() <= t.timestamp.timestamp() < end]
+            if any(t.late for t in its):  # the machine stood still: the window may be without
+                continue
             prices = [t.price for t in sorted(its, key=lambda t: int(t.trade_id))]
             assert (candle.open, candle.close) == (prices[0], prices[-1])
             assert (candle.high, candle.low) == (max(prices), min(prices))
@@ -422,7 +424,8 @@ def test_a_callback_that_is_too_slow_is_told_what_it_missed(monkeypatch):
 
             streams.subscribe("BTCUSDT", slowly)
             await heard.until(lambda all_: "gap" in codes(all_))
-            assert "slow" in str(heard[-1].notices)
+        (told, *_) = [message for message in heard if "gap" in codes([message])]
+        assert "are lost (slow)" in str(told.notices)
 
     within(main())
 
@@ -441,7 +444,7 @@ def test_another_venue_stands_in_and_is_named(simulators):
             simulator.faults.refuse("binance")
             await simulator.faults.close("binance")
             await heard.until(lambda all_: "failover" in codes(all_))
-            assert heard[-1].provider == "okx"
+        assert next(m for m in heard if "failover" in codes([m])).provider == "okx"
 
     within(main())
 
@@ -607,14 +610,15 @@ def test_a_key_that_nothing_has_is_refused():
     within(main())
 
 
-def test_a_server_streams_the_same(tmp_path, caplog):
+def test_a_server_streams_the_same(tmp_path, caplog, monkeypatch):
     """
     Ticks, candles and many symbols, over its WebSockets; keys stay here, and that is told.
     """
     with serving(tmp_path) as address:
+        monkeypatch.setenv("EKKO_API_URL", address)
 
         async def main():
-            async with DataStream(address, alpaca_key="PKNOTFORLOGS") as streams:
+            async with DataStream(alpaca_key="PKNOTFORLOGS") as streams:
                 heard = Heard()
                 many = asyncio.create_task(streams.stream_many(["BTCUSDT", "AAPL"], heard))
                 (tick,), (candle,) = await asyncio.gather(
