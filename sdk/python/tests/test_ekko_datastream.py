@@ -148,6 +148,36 @@ def test_a_ticker_is_a_trade_with_the_quote_before_it():
     assert not tick.simulated
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        a_status({"binance": LIVE["binance"], "binance.quotes": {"status": "reconnecting"}}),
+        a_status({"binance": LIVE["binance"], "okx.quotes": {"status": "live"}}),
+        gap_before(an_item(), after="0-0", reason="slow"),
+    ],
+    ids=["down", "gone", "gap"],
+)
+def test_a_quote_of_before_is_forgotten(between):
+    """When its source is down or another's stands in, and after a gap."""
+    reader = a_reader()
+    list(reader.read(an_item("quote", source="binance.quotes")))
+
+    list(reader.read(between))
+    (tick,) = reader.read(an_item())
+
+    assert (tick.price, tick.bid, tick.ask) == (2.0, None, None)
+
+
+def test_a_quote_of_another_venue_is_none_of_the_trade_s():
+    """While one of a venue's two feeds is stood in for."""
+    reader = a_reader()
+    list(reader.read(an_item("quote", source="okx.quotes")))
+
+    (tick,) = reader.read(an_item())
+
+    assert tick.bid is None
+
+
 def test_a_source_of_samples_has_a_ticker_of_last_prices():
     """Where there are no trades; no size is known then."""
     (tick,) = a_reader(provider="samples").read(an_item("quote"))

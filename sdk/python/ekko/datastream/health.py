@@ -11,7 +11,7 @@ import attrs
 
 log = logging.getLogger("ekko")
 
-_DOWN = ("stale", "reconnecting", "failed")
+DOWN = ("stale", "reconnecting", "failed")
 _PATIENCE = dt.timedelta(seconds=1)
 """How long all may have failed before it counts: another may be about to stand in."""
 
@@ -68,7 +68,7 @@ def _tell(name: str, about: str, state: _State, before: _State | None) -> None:
         return
     status, reason, but = state
     said = f"{name}{about and f' for {about}'}: {status}{(reason and f', {reason}') or ''}{but}"
-    if status in _DOWN:
+    if status in DOWN:
         log.warning("%s", said)
-    elif before is not None and before[0] in _DOWN:
+    elif before is not None and before[0] in DOWN:
         log.info("%s", said)

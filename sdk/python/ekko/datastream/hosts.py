@@ -22,7 +22,11 @@ class Host(Protocol):
         ...
 
     def items(self, spec: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Yield what the stream of a spec brings from now on; a Gap where some was lost."""
+        """Yield what the stream of a spec brings from now on; a Gap where some was lost.
+
+        Raises:
+            StreamError: It ended.
+        """
         ...
 
     async def close(self) -> None:
@@ -111,9 +115,12 @@ class RemoteHost:
 
     async def items(self, spec: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any], None]:
         """See Host."""
+        stream_id = ""
         async with aclosing(self._client.listen(spec)) as events:
             async for event in events:
+                stream_id = event.stream_id
                 yield event
+        raise StreamError(stream_id, "the server ended it")
 
     async def close(self) -> None:
         """See Host."""

@@ -11,7 +11,7 @@ import attrs
 
 from ekko.datastream.asking import Asked
 from ekko.datastream.candles import Forming
-from ekko.datastream.health import Health
+from ekko.datastream.health import DOWN, Health
 from ekko.datastream.message import StreamMessage, moment
 from ekko.errors import StreamError
 from ekko.event import Gap
@@ -48,12 +48,14 @@ class Reader:
         self._take_notices(item)
         if isinstance(item, Gap):
             self._forming.missed(until=moment(item["window_end"]))
+            self._quotes.clear()
             return
         if (sources := item.get("sources")) is not None:
             about = item["symbol"] or ""
             why = self._health.saw(about, sources, moment(item["ts"]))
             if why is not None:
                 raise StreamError(item["stream_id"], why)
+            self._forget_quotes(sources)
         found = self._record(item) if self._asked.is_built else self._event(item)
         if found is None:
             return
@@ -75,6 +77,11 @@ class Reader:
                 waiting.append(notice)
                 del waiting[:-MOST_NOTICES]
 
+    def _forget_quotes(self, sources: Mapping[str, Mapping[str, Any]]) -> None:
+        """Forget the quotes of sources that are gone or down: they are of before."""
+        live = {name for name, told in sources.items() if told["status"] not in DOWN}
+        self._quotes = {s: quote for s, quote in self._quotes.items() if quote["source"] in live}
+
     def _event(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
         if item.get("symbol") not in self._notices:
             return None
@@ -86,7 +93,9 @@ class Reader:
                 fields = {"price": item["last"], **_best(item)}
             case "ticker", "trade" if item["price"] is not None:
                 quote = self._quotes.get(item["symbol"])
-                fields = {**_trade(item), **(_best(quote) if quote else {})}
+                if quote is not None and _provider(quote) != _provider(item):
+                    quote = None  # another venue stands in for one of the two
+                fields = _trade(item) | ({} if quote is None else _best(quote))
             case "trade", "trade":
                 fields = _trade(item)
             case "kline", "candle":
@@ -95,7 +104,7 @@ class Reader:
                 fields = _book(item)
             case _:
                 return None
-        fields["provider"] = _CHANNEL.sub("", item["source"])
+        fields["provider"] = _provider(item)
         fields["simulated"] = item.get("simulated", False)
         fields["late"] = bool(item.get("late") or item.get("repaired"))
         return fields
@@ -121,6 +130,10 @@ class Reader:
             "provider": ",".join(_CHANNEL.sub("", name) for name in venues), "made_by": "bond",
             "simulated": any(s.get("simulated") for s in record["sources"].values()),
         }  # fmt: skip
+
+
+def _provider(item: Mapping[str, Any]) -> str:
+    return _CHANNEL.sub("", item["source"])
 
 
 def _trade(item: Mapping[str, Any]) -> dict[str, Any]:
