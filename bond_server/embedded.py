@@ -106,11 +106,8 @@ class Embedded:
         finally:
             cursor.close()
             async with self._changing:
-                if (
-                    not self._is_over
-                    and stream.readers == 0
-                    and bond.find(stream.stream_id) is stream
-                ):
+                is_there = bond.find(stream.stream_id) is stream and not self._is_over
+                if is_there and stream.readers == 0:
                     await bond.delete(stream.stream_id)
 
     def end(self) -> None:

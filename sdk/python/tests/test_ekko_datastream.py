@@ -24,7 +24,8 @@ CCXT = {
 }  # fmt: skip
 SAMPLES = {**CCXT, "name": "samples", "venues": [], "venue_aliases": {}, "kinds": ["quote"]}
 BARS = {**SAMPLES, "name": "bars", "kinds": ["candle"]}
-SOURCES = [CCXT, SAMPLES, BARS]
+FORCED = {**CCXT, "name": "forced", "venues": ["binance"], "kinds": ["liquidation"]}
+SOURCES = [FORCED, CCXT, SAMPLES, BARS]
 LIVE = {"binance": {"status": "live"}}
 
 

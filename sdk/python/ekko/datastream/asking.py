@@ -91,7 +91,7 @@ def asked_for(
         raise ValueError("no symbols are asked for")
     named, kinds = None, _ANY
     if provider is not None:
-        named = _named(provider, sources)
+        named = _named(provider, stream_type, sources)
         kinds = next(source["kinds"] for source in sources if source["name"] == named["type"])
         _check_feeds(stream_type, provider, kinds)
     groups: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
@@ -179,16 +179,20 @@ def _sends_minutes(source: Mapping[str, Any]) -> bool:
     return _OWN_MINUTES.issuperset(names)
 
 
-def _named(provider: str, sources: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the source that a provider's name means: itself, or a venue of one."""
+def _named(
+    provider: str, stream_type: str, sources: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return the source that a provider's name means: itself, or a venue of one that fits."""
     name = provider.strip().lower()
     for source in sources:
         if name == source["name"] or name in source["aliases"]:
             return {"type": source["name"]}
-    for source in sources:
-        if name in source["venues"] or name in source["venue_aliases"]:
-            venue = source["venue_aliases"].get(name, name)
-            return {"type": source["name"], "exchanges": [venue]}
+    having = [s for s in sources if name in s["venues"] or name in s["venue_aliases"]]
+    if having:
+        fitting = [s for s in having if set(_CARRY[stream_type]).intersection(s["kinds"])]
+        source = (fitting or having)[0]
+        venue = source["venue_aliases"].get(name, name)
+        return {"type": source["name"], "exchanges": [venue]}
     known = list(dict.fromkeys(n for s in sources for n in (s["name"], *s["venues"])))
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
