@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
-from bond_server.language.words import MULTIPLES
+from bond_server.language.words import MULTIPLES, OF_ZERO
 
 # Which record field a word's thresholds look at.
 CONDITION_FIELDS: Mapping[str, str] = {
@@ -31,9 +31,10 @@ Found = tuple[dict[str, object], int]
 
 def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     """Read a comparison with a number; None where it is none."""
-    value_at = reading.skip(at + 1, over=LOOSE)
+    is_of_zero = item.kind == "compare" and item.written in OF_ZERO.get(item.name, ())
+    value_at = at if is_of_zero else reading.skip(at + 1, over=LOOSE)
     negative = value_at > at + 1 and reading.items[value_at - 1].written == "-"
-    value = value_of(reading, value_at)
+    value = 0.0 if is_of_zero else value_of(reading, value_at)
     if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
         return None
     before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))

@@ -145,8 +145,10 @@ BUNDLED: tuple[Family, ...] = (
                     "onchain: on-chain, on-chain activity, onchain activity, on-chain data, "
                     "onchain data, chain activity, on-chain events, onchain events, "
                     "blockchain activity, on-chain metrics, onchain metrics",
-                    "tx: txs, txns, txn, transactions, transaction, on-chain transactions",
-                    "transfers: transfer, on-chain transfers, token transfers",
+                    "tx: txs, txns, txn, transactions, transaction, on-chain transactions, on-chain tx, "
+                    "onchain tx, onchain transactions, on-chain txs, on-chain txns",
+                    "transfers: transfer, on-chain transfers, onchain transfers, "
+                    "token transfers",
                     "blocks: block, new blocks, on-chain blocks, onchain blocks",
                 ),
             ),

@@ -14,6 +14,7 @@ from bond_server.language.quantities import length_of, quantity
 from bond_server.language.symbols import looks_like, read_name, read_pair
 from bond_server.language.tokens import Atom, scan
 from bond_server.language.vocabulary import Vocabulary
+from bond_server.language.words import NO_MISSPELLINGS
 
 _NOISE = frozenset(";{}<>`\\|[]^~")
 _LONGEST_ACCOUNT = 30
@@ -77,7 +78,9 @@ def _may_be_misspelt(atoms: Sequence[Atom], at: int, reading: Reading) -> bool:
     atom, known = atoms[at], reading.vocabulary
     if atom.kind != "word" or not atom.text.isascii() or not atom.text.isalpha():
         return False
-    if atom.lower in known.lexicon.words or atom.lower in NUMBER_WORDS or atom.lower in UNITS:
+    if atom.lower in NO_MISSPELLINGS or atom.lower in known.lexicon.words:
+        return False
+    if atom.lower in NUMBER_WORDS or atom.lower in UNITS:
         return False
     if atom.text.upper() in known.assets.by_ticker or atom.lower in MULTIPLIERS:
         return False

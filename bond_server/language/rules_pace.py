@@ -61,7 +61,7 @@ def _times_per(reading: Reading, draft: Draft, at: int) -> bool:
 def _is_update(reading: Reading, at: int) -> bool:
     """Whether this is the `updates` of `two updates per second`."""
     item, follower = reading.items[at], reading.free(at + 1)
-    per = follower is not None and follower.is_key("every")
+    per = follower is not None and (follower.is_key("every") or follower.written in {"a", "an"})
     return per and (item.is_key("cadence") or item.written.rstrip("s") in _UPDATES)
 
 

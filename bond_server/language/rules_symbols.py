@@ -16,6 +16,7 @@ from bond_server.language.words import CURRENCIES, SOFT
 
 _LOOSE = ("filler", "mark", "join")
 _SIDES = ("long", "short")  # they would narrow what they stand before
+_MATTERS = ("change", "number", "duration", "unit")
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -213,11 +214,27 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     nothing = not (draft.asked or draft.symbols or draft.urls)
     # An alert that looks at nothing would never be told, a comparison let everything pass.
     nothing |= any(item.is_key("alert") or item.kind == "compare" for item in hard)
+    # Without any symbol it is refused for that, whatever else is left.
+    nothing |= bool(draft.symbols) and any(_matters(reading, item) for item in hard)
     if nothing or len(hard) > _TOO_MUCH * words:
         _refuse_leftovers(reading, hard)
         return
     for item in hard:
         reading.warn("unparsed", f'"{item.written}" was not understood', item)
+
+
+def _matters(reading: Reading, item: Item) -> bool:
+    """Whether a sentence surely means something else without what was not understood.
+
+    A number was how much of something, `save kraken` is any exchange but that.
+    """
+    if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
+        return False
+    if item.kind in _MATTERS or item.is_key("without", "unless"):
+        return True
+    place = reading.skip(reading.items.index(item) + 1)
+    before_venue = place < len(reading.items) and reading.items[place].role == "exchange"
+    return item.kind == "unknown" and before_venue
 
 
 def _is_by_interval(reading: Reading, at: int) -> bool:

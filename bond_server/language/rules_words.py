@@ -44,8 +44,9 @@ def _is_posts(item: Item | None) -> bool:
 
 
 def queries(reading: Reading, draft: Draft) -> None:
-    """Read `containing "ETF approval"` and `#ETF`."""
+    """Read `containing "ETF approval"` and `#ETF`, and `SOL price + #solana tweets` likewise."""
     parts = []
+    _tags_beside_their_asset(reading)
     for at, item in list(reading.every("quote", "tag")):
         if not item.name.strip("#"):
             item.take("filler")
@@ -62,6 +63,16 @@ def queries(reading: Reading, draft: Draft) -> None:
         parts = [f'"{part}"' if " " in part or not has_tag else part for part in parts]
     if parts:
         draft.query = " ".join(parts)
+
+
+def _tags_beside_their_asset(reading: Reading) -> None:
+    """Let `#solana` be what posts contain, where the sentence names Solana without it."""
+    mentions = [item for _, item in reading.every("symbol") if item.symbol is not None]
+    named = {i.symbol.base for i in mentions if i.symbol and not i.written.startswith("#")}
+    for item in mentions:
+        if item.written.startswith("#") and item.symbol and item.symbol.base in named:
+            item.kind, item.symbol = "tag", None
+            item.name = reading.folded.text[item.start : item.end]
 
 
 def about(reading: Reading, draft: Draft) -> None:

@@ -52,19 +52,33 @@ def _crossings() -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
 
 
+_TURNS = "turns turn goes go becomes become flips flip gets get".split()
+# Comparisons with zero: `turns negative`.
+OF_ZERO: Mapping[str, tuple[str, ...]] = {
+    "crosses_below": tuple(f"{verb} negative" for verb in _TURNS),
+    "crosses_above": tuple(f"{verb} positive" for verb in _TURNS),
+    "<": ("is negative", "are negative", "stays negative"),
+    ">": ("is positive", "are positive", "stays positive"),
+}
+
 COMPARISONS: Mapping[str, str] = {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
-             "exceeding|>|is over|are over|is above|are above|gets above|stays above|goes above",
-        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|<|is under|"
+             "exceeding|tops|topping|in excess of|wider than|>|is over|are over|is above|are above|gets above|stays above|goes above",
+        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|narrower than|tighter than|<|is under|"
              "are under|is below|are below|stays below",
         ">=": "at least|no less than|not less than|>=|not below",
         "<=": "at most|no more than|not more than|<=|not above",
         "==": "equals|equal to|equal|==|=|exactly",
     }.items()
     for phrase in _phrases(phrases)
-} | {phrase: op for op, phrases in _crossings().items() for phrase in phrases}  # fmt: skip
+} | {
+    phrase: op
+    for phrases in (_crossings(), OF_ZERO)
+    for op, said in phrases.items()
+    for phrase in said
+}  # fmt: skip
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     key: _phrases(phrases)
@@ -87,6 +101,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "replay": "replay|replayed|replaying|replay from|backfill|rewind|play back|"
                   "catch up on|catch up",
         "ago": "ago",
+        "past": "historical|historic|history|yesterday|last night|this morning|recording|"
+                "recordings|recorded|prerecorded",
         "only": "only|but only|just|and only",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
                 "but only when|but only if|but only where|filtered by|filter|as long as|provided",
@@ -97,7 +113,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                  "ping me if|let me know when|let me know if|message me when|message me if",
         "at_most": "at most",
         "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
-                   "apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|and not|"
+                   "apart from|besides|aside from|save for|barring|instead of|rather than|ignoring|omit|omitting|skip|skipping|leave out|and no|and not|"
                    "with no|but no|not from|not on|nothing from|don't include|do not include",
         "but": "but",
         "all": "all|any|every exchange|each exchange|anywhere|everywhere",
@@ -122,7 +138,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "between": "between|across",
         "spot": "spot|spot market",
         "or": "or",
-        "unless": "unless|until|till",
+        "unless": "unless|until|till|hide|hiding|discard|discarding|suppress|suppressing|mute|"
+                  "filter out|filtering out|throw away|throw out",
         "cooldown": "|".join((
             "cooldown|cooldown of|with a cooldown of|with cooldown",
             *(f"{most} once {per}" for most in ("max", "maximum", "no more than", "not more than")
@@ -138,6 +155,13 @@ SOFT = frozenset({
     "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
     "levels", "between", "spot", "or", "per_symbol", "when", "rolling",
 })  # fmt: skip
+
+# Right as they are, though near to a word of ours.
+NO_MISSPELLINGS = frozenset(_phrases(
+    "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
+    "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
+    "whole|were|warm|finding|founding|transform|lever|side|sides"
+))
 
 SWAP = _phrases(
     "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
@@ -261,5 +285,5 @@ FILLER = _phrases(
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
-    "one of them|any of them|aggregated|aggregate|per event|while"
+    "one of them|any of them|a side|per side|each side|both sides|aggregated|aggregate|per event|while"
 )
