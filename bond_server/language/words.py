@@ -244,7 +244,7 @@ UNSUPPORTED: Mapping[str, str] = {
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"
-          "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
+          "whale|whales|large trades|big trades|block trades|whale alerts|renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
     )
     for phrase in _phrases(phrases)
 }  # fmt: skip
