@@ -23,6 +23,10 @@ _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
 _COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
 _PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
 _OF_SIZES = ("larger than", "bigger than", "smaller than")
+_RECORDS = frozenset({
+    "record", "records", "event", "events", "row", "rows", "message", "messages", "result",
+    "results", "update", "updates", "points", "samples",
+})  # fmt: skip
 _LARGEST = 1e15  # beyond it, a float no longer tells one from the next
 
 Found = tuple[dict[str, object], int]
@@ -38,9 +42,13 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
         return None
     before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
-    if item.kind == "compare" and before is not None and before.kind == "number":
+    if item.kind == "compare" and before is not None and before.kind in ("number", "quote"):
         return None  # `1=1` compares nothing that records say
-    field, last = field_before(reading, at), value_at
+    behind = reading.free(value_at + 1)
+    if behind is not None and behind.written in _RECORDS:
+        return None  # `no more than 10 records` is about the stream
+    led, subject_end = _window_before(reading, at)
+    field, last = field_before(reading, subject_end), value_at
     if field is None:
         return None
     op = item.name if item.kind == "compare" else ">"
@@ -54,6 +62,9 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
     window, last = _within(reading, last)
+    if window is None and led is not None and _adds_up(field):
+        condition["window_sec"] = plain(led)
+        take(reading, subject_end, at - 1, "time", f"within {written(led)}")
     if window is not None:
         if not _adds_up(field):
             _refuse_within(reading, value_at + 1, last)
@@ -191,7 +202,8 @@ def _meant(reading: Reading, at: int) -> list[Item]:
     found = {
         reading.items[n].name: reading.items[n] for n in places if reading.items[n].role is None
     }
-    found.pop("trades", None)  # a trade is at a price
+    if "trades" in found and not (begin is not None and has_symbol is False and len(found) == 1):
+        del found["trades"]  # a trade is at a price
     return list(found.values())
 
 
@@ -218,6 +230,19 @@ def _within(reading: Reading, at: int) -> tuple[float | None, int]:
         return None, at
     window = length_at(reading, then)
     return window, at if window is None else then
+
+
+def _window_before(reading: Reading, at: int) -> tuple[float | None, int]:
+    """Return the time of `volume in 5 minutes exceeds 10`, and where its words begin."""
+    length_place = reading.skip(at - 1, over=LOOSE, step=-1)
+    window = length_at(reading, length_place) if length_place > 0 else None
+    place = reading.skip(length_place - 1, over=LOOSE, step=-1)
+    if (last := reading.free(place)) and last.is_key("last"):
+        place = reading.skip(place - 1, over=LOOSE, step=-1)
+    over = reading.free(place)
+    if window is None or over is None or not over.is_key("in", "over"):
+        return None, at
+    return window, place
 
 
 def _refuse_within(reading: Reading, first: int, last: int) -> None:

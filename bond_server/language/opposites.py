@@ -54,7 +54,7 @@ def _hides(reading: Reading, place: int, at: int) -> bool:
     item = reading.items[place]
     if item.written in _HIDING:
         return True
-    if not item.is_key("without") or item.written in {"minus", "not"}:
+    if not item.is_key("without") or item.written in {"minus", "not", "never"}:
         return False
     after = reading.skip(place + 1, over=_LOOSE)
     target = reading.free(after)
@@ -86,4 +86,3 @@ def _words(reading: Reading, place: int, at: int, lead: str) -> str:
 
 def _joined(*words: str) -> str:
     return " ".join(word for word in words if word)
-

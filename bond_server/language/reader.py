@@ -200,9 +200,24 @@ def _pair(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     if atoms[at].kind not in {"word", "number"}:
         return None
     found = read_pair(atoms, at, reading.vocabulary)
-    if found is None:
+    if found is None or _is_in_row(atoms, at, found[1], reading):
         return None
     return _item("symbol", atoms, at, found[1], symbol=found[0]), found[1]
+
+
+def _is_in_row(atoms: Sequence[Atom], at: int, end: int, reading: Reading) -> bool:
+    """Whether this is a part of `BTC/ETH/SOL`: a list of symbols, and no pair."""
+    tickers = reading.vocabulary.assets.by_ticker
+
+    def goes_on(sign: int, other: int) -> bool:
+        if not (sign > 0 and 0 <= other < len(atoms) and atoms[max(sign, other)].glued):
+            return False
+        return (
+            atoms[sign].text == "/" and atoms[sign].glued and atoms[other].text.upper() in tickers
+        )
+
+    ahead = end < len(atoms) and goes_on(end, end + 1)
+    return ahead or (atoms[at].glued and goes_on(at - 1, at - 2))
 
 
 def _ticker(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:

@@ -139,6 +139,11 @@ def _check_clause(reading: Reading, begin: int, at: int, *, is_led: bool) -> Non
     """Refuse what would change a condition's meaning and can't be said here."""
     clause = reading.items[begin:at]
     refuse_opposite(reading, begin, at, is_led=is_led)
+    both = next((i for i in clause if i.is_key("both") and i.role is None), None)
+    if both is not None and len({i.symbol.base for i in clause if i.symbol}) > 1:
+        detail = "a condition looks at each symbol by itself, not at both of them at once"
+        reading.refuse("unsupported", detail, both, instead="either")
+        both.take("unparsed")
     if not is_led:
         return
     fields = [n for n, item in enumerate(clause) if _is_compared(item)]

@@ -16,7 +16,7 @@ from bond_server.language.words import CURRENCIES, SOFT
 
 _LOOSE = ("filler", "mark", "join")
 _SIDES = ("long", "short")  # they would narrow what they stand before
-_MATTERS = ("change", "number", "duration", "unit")
+_MATTERS = ("change", "currency", "number", "duration", "unit")
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -215,7 +215,9 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     # An alert that looks at nothing would never be told, a comparison let everything pass.
     nothing |= any(item.is_key("alert") or item.kind == "compare" for item in hard)
     # Without any symbol it is refused for that, whatever else is left.
-    nothing |= bool(draft.symbols) and any(_matters(reading, item) for item in hard)
+    nothing |= bool(draft.symbols) and any(
+        _matters(reading, item, is_asked=bool(draft.asked)) for item in hard
+    )
     if nothing or len(hard) > _TOO_MUCH * words:
         _refuse_leftovers(reading, hard)
         return
@@ -223,18 +225,30 @@ def leftovers(reading: Reading, draft: Draft) -> None:
         reading.warn("unparsed", f'"{item.written}" was not understood', item)
 
 
-def _matters(reading: Reading, item: Item) -> bool:
+def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     """Whether a sentence surely means something else without what was not understood.
 
-    A number was how much of something, `save kraken` is any exchange but that.
+    A number was how much of something, `pre kraken` is not kraken,
+    `shout if` is an alert.
     """
     if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
         return False
     if item.kind in _MATTERS or item.is_key("without", "unless"):
         return True
-    place = reading.skip(reading.items.index(item) + 1)
-    before_venue = place < len(reading.items) and reading.items[place].role == "exchange"
-    return item.kind == "unknown" and before_venue
+    at = reading.items.index(item)
+    after = reading.items[at + 1 :]
+    following = next((i for i in after if i.kind not in {"filler", "mark"}), None)
+    if item.kind != "unknown" or not item.written.isalpha():
+        return False
+    before_venue = following is not None and following.role == "exchange"
+    leads = following is not None and following.is_key("when") and following.role == "condition"
+    return before_venue or leads or (at > 0 and not is_asked and _is_qualified(reading, at))
+
+
+def _is_qualified(reading: Reading, at: int) -> bool:
+    """Whether an unknown word stands where a field's should: `BTC microprice every 1s`."""
+    last = at + 1 == len(reading.items) or reading.items[at + 1].role == "interval"
+    return last and reading.items[at - 1].role == "symbol"
 
 
 def _is_by_interval(reading: Reading, at: int) -> bool:

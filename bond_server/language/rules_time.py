@@ -7,6 +7,7 @@ from bond_server.language.durations import ADVERBS, plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import in_range, length_at, refuse_m, take
 
+_REPLAYED = ("symbol", "field", "join", "swap")
 _LOOSE = ("filler", "mark", "join")
 
 
@@ -16,12 +17,16 @@ def replay(reading: Reading, draft: Draft) -> None:
         item = reading.items[at]
         if item.role is None and item.is_key("replay"):
             then = reading.skip(at + 1)
-            while (lead := reading.free(then)) and lead.is_key("last", "for", "from", "next"):
+            while (lead := reading.free(then)) and _leads_to_past(lead):
                 then = reading.skip(then + 1)
-            length = length_at(reading, then)
+            led = reading.items[then - 1]
+            is_apart = led.kind in _REPLAYED  # `replay BTC price 5s` says how often
+            length = None if is_apart else length_at(reading, then)
             if length is not None:
                 draft.replay_s = length
-                take(reading, at, then, "time", f"replay {written(length)}")
+                for taken in reading.items[at : then + 1]:
+                    if taken.kind not in _REPLAYED:
+                        taken.take("time", f"replay {written(length)}")
                 continue
             before = reading.skip(at - 1, step=-1)
             length = length_at(reading, before)
@@ -35,6 +40,11 @@ def replay(reading: Reading, draft: Draft) -> None:
             if length is not None:
                 draft.replay_s = length
                 take(reading, at - 1, at, "time", f"replay {written(length)}")
+
+
+def _leads_to_past(item: Item) -> bool:
+    """Whether it may stand between `replay` and how much of the past."""
+    return item.kind in _REPLAYED or item.is_key("last", "for", "from", "next", "by", "over", "in")
 
 
 def rolling_window(reading: Reading, draft: Draft) -> None:

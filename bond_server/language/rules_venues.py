@@ -111,8 +111,23 @@ def _refuse_unknown(reading: Reading, led_by: int, at: int) -> None:
     while (item := reading.free(at)) and item.kind == "unknown":
         if not item.written.isascii() or (_could_be_account(reading, led_by, item)):
             return
-        _refuse(reading, item, reading.items[led_by])
+        if not _is_news_site(reading, led_by, item):
+            _refuse(reading, item, reading.items[led_by])
         at = reading.skip(at + 1, over=_LOOSE)
+
+
+def _is_news_site(reading: Reading, led_by: int, item: Item) -> bool:
+    """Whether it is the `coindesk` of `news from coindesk`, which is then refused as such."""
+    before = reading.items[reading.skip(led_by - 1, step=-1)] if led_by else None
+    if before is None or before.kind not in {"field", "source"} or before.name != "news":
+        return False
+    lead = reading.items[led_by]
+    detail = f'"{item.written}": news come from the feeds that the server reads (NEWS_FEEDS)'
+    edit = (lead.start, item.end, "")
+    reading.refuse("unknown_source", detail, item, did_you_mean=("news",), edit=edit)
+    item.take("unparsed")
+    lead.take("filler")
+    return True
 
 
 def _could_be_account(reading: Reading, led_by: int, item: Item) -> bool:

@@ -52,7 +52,7 @@ def _crossings() -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
 
 
-_TURNS = "turns turn goes go becomes become flips flip gets get".split()
+_TURNS = ("turns", "turn", "goes", "go", "becomes", "become", "flips", "flip", "gets", "get")
 # Comparisons with zero: `turns negative`.
 OF_ZERO: Mapping[str, tuple[str, ...]] = {
     "crosses_below": tuple(f"{verb} negative" for verb in _TURNS),
@@ -65,9 +65,10 @@ COMPARISONS: Mapping[str, str] = {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
-             "exceeding|tops|topping|in excess of|wider than|>|is over|are over|is above|are above|gets above|stays above|goes above",
-        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|narrower than|tighter than|<|is under|"
-             "are under|is below|are below|stays below",
+             "exceeding|tops|topping|in excess of|wider than|>|is over|are over|is above|are above|"
+             "gets above|stays above|goes above",
+        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|narrower than|"
+             "tighter than|<|is under|are under|is below|are below|stays below",
         ">=": "at least|no less than|not less than|>=|not below",
         "<=": "at most|no more than|not more than|<=|not above",
         "==": "equals|equal to|equal|==|=|exactly",
@@ -113,7 +114,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                  "ping me if|let me know when|let me know if|message me when|message me if",
         "at_most": "at most",
         "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
-                   "apart from|besides|aside from|save for|barring|instead of|rather than|ignoring|omit|omitting|skip|skipping|leave out|and no|and not|"
+                   "but never|never on|never from|besides|aside from|save for|barring|instead of|"
+                   "rather than|apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|"
+                   "and not|"
                    "with no|but no|not from|not on|nothing from|don't include|do not include",
         "but": "but",
         "all": "all|any|every exchange|each exchange|anywhere|everywhere",
@@ -123,7 +126,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "in": "in",
         "against": "against|vs|versus|to|quoted in|priced in|denominated in",
         "about": "about|regarding|concerning|mentioning|around|related to|on the topic of",
-        "containing": "containing|contains|contain|matching|with the words|with the phrase|"
+        "containing": "tagged|tagged with|hashtag|with the hashtag|containing|"
+                      "contains|contain|matching|with the words|with the phrase|"
                       "that contain|that say|that mention|saying|which contain|including the words",
         "accounts": "account|accounts|user|users|handle|handles",
         "top": "top|first|best",
@@ -145,6 +149,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
             *(f"{most} once {per}" for most in ("max", "maximum", "no more than", "not more than")
               for per in ("per", "every", "a", "an", "each")),
         )),
+        "both": "both|both of them|all of them",
         "per_symbol": "per symbol|per coin|per asset|each symbol",
     }.items()
 }  # fmt: skip
@@ -153,15 +158,17 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 SOFT = frozenset({
     "every", "other", "times", "once", "twice", "cadence", "for", "next", "last", "over", "in",
     "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
-    "levels", "between", "spot", "or", "per_symbol", "when", "rolling",
+    "levels", "between", "spot", "or", "both", "per_symbol", "when", "rolling",
 })  # fmt: skip
 
 # Right as they are, though near to a word of ours.
-NO_MISSPELLINGS = frozenset(_phrases(
-    "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
-    "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
-    "whole|were|warm|finding|founding|transform|lever|side|sides"
-))
+NO_MISSPELLINGS = frozenset(
+    _phrases(
+        "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
+        "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
+        "whole|were|warm|finding|founding|transform|lever|side|sides"
+    )
+)
 
 SWAP = _phrases(
     "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
@@ -244,7 +251,9 @@ UNSUPPORTED: Mapping[str, str] = {
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"
-          "whale|whales|large trades|big trades|block trades|whale alerts|renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
+          "microprice|gas price|gas prices|gas fee|gas fees|mempool|hashrate|hash rate|"
+          "whale|whales|whale alerts|large trades|big trades|block trades|"
+          "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
     )
     for phrase in _phrases(phrases)
 }  # fmt: skip
@@ -272,7 +281,7 @@ FILLER = _phrases(
     "build|set up|live|real time|real-time|realtime|latest|current|currently|right now|now|"
     "data|feed|feeds|updated|fresh|hey|hi|hello|dear|yo|thanks|thank you|thx|ty|cheers|kindly|"
     "is|are|be|being|was|it|its|it's|this|that|that's|these|those|them|they|how many|how much|"
-    "how often|how|people|users are|number|count|counts|then|so|too|some|also|both|let's|lets|"
+    "how often|how|people|users are|number|count|counts|then|so|too|some|also|let's|lets|"
     "what|what's|whats|which|who|do|does|did|go|coin|coins|token|tokens|crypto|cryptos|"
     "cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|stock|stocks|share|"
     "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
@@ -285,5 +294,7 @@ FILLER = _phrases(
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
-    "one of them|any of them|a side|per side|each side|both sides|aggregated|aggregate|per event|while"
+    "one of them|any of them|per window|per record|per bar|in the window|in a window|"
+    "in each window|continue|onwards|onward|a side|per side|each side|both sides|"
+    "aggregated|aggregate|per event|while"
 )

@@ -251,6 +251,7 @@ def test_a_filter_holds_in_each_record_and_lets_all_of_them_through(heard):
 
 def test_an_alert_fires_where_it_holds_and_is_silent_where_it_does_not(heard):
     """Once, when it begins to hold."""
+
     def told(sentence: str) -> list[str]:
         return [n["code"] for r in heard[sentence].records for n in r["notices"]]
 
@@ -310,7 +311,9 @@ def test_an_order_book_has_as_many_levels_as_were_asked_for(heard):
     """The best first, on both sides."""
     for record in heard[LEVELS].whole:
         assert len(record["bids"]) == len(record["asks"]) == 5
-        assert [p for p, _ in record["bids"]] == sorted((p for p, _ in record["bids"]), reverse=True)
+        assert [p for p, _ in record["bids"]] == sorted(
+            (p for p, _ in record["bids"]), reverse=True
+        )
         assert [p for p, _ in record["asks"]] == sorted(p for p, _ in record["asks"])
 
 
@@ -428,5 +431,3 @@ def test_a_source_without_its_key_says_which_variable_is_missing(monkeypatch):
             return str(caught.value)
 
     assert "X_BEARER" in asyncio.run(journey())
-
-
