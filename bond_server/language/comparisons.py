@@ -35,24 +35,14 @@ Found = tuple[dict[str, object], int]
 
 def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     """Read a comparison with a number; None where it is none."""
-    is_of_zero = item.kind == "compare" and item.written in OF_ZERO.get(item.name, ())
-    value_at = at if is_of_zero else reading.skip(at + 1, over=LOOSE)
-    negative = value_at > at + 1 and reading.items[value_at - 1].written == "-"
-    value = 0.0 if is_of_zero else value_of(reading, value_at)
-    if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
+    value, value_at = _value(reading, at, item)
+    if value is None or _is_no_condition(reading, at, value_at):
         return None
-    before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
-    if item.kind == "compare" and before is not None and before.kind in ("number", "quote"):
-        return None  # `1=1` compares nothing that records say
-    behind = reading.free(value_at + 1)
-    if behind is not None and behind.written in _RECORDS:
-        return None  # `no more than 10 records` is about the stream
     led, subject_end = _window_before(reading, at)
     field, last = field_before(reading, subject_end), value_at
     if field is None:
         return None
     op = item.name if item.kind == "compare" else ">"
-    value = -value if negative else value
     unit = reading.free(value_at + 1)
     is_money = reading.items[value_at].unit == "$"
     if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
@@ -71,6 +61,31 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         condition["window_sec"] = plain(window)
         take(reading, value_at + 1, last, "condition", f"within {written(window)}")
     return condition, last
+
+
+def _value(reading: Reading, at: int, item: Item) -> tuple[float | None, int]:
+    """Return what it is compared with, and where that stands."""
+    if item.kind == "compare" and item.written in OF_ZERO.get(item.name, ()):
+        return 0.0, at
+    place = reading.skip(at + 1, over=LOOSE)
+    sign = reading.free(place)
+    is_negative = sign is not None and sign.written == "-"
+    place += is_negative
+    value = value_of(reading, place)
+    if value is None and field_before(reading, at) == "funding_rate":
+        value = _share_of(reading.free(place))  # it is a fraction, and said in per cent
+    if value is None or (item.kind == "key" and reading.items[place].kind != "number"):
+        return None, place
+    return -value if is_negative else value, place
+
+
+def _is_no_condition(reading: Reading, at: int, value_at: int) -> bool:
+    """Whether it is `1=1`, which says nothing of records, or `no more than 10 records`."""
+    before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
+    behind = reading.free(value_at + 1)
+    of_nothing = before is not None and before.kind in ("number", "quote")
+    is_compared = reading.items[at].kind == "compare"
+    return (is_compared and of_nothing) or (behind is not None and behind.written in _RECORDS)
 
 
 def _check_unit(
@@ -129,6 +144,11 @@ def value_of(reading: Reading, at: int) -> float | None:
     if item.kind == "duration" and item.unit == "m":
         return item.number / 60 * 1e6
     return None
+
+
+def _share_of(item: Item | None) -> float | None:
+    """Return 0.0001 of `0.01%`."""
+    return item.number / 100 if item is not None and item.unit == "%" else None
 
 
 def field_before(reading: Reading, at: int) -> str | None:

@@ -165,7 +165,7 @@ def _asked(draft: Draft) -> list[Asked]:
     if draft.ticks is not None and words <= TRADED:
         asked.append(Asked("trades", draft.ticks))
     end = 1 + max((each.place for each in asked), default=0)
-    if not asked:
+    if not asked and not (draft.accounts and draft.about):
         asked.append(Asked("price", end))
     if (draft.accounts or draft.query) and words.isdisjoint({"tweets", "news"}):
         asked.append(Asked("tweets", end))

@@ -21,10 +21,14 @@ _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be 
 
 
 def swaps(reading: Reading, draft: Draft) -> None:
-    """Read `perp`: the swap market is meant."""
+    """Read `perp`: the swap market is meant; an inverse one settles in what it trades."""
     for _at, item in list(reading.every("swap")):
         draft.swap = True
         item.take("symbol", "swap")
+    for _at, item in list(reading.every("key")):
+        if item.is_key("inverse") and draft.swap and draft.quote is None:
+            draft.quote = "USD"
+            item.take("symbol", "inverse")
 
 
 def currencies(reading: Reading, draft: Draft) -> None:
@@ -233,13 +237,18 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     """
     if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
         return False
-    if item.kind in _MATTERS or item.is_key("without", "unless"):
+    if item.kind in _MATTERS or item.is_key("without", "unless", "when", "inverse"):
         return True
     at = reading.items.index(item)
     after = reading.items[at + 1 :]
     following = next((i for i in after if i.kind not in {"filler", "mark"}), None)
     if item.kind != "unknown" or not item.written.isalpha():
         return False
+    before = reading.items[at - 1] if at else None
+    if before is not None and before.is_key("every", "in"):
+        return True
+    if following is not None and following.start == item.end + 1 and following.role == "field":
+        return True
     before_venue = following is not None and following.role == "exchange"
     leads = following is not None and following.is_key("when") and following.role == "condition"
     return before_venue or leads or (at > 0 and not is_asked and _is_qualified(reading, at))

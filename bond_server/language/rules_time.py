@@ -7,6 +7,10 @@ from bond_server.language.durations import ADVERBS, plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import in_range, length_at, refuse_m, take
 
+_THEN_LIVE = frozenset({
+    "go live", "then go live", "and go live", "going live", "go on live", "continue live",
+    "then continue live", "then live",
+})  # fmt: skip
 _REPLAYED = ("symbol", "field", "join", "swap")
 _LOOSE = ("filler", "mark", "join")
 
@@ -70,8 +74,10 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
     first = reading.skip(at - 1, step=-1)
     before = reading.free(first)
     summed = any(True for _ in reading.every("agg"))
-    # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were.
+    # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were, as does
+    # `the last 2 hours of trades, then live`.
     drawn = any(True for _ in reading.every("bars"))
+    drawn |= any(item.written in _THEN_LIVE for item in reading.items)
     if (drawn or (before is not None and before.is_key("for", "from"))) and not summed:
         first = first if before is not None and before.is_key("for", "from", "over", "in") else at
         draft.replay_s = length
@@ -145,7 +151,8 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     is_volume = unit is not None and unit.kind == "field" and unit.name == "volume"
     if unit is None or not (is_tick or is_volume):
         return False
-    number_at = reading.skip(unit_at - 1, over=("mark", "join"), step=-1)
+    between = ("mark", "join", "symbol") if is_volume else ("mark", "join")
+    number_at = reading.skip(unit_at - 1, over=between, step=-1)
     count = reading.free(number_at)
     if count is None or count.kind != "number":  # `tick bars of 100`
         behind = reading.skip(at + 1)
@@ -164,8 +171,9 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     if count.unit or (is_tick and count.number != int(count.number)):
         return False
     draft.timeframes.append(f"{plain(count.number)}{'ticks' if is_tick else 'vol'}")
-    begin, end = min(number_at, unit_at), max(number_at, at)
-    take(reading, begin, end, "interval", draft.timeframes[-1])
+    for item in reading.items[min(number_at, unit_at) : max(number_at, at) + 1]:
+        if item.role is None and item.symbol is None:
+            item.take("interval", draft.timeframes[-1])
     return True
 
 

@@ -34,10 +34,21 @@ def left_out(reading: Reading, draft: Draft) -> None:
         while (target := reading.free(place)) and target.kind in _LEFT_OUT:
             _leave_out(reading, draft, target)
             item.take("filler")
+            _refuse_a_part(reading, place)
             place = _next_of_list(reading, place + 1)
         last = reading.free(place)
         if last is not None and nearest(last.written, reading.vocabulary.venues, limit=1):
             _refuse_unknown(reading, at, place)
+
+
+def _refuse_a_part(reading: Reading, at: int) -> None:
+    """Refuse `excluding bybit futures`: an exchange is left out whole."""
+    part = reading.free(at + 1)
+    if part is not None and part.kind == "swap" and reading.items[at].kind == "venue":
+        detail = "an exchange is left out whole, not one of its markets"
+        reading.refuse("unsupported", detail, reading.items[at], part,
+                       edit=(part.start, part.end, ""))  # fmt: skip
+        part.take("unparsed")
 
 
 def _leave_out(reading: Reading, draft: Draft, target: Item) -> None:

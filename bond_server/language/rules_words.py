@@ -146,8 +146,6 @@ def raw_events(reading: Reading, draft: Draft) -> None:
 
 def every_event(reading: Reading, draft: Draft) -> None:
     """Read `every BTC trade`, `each tweet about BTC` and `BTC order book updates` likewise."""
-    if draft.intervals:
-        return
     items = reading.items
     for at, item in list(reading.every("key")):
         if item.is_key("every"):
@@ -157,7 +155,10 @@ def every_event(reading: Reading, draft: Draft) -> None:
         else:
             is_update = at > 0 and item.written in {"update", "updates"}
             is_one = is_update and items[at - 1].kind == "field" and items[at - 1].name in _UPDATED
-        if is_one:
+        if is_one and draft.intervals:
+            item.take("filler")
+            draft.assumed.append("every event=told together, one record an interval")
+        elif is_one:
             draft.raw = True
             item.take("field", "every event")
 

@@ -94,7 +94,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "hertz": "hz|hertz",
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
                    "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
-        "for": "for|during|stop after|and stop after|lasting|ending after|ends after",
+        "for": "for|during|stop after|and stop after|lasting|ending after|ends after|end after|"
+               "finish after|quit after",
         "next": "next|coming|following",
         "last": "last|past|previous|trailing|preceding",
         "over": "over|within|in",
@@ -111,7 +112,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
                  "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
                  "ping me when|"
-                 "ping me if|let me know when|let me know if|message me when|message me if",
+                 "ping me if|alarm|alarm me|alarm when|alarm if|wake me|wake me up|beep|buzz me|"
+                 "let me know when|let me know if|message me when|message me if",
         "at_most": "at most",
         "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
                    "but never|never on|never from|besides|aside from|save for|barring|instead of|"
@@ -141,7 +143,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "cross_spread": "arbitrage|price difference|price gap|difference|premium",
         "between": "between|across",
         "spot": "spot|spot market",
-        "or": "or",
+        "or": "or|nor",
         "unless": "unless|until|till|hide|hiding|discard|discarding|suppress|suppressing|mute|"
                   "filter out|filtering out|throw away|throw out",
         "cooldown": "|".join((
@@ -149,6 +151,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
             *(f"{most} once {per}" for most in ("max", "maximum", "no more than", "not more than")
               for per in ("per", "every", "a", "an", "each")),
         )),
+        "inverse": "inverse|coin margined|coin-m|coin m",
         "both": "both|both of them|all of them",
         "per_symbol": "per symbol|per coin|per asset|each symbol",
     }.items()
@@ -158,7 +161,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 SOFT = frozenset({
     "every", "other", "times", "once", "twice", "cadence", "for", "next", "last", "over", "in",
     "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
-    "levels", "between", "spot", "or", "both", "per_symbol", "when", "rolling",
+    "levels", "between", "spot", "or", "both", "per_symbol", "rolling",
 })  # fmt: skip
 
 # Right as they are, though near to a word of ours.
@@ -166,7 +169,7 @@ NO_MISSPELLINGS = frozenset(
     _phrases(
         "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
         "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
-        "whole|were|warm|finding|founding|transform|lever|side|sides"
+        "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides"
     )
 )
 
@@ -233,7 +236,7 @@ CURRENCIES: Mapping[str, str] = {
     }.items()
     for word in _phrases(words)
 }
-JOINS = _phrases("and|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
+JOINS = _phrases("and|n|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
 UNKNOWN_SOURCES = _phrases(
     "reddit|subreddit|wallstreetbets|telegram|discord|facebook|instagram|tiktok|youtube|"
     "stocktwits|bloomberg|reuters|linkedin|mastodon|bluesky|farcaster|twitch|weibo|wechat|"
@@ -251,6 +254,7 @@ UNSUPPORTED: Mapping[str, str] = {
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"
+          "verified|retweets|retweet|reposts|likes|quarterly|quarterly futures|dated futures|"
           "microprice|gas price|gas prices|gas fee|gas fees|mempool|hashrate|hash rate|"
           "whale|whales|whale alerts|large trades|big trades|block trades|"
           "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
@@ -295,6 +299,7 @@ FILLER = _phrases(
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
     "one of them|any of them|per window|per record|per bar|in the window|in a window|"
-    "in each window|continue|onwards|onward|a side|per side|each side|both sides|"
+    "in each window|field|fields|continue|onwards|onward|use|run|stay|gm|gn|ser|sir|fam|bro|"
+    "mate|dude|u|wanna|a side|per side|each side|both sides|"
     "aggregated|aggregate|per event|while"
 )
