@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
+from os import PathLike
 from typing import Any
 
 import attrs
@@ -42,19 +43,38 @@ class _Handover:
             self.items.put_nowait(_Ended(error))
 
 
-async def local_events(
+def local_events(
     text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
 ) -> AsyncGenerator[Event, None]:
     """Yield the records of a stream that runs here, until it ends or nobody asks any more.
 
-    The stream lives in one task of its own: a generator may be advanced by one task and closed
-    by another, and the stream's own tasks must not notice.
+    Raises:
+        LocalModeError: Bond's server package isn't installed.
+    """
+    return _handed_over(_ours("bond_server.local").stream(text_or_spec, **options))
+
+
+def replayed_events(
+    path: str | PathLike[str], text_or_spec: str | Mapping[str, Any] | None, speed: float | None
+) -> AsyncGenerator[Event, None]:
+    """Yield the records of a recording, as fast as they are taken or at a speed.
 
     Raises:
         LocalModeError: Bond's server package isn't installed.
     """
+    ours = _ours("bond_server.recordings.replaying")
+    return _handed_over(ours.played(path, text_or_spec, speed=speed))
+
+
+async def _handed_over(
+    running: AbstractAsyncContextManager[Any],
+) -> AsyncGenerator[Event, None]:
+    """Yield the records of what runs in a context.
+
+    The stream lives in one task of its own: a generator may be advanced by one task and closed
+    by another, and the stream's own tasks must not notice.
+    """
     handover = _Handover()
-    running = _open(text_or_spec, options)
     owner = asyncio.create_task(handover.run(running), name="ekko local stream")
     try:
         while not isinstance(item := await handover.items.get(), _Ended):
@@ -67,13 +87,9 @@ async def local_events(
         await asyncio.wait([owner])
 
 
-def _open(
-    text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
-) -> AbstractAsyncContextManager[Any]:
-    """Ask Bond for the stream; the one call into it."""
+def _ours(module: str) -> Any:
+    """Import a module of Bond's; the one way into it."""
     try:
-        local = importlib.import_module("bond_server.local")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise LocalModeError(error.name or "bond_server.local") from None
-    opened: AbstractAsyncContextManager[Any] = local.stream(text_or_spec, **options)
-    return opened
+        raise LocalModeError(error.name or module) from None
