@@ -21,7 +21,6 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from bond_core.errors import BondError
 from bond_core.log.cursor import StreamEnded
 from bond_core.log.offset import START
 from bond_core.runtime.binding import Defaults
@@ -119,12 +118,13 @@ CANDLES = "BTC 1s and 3s candles"
 TICKS = "BTC bars every 7 trades"
 VOLUME = "0.05 volume bars of BTC"
 LEVELS = "BTC order book top 5 levels every 1s"
+PUSHED = "BTC price every 1s, liquidations every 15s"
 SHORT = "BTC price on kraken every 1s for 2 seconds"
 TRADES, BOOKS = "every BTC trade on okx", "raw BTC order book updates on okx"
 FORCED, MOVED = "all BTC liquidations as they happen", "every SOL transfer"
 OTHERS = (
-    BUSY, FIRING, SILENT, AVERAGE, CANDLES, TICKS, VOLUME, LEVELS, SHORT, TRADES, BOOKS, FORCED,
-    MOVED,
+    BUSY, FIRING, SILENT, AVERAGE, CANDLES, TICKS, VOLUME, LEVELS, SHORT, PUSHED, TRADES, BOOKS,
+    FORCED, MOVED,
 )  # fmt: skip
 
 POSTS = [
@@ -334,6 +334,14 @@ def test_each_source_has_the_interval_that_was_said_of_it(heard):
     assert spec.interval_ms == 1_000
 
 
+def test_a_source_that_speaks_up_by_itself_is_in_every_record_and_that_is_told(heard):
+    """Liquidations are not asked for every 15 s; the answer says so."""
+    said = heard[PUSHED].compiled
+
+    assert "liquidations=in every record, as they come, not every 15s" in said.assumed
+    assert all(math.isfinite(record["liquidations"]) for record in heard[PUSHED].whole)
+
+
 @pytest.mark.parametrize(
     ("sentence", "kind", "source"),
     [(TRADES, "trade", {"okx"}), (BOOKS, "book", {"okx"}),
@@ -388,46 +396,3 @@ def test_a_replay_begins_with_what_was_kept_and_goes_on_live():
     assert past[0]
     assert not past[-1]
     assert [r["id"] for r in got] == sorted({r["id"] for r in got})
-
-
-REFUSED = [
-    # sentence, what it says is missing
-    ("custom websocket wss://feeds.example.com/v1 + BTC price every 5s", "needs a mapping"),
-    ("BTC price on gate every 1s", "gate can't be simulated"),
-    ("replay BTC trades of yesterday", "bond replay FILE"),
-    ("BTC price, skip anything below 60k", "only when"),
-    ("buy BTC below 60k", "doesn't trade"),
-    ("BTC sentiment every 5s", "doesn't provide"),
-    ("BTC price every 7s over the last 1m", "no multiple"),
-    ("BTC price + https://10.0.0.1/feed", "not a public address"),
-]
-
-
-@pytest.mark.parametrize(("sentence", "said"), REFUSED)
-def test_what_can_not_be_had_says_what_is_missing_and_its_fix_works(sentence, said):
-    """The sentence beside the refusal makes a stream that can be had here."""
-
-    async def journey() -> str:
-        async with a_bond() as bond:
-            with pytest.raises(BondError) as caught:
-                bond.compile({"natural_language": sentence})
-            fix = caught.value.fix
-            assert isinstance(fix, str)
-            bond.compile({"natural_language": fix})
-            return str(caught.value)
-
-    assert said in asyncio.run(journey())
-
-
-def test_a_source_without_its_key_says_which_variable_is_missing(monkeypatch):
-    """Nothing is simulated unless that was asked for."""
-    monkeypatch.delenv("X_BEARER", raising=False)
-    monkeypatch.delenv("BOND_SIMULATE", raising=False)
-
-    async def journey() -> str:
-        async with Bond(seed=7) as bond:
-            with pytest.raises(BondError) as caught:
-                bond.compile({"natural_language": "BTC tweets every 1s"})
-            return str(caught.value)
-
-    assert "X_BEARER" in asyncio.run(journey())
