@@ -65,13 +65,13 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
         return True
     after = (each for each in reading.items[at + 1 :] if each.kind not in {"filler", "mark"})
     led = next(after, None)
-    if led is not None and (led.role == "exchange" or _leads_condition(led)):
+    if led is not None and (led.role == "exchange" or _leads_on(led)):
         return True
     return bool(at) and not is_asked and _is_in_fields_place(reading, at)
 
 
-def _leads_condition(item: Item) -> bool:
-    return item.is_key("when") and item.role == "condition"
+def _leads_on(item: Item) -> bool:
+    return item.is_key("exchanges") or (item.is_key("when") and item.role == "condition")
 
 
 def _is_in_fields_place(reading: Reading, at: int) -> bool:

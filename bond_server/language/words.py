@@ -95,7 +95,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
                    "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
         "for": "for|during|stop after|and stop after|lasting|ending after|ends after|end after|"
-               "finish after|quit after",
+               "finish after|quit after|duration|duration of|with a duration of|time limit",
         "next": "next|coming|following",
         "last": "last|past|previous|trailing|preceding",
         "over": "over|within|in",
@@ -126,7 +126,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "from": "from|on|at|via|using|through|off",
         "by": "by",
         "in": "in",
-        "against": "against|vs|versus|to|quoted in|priced in|denominated in",
+        "against": "against|relative to|in terms of|vs|versus|to|quoted in|priced in|"
+                   "denominated in",
         "about": "about|regarding|concerning|mentioning|around|related to|on the topic of",
         "containing": "tagged|tagged with|hashtag|with the hashtag|containing|"
                       "contains|contain|matching|with the words|with the phrase|"
@@ -135,12 +136,13 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "top": "top|first|best",
         "levels": "level|levels|depth|deep|rows|price levels",
         "tick": "tick|ticks",
-        "raw": "tick by tick|raw|raw trades|every tick|every trade|each trade|each tick|raw ticks|"
+        "raw": "tick by tick|unfiltered|raw|raw trades|every tick|every trade|each trade|"
+               "each tick|raw ticks|"
                "every single trade|every single tick|unaggregated|trade by trade|tick data|"
                "all ticks|individual trades|tick level|tick stream|as they happen|as they come|"
                "as it happens|as it comes",
         "spread": "spread|spreads|bid ask spread|bid/ask spread",
-        "cross_spread": "arbitrage|price difference|price gap|difference|premium",
+        "cross_spread": "arbitrage|price difference|price gap|gap|difference|premium",
         "between": "between|across",
         "spot": "spot|spot market",
         "or": "or|nor",
@@ -151,6 +153,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
             *(f"{most} once {per}" for most in ("max", "maximum", "no more than", "not more than")
               for per in ("per", "every", "a", "an", "each")),
         )),
+        "sink": "webhook|webhooks|csv|json|parquet|excel|spreadsheet|google sheets|kafka|nats|"
+                "slack|database|postgres",
         "inverse": "inverse|coin margined|coin-m|coin m",
         "both": "both|both of them|all of them",
         "per_symbol": "per symbol|per coin|per asset|each symbol",
@@ -299,7 +303,8 @@ FILLER = _phrases(
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
     "one of them|any of them|per window|per record|per bar|in the window|in a window|"
-    "in each window|field|fields|continue|onwards|onward|use|run|stay|gm|gn|ser|sir|fam|bro|"
+    "in each window|field|fields|continue|onwards|onward|hit me with|use|run|stay|gm|gn|"
+    "ser|sir|fam|bro|"
     "mate|dude|u|wanna|a side|per side|each side|both sides|"
     "aggregated|aggregate|per event|while"
 )
