@@ -191,7 +191,7 @@ def chains(reading: Reading, draft: Draft) -> None:
         after = reading.free(at + 2) if on is not None and on.is_key("from") else None
         for symbol_item in (after, before):
             symbol = symbol_item.symbol if symbol_item is not None else None
-            if symbol_item is None or symbol_item.name == TOPIC:
+            if symbol_item is None or symbol_item.kind == "maybe" or symbol_item.name == TOPIC:
                 continue
             if symbol is None or symbol.base not in CHAINS:
                 continue
