@@ -305,6 +305,8 @@ def describe(spec: Spec) -> dict[str, Any]:
                 attrs.asdict(channel) | {"words": dict(channel.words)} for channel in spec.channels
             ],
             "venues": list(spec.venues),
+            "venue_aliases": dict(spec.venue_aliases),
+            "default_symbol": spec.default_symbol,
             "simulator": spec.simulator is not None,
             "needs": dict(spec.needs),
             "hosts": list(spec.hosts),

@@ -6,7 +6,6 @@ that a stream's id names what really runs. What can't be had is refused here, ne
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -113,9 +112,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     resolved: list[SourceSpec] = []
     assumed: list[str] = []
     for i, given in enumerate(spec.sources):
-        connectors.append(
-            connector_of(given, catalog, f"/spec/sources/{i}", simulate=defaults.simulate)
-        )
+        connectors.append(connector_of(given, catalog, f"/spec/sources/{i}", defaults))
         offer = offered(connectors[i], given.event_types, f"/spec/sources/{i}")
         source, said = resolve(given, connectors[i], defaults, f"/spec/sources/{i}")
         offers.append(_as_configured(offer, source, defaults, f"/spec/sources/{i}"))
@@ -126,7 +123,7 @@ def bind(spec: StreamSpec, catalog: Catalog, defaults: Defaults) -> BoundStream:
     taken: set[str] = set()
     sources: list[BoundSource] = []
     fallbacks: dict[tuple[int, str], tuple[BoundSource, ...]] = {}
-    make = partial(_source, needs_keys=defaults.needs_keys)
+    make = partial(_source, defaults=defaults)
     for i, (source, connector) in enumerate(zip(resolved, connectors, strict=True)):
         for channel in channels_of(offers[i], spec, fields, catalog):
             group = (i, channel.name)
@@ -191,19 +188,17 @@ def _as_configured(
             raise RequestError(error.detail, code=error.code, problems=[problem]) from None
     if not connector.config_tells:
         return connector
-    stand_ins = bool(source.simulate) or not defaults.needs_keys
-    brought = _config(source, connector, "", pointer, stand_ins=stand_ins).channels
+    brought = _config(source, connector, "", pointer, defaults).channels
     channels = tuple(channel for channel in connector.channels if channel.name in brought)
     return attrs.evolve(connector, channels=channels)
 
 
 def _source(
     spec: StreamSpec, source: SourceSpec, connector: ConnectorSpec, channel: Channel,
-    venue: str, group: tuple[int, str], taken: set[str], *, needs_keys: bool,
+    venue: str, group: tuple[int, str], taken: set[str], *, defaults: Defaults,
 ) -> BoundSource:  # fmt: skip
     pointer = f"/spec/sources/{group[0]}"
-    stand_ins = bool(source.simulate) or not needs_keys
-    config = _config(source, connector, venue, pointer, stand_ins=stand_ins)
+    config = _config(source, connector, venue, pointer, defaults)
     label = config.label if connector.config_tells else venue
     shown = "" if connector.config_tells and source.name else label
     name = _unique_name(source, connector, channel, shown, taken)
@@ -289,12 +284,13 @@ _EXAMPLES = {"market": "BTC/USDT", "stock": "AAPL", "asset": "BTC"}
 
 
 def _config(
-    source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str, *, stand_ins: bool
+    source: SourceSpec, connector: ConnectorSpec, venue: str, pointer: str, defaults: Defaults
 ) -> Any:
     """Build the connector's settings from the source's keys; a key it doesn't know is refused.
 
-    With `stand_ins` no secret is taken from the environment.
+    Where it is simulated, or only replayed, no secret is taken from the environment.
     """
+    stand_ins = bool(source.simulate) or not defaults.needs_keys
     knows = {f.name for f in attrs.fields(connector.config)}
     types = () if chooses_channels(connector) else source.event_types
     given: dict[str, Any] = {
@@ -315,7 +311,7 @@ def _config(
             problem = Problem(detail=detail, pointer=f"{pointer}/{shown}")
             raise RequestError(detail, code="invalid_spec", problems=[problem])
     given = {
-        **from_environment(connector.config, os.environ, simulated=stand_ins),
+        **from_environment(connector.config, defaults.environ, simulated=stand_ins),
         **given,
     }
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -32,6 +32,7 @@ class Defaults:
         egress: What a URL in a source's settings may reach.
         needs_keys: Whether sources are really asked, so that their keys must be there; no if
             they are only replayed.
+        environ: Where keys and other settings of sources are looked up.
     """
 
     exchanges: tuple[str, ...] = ("binance", "okx")
@@ -40,6 +41,11 @@ class Defaults:
     sinks: SinkPolicy = attrs.field(factory=SinkPolicy)
     egress: EgressPolicy = attrs.field(factory=EgressPolicy)
     needs_keys: bool = True
+    environ: Mapping[str, str] = attrs.field(
+        factory=lambda: os.environ,
+        eq=False,
+        repr=False,  # it holds keys
+    )
 
 
 STOCKS = "equities"
@@ -50,7 +56,7 @@ STOCK_PROVIDERS = ("alpaca", "polygon", "finnhub", "ibkr")
 
 
 def connector_of(
-    source: SourceSpec, catalog: Catalog, pointer: str, *, simulate: bool = False
+    source: SourceSpec, catalog: Catalog, pointer: str, defaults: Defaults
 ) -> ConnectorSpec:
     """Return the connector that a source's type means here.
 
@@ -58,7 +64,7 @@ def connector_of(
         source: Which source.
         catalog: What is installed.
         pointer: Where the source stands in its spec.
-        simulate: Whether it is to be simulated where it doesn't say.
+        defaults: Whether it is to be simulated where it doesn't say, and where keys are.
 
     Raises:
         NotInstalledError: Bond knows the type, and no installed plugin brings it.
@@ -66,7 +72,8 @@ def connector_of(
         SetupError: Stocks from whoever has them, and of those installed none has its key.
     """
     if source.type == STOCKS:
-        found = _stocks(catalog, simulate=simulate if source.simulate is None else source.simulate)
+        simulate = defaults.simulate if source.simulate is None else source.simulate
+        found = _stocks(catalog, defaults.environ, simulate=simulate)
     else:
         found = catalog.connector(source.type)
     if found is not None:
@@ -96,11 +103,13 @@ def resolve(
     simulate = source.simulate
     if simulate is None:
         by = connector.simulated_by.items()
-        simulate = defaults.simulate or any(os.environ.get(name) == value for name, value in by)
+        simulate = defaults.simulate or any(
+            defaults.environ.get(name) == value for name, value in by
+        )
     if simulate and connector.simulator is None:
         raise NotInstalledError(f"{connector.name} has no simulator: it can't be simulated")
     if not simulate and defaults.needs_keys:
-        _require_keys(connector)
+        _require_keys(connector, defaults.environ)
     assumed = (f"provider={connector.name}",) if source.type == STOCKS else ()
     resolved = attrs.evolve(source, type=connector.name, simulate=simulate, exclude_exchanges=())
     if connector.venues:
@@ -184,34 +193,36 @@ def _refusal(detail: str, pointer: str) -> RequestError:
     return RequestError(detail, code="invalid_spec", problems=[problem])
 
 
-def _stocks(catalog: Catalog, *, simulate: bool) -> ConnectorSpec | None:
+def _stocks(
+    catalog: Catalog, environ: Mapping[str, str], *, simulate: bool
+) -> ConnectorSpec | None:
     """Return who is asked for stocks here; None if nobody who has them is installed."""
     known = [spec for name in STOCK_PROVIDERS if (spec := catalog.connector(name)) is not None]
     for spec in known:
-        if spec.simulator is not None if simulate else _is_set_up(spec):
+        if spec.simulator is not None if simulate else _is_set_up(spec, environ):
             return spec
     if not known or simulate:
         return known[0] if known else None
     keyed = [spec for spec in known if spec.needs]
     if not keyed:
         return known[0]
-    ways = [_needed(spec, _missing_keys(spec)) for spec in keyed]
+    ways = [_needed(spec, _missing_keys(spec, environ)) for spec in keyed]
     ways += [f"{spec.name} needs no key, and to be named" for spec in known if not spec.needs]
-    first = _missing_keys(keyed[0])[0]
+    first = _missing_keys(keyed[0], environ)[0]
     detail = f"stock prices need a key: {'; or '.join(ways)}"
     raise SetupError(detail, code="missing_key", fix=f"export {first}=…")
 
 
-def _is_set_up(connector: ConnectorSpec) -> bool:
+def _is_set_up(connector: ConnectorSpec, environ: Mapping[str, str]) -> bool:
     """Return whether its keys are here; of one that needs none, whether a setting of it is."""
     if connector.needs:
-        return not _missing_keys(connector)
+        return not _missing_keys(connector, environ)
     named = (field.metadata.get("env") for field in attrs.fields(connector.config))
-    return any(os.environ.get(name) for name in named if name)
+    return any(environ.get(name) for name in named if name)
 
 
-def _require_keys(connector: ConnectorSpec) -> None:
-    missing = _missing_keys(connector)
+def _require_keys(connector: ConnectorSpec, environ: Mapping[str, str]) -> None:
+    missing = _missing_keys(connector, environ)
     if missing:
         raise SetupError(
             _needed(connector, missing), code="missing_key", fix=f"export {missing[0]}=…"
@@ -223,6 +234,6 @@ def _needed(connector: ConnectorSpec, missing: Iterable[str]) -> str:
     return f"{connector.name} needs {lines}"
 
 
-def _missing_keys(connector: ConnectorSpec) -> list[str]:
+def _missing_keys(connector: ConnectorSpec, environ: Mapping[str, str]) -> list[str]:
     # Whether a key is there; nobody looks at its value here.
-    return [name for name in connector.needs if not os.environ.get(name)]
+    return [name for name in connector.needs if not environ.get(name)]

@@ -20,7 +20,7 @@ import pytest
 
 from ekko import EkkoClientSync, Event, Records
 from ekko.event import gap_before
-from tests.journeys.command_line import serving
+from tests.journeys.command_line import environment, serving
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -143,6 +143,22 @@ def test_the_dashboard_shows_each_market(server):
     assert "BTC/USDT" in said
     assert "ETH/USDT" in said
     assert "binance" in said
+
+
+def test_six_ways_to_stream_by_symbol(tmp_path):
+    """
+    Without a server, one after the other, each labelled.
+    """
+    done = subprocess.run(
+        [sys.executable, FOLDER / "streaming_usage.py", "--simulate"], capture_output=True,
+        text=True, check=False, encoding="utf-8", env=environment(), timeout=90,
+        stdin=subprocess.DEVNULL, cwd=tmp_path,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("SIMULATED") == 6
+    assert re.search(r"O=\d+\.\d\d H=\d+\.\d\d L=\d+\.\d\d C=\d+\.\d\d", done.stdout)
+    assert re.search(r"momentum [+-]\d\.\d+ %", done.stdout)
 
 
 def test_the_notebook_runs(server, monkeypatch):

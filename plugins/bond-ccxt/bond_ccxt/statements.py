@@ -82,7 +82,11 @@ def _binance(message: Mapping[str, Any], find: Find, _: int) -> Iterable[Stated]
 
 def _okx(message: Mapping[str, Any], find: Find, now_ns: int) -> Iterable[Stated] | None:
     arg = message.get("arg")
-    if not isinstance(arg, Mapping) or "data" not in message:
+    if not isinstance(arg, Mapping):
+        return None
+    if message.get("event") == "unsubscribe" and arg.get("channel") == "candle1m":
+        return ()  # ccxt would look for the candles that it was never shown
+    if "data" not in message:
         return None
     rows = message["data"]
     match arg.get("channel"):

@@ -9,7 +9,7 @@ import pytest
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.connector import CcxtConnector
 from bond_ccxt.liquidations import LiquidationsConnector
-from bond_core.clock import ManualClock
+from bond_core.clock import ManualClock, SystemClock
 
 pytest.importorskip("bond_sim.simulator", reason="bond-sim is not installed")
 
@@ -77,6 +77,34 @@ def test_candles_are_those_of_the_venue(kit, venue):
         assert (event.low, event.high) == (min(prices), max(prices))
         assert event.volume == pytest.approx(sum(float(t.size) for t in trades), rel=1e-6)
         assert event.size_unit is None
+
+
+@pytest.mark.parametrize("venue", SPOT)
+def test_candles_come_and_go_without_disturbing_trades(kit, venue):
+    """
+    The venue's word that nobody hears its candles any more is no hole; they can be had again.
+    """
+    symbol, _ = SPOT[venue]
+    trades, candles = kit.Want("trades", symbol), kit.Want("candles", symbol)
+
+    async def go():
+        async with Simulator(clock=SystemClock(), seed=SEED) as simulator:
+            ctx = kit.Context([trades, candles], simulator.url)
+            async with kit.running(CcxtConnector(CcxtConfig(venue)), ctx):
+                for _ in range(2):
+                    seen = len(ctx.events("candles"))
+                    ctx.wanted.set([trades, candles])
+                    await ctx.until(lambda seen=seen: len(ctx.events("candles")) > seen)
+                    ctx.wanted.set([trades])
+                    before = len(ctx.events("trades"))
+                    await ctx.until(lambda before=before: len(ctx.events("trades")) > before + 4)
+            return ctx
+
+    ctx = asyncio.run(go())
+
+    assert ctx.gaps == []
+    ids = [trade.id for trade in ctx.events("trades")]
+    assert len(ids) == len(set(ids))
 
 
 @swaps

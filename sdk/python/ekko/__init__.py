@@ -2,12 +2,14 @@
 
 `async for event in listen("BTC price + tweets every 5s")` is the whole of it for most programs,
 `listen_sync` for those without asyncio; `EkkoClient` and `EkkoClientSync` do the rest.
+`DataStream` streams by symbol, without sentences.
 """
 
 from __future__ import annotations
 
 from ekko.backoff import Backoff
 from ekko.client import EkkoClient
+from ekko.datastream import DataStream, StreamMessage
 from ekko.drops import ResumePolicy
 from ekko.errors import (
     APIConnectionError,
@@ -42,6 +44,7 @@ __all__ = [
     "Backoff",
     "BadRequestError",
     "ConflictError",
+    "DataStream",
     "EkkoClient",
     "EkkoClientSync",
     "EkkoError",
@@ -62,6 +65,7 @@ __all__ = [
     "Stream",
     "StreamDeletedError",
     "StreamError",
+    "StreamMessage",
     "StreamRefusedError",
     "Token",
     "UnexpectedAnswerError",

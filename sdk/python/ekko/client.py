@@ -147,6 +147,13 @@ class EkkoClient:
             raise UnexpectedAnswerError(self.api_url, "answered with no list of streams")
         return [Stream(stream) for stream in found]
 
+    async def list_sources(self) -> list[Frozen]:
+        """Return the sources that a spec may name there, with their venues, feeds and settings."""
+        found = await self._transport.request("GET", "/v1/sources")
+        if not isinstance(found, list):
+            raise UnexpectedAnswerError(self.api_url, "answered with no list of sources")
+        return [Frozen(source) for source in found]
+
     async def delete_stream(self, stream_id: str) -> None:
         """Delete a stream: its clients are told, and it ends. Raises NotFoundError."""
         self._tickets.pop(stream_id, None)

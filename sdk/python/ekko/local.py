@@ -51,7 +51,7 @@ def local_events(
     Raises:
         LocalModeError: Bond's server package isn't installed.
     """
-    return _handed_over(_ours("bond_server.local").stream(text_or_spec, **options))
+    return _handed_over(bond_module("bond_server.local").stream(text_or_spec, **options))
 
 
 def replayed_events(
@@ -62,7 +62,7 @@ def replayed_events(
     Raises:
         LocalModeError: Bond's server package isn't installed.
     """
-    ours = _ours("bond_server.recordings.replaying")
+    ours = bond_module("bond_server.recordings.replaying")
     return _handed_over(ours.played(path, text_or_spec, speed=speed))
 
 
@@ -87,7 +87,7 @@ async def _handed_over(
         await asyncio.wait([owner])
 
 
-def _ours(module: str) -> Any:
+def bond_module(module: str) -> Any:
     """Import a module of Bond's; the one way into it."""
     try:
         return importlib.import_module(module)

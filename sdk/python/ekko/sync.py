@@ -204,6 +204,10 @@ class EkkoClientSync:
         """See EkkoClient."""
         return self._call(self._caller.list_streams)
 
+    def list_sources(self) -> list[Frozen]:
+        """See EkkoClient."""
+        return self._call(self._caller.list_sources)
+
     def delete_stream(self, stream_id: str) -> None:
         """See EkkoClient."""
         self._call(lambda: self._caller.delete_stream(stream_id))
