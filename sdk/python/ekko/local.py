@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -70,10 +70,36 @@ async def local_events(
 def _open(
     text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
 ) -> AbstractAsyncContextManager[Any]:
-    """Ask Bond for the stream; the one call into it."""
-    try:
-        local = importlib.import_module("bond_server.local")
-    except ModuleNotFoundError as error:
-        raise LocalModeError(error.name or "bond_server.local") from None
-    opened: AbstractAsyncContextManager[Any] = local.stream(text_or_spec, **options)
+    """Ask Bond for the stream."""
+    opened: AbstractAsyncContextManager[Any] = _bond("local").stream(text_or_spec, **options)
     return opened
+
+
+def heard_here(
+    spec: Mapping[str, Any], hear: Callable[[str, tuple[Any, ...]], None], **options: Any
+) -> AbstractAsyncContextManager[Any]:
+    """Run a stream here that hands over its events beside its records; see bond_server.heard.
+
+    Raises:
+        LocalModeError: Bond's server package isn't installed.
+    """
+    opened: AbstractAsyncContextManager[Any] = _bond("heard").heard(spec, hear, **options)
+    return opened
+
+
+def replayed_here(path: str, **options: Any) -> AsyncGenerator[bytes, None]:
+    """Yield the records of a recording, each as JSON; see bond_server.recordings.replaying.
+
+    Raises:
+        LocalModeError: Bond's server package isn't installed.
+    """
+    records: AsyncGenerator[bytes, None] = _bond("recordings.replaying").replayed(path, **options)
+    return records
+
+
+def _bond(name: str) -> Any:
+    """Return a module of Bond's; the one place that reaches for them."""
+    try:
+        return importlib.import_module(f"bond_server.{name}")
+    except ModuleNotFoundError as error:
+        raise LocalModeError(error.name or f"bond_server.{name}") from None

@@ -1,0 +1,76 @@
+"""Run one stream in this process for a program that wants its events beside its records.
+
+    connectors ─▶ engine ─▶ records       as `bond_server.local.stream` gives them
+                    │
+                    └─▶ hear(what, arguments)     what the engine is told, as it is told it
+
+Events are handed over as they are, in the batches in which they came: nothing is written as JSON
+and read again, so this costs next to nothing where nobody looks at them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bond_core.log.offset import START
+from bond_core.runtime.backoff import Backoff
+from bond_core.runtime.tape.told import Noted, Tape
+from bond_server.local import Bond, records_of
+
+Hear = Callable[[str, tuple[Any, ...]], None]
+"""Takes the name of a method of the engine, and what that is handed."""
+
+
+class _HandedOn(list[Noted]):
+    """Takes notes, and keeps none."""
+
+    def __init__(self, hear: Hear) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def append(self, noted: Noted) -> None:
+        told, args = noted
+        self._hear(told.__name__, args)
+
+
+class _Ear(Tape):
+    """Hands on what an engine is told."""
+
+    def __init__(self, hear: Hear) -> None:
+        super().__init__()
+        self.noted = _HandedOn(hear)
+
+
+@asynccontextmanager
+async def heard(
+    spec: Mapping[str, Any], hear: Hear, *, first_pause_s: float = 0.5,
+    longest_pause_s: float = 30.0, attempts: int | None = None,
+    bond: Mapping[str, Any] | None = None,
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:  # fmt: skip
+    """Run one stream for as long as the context lasts; gives its records.
+
+    Args:
+        spec: What it is.
+        hear: Called synchronously with all that its engine is told (see StreamEngine), and once
+            before with `sources`: by name, whether each is simulated. Must not raise.
+        first_pause_s: The longest first pause before a source is tried again; they double.
+        longest_pause_s: The longest pause.
+        attempts: After so many failures in a row a source has failed; None is never.
+        bond: What `Bond` is made with.
+
+    Raises:
+        BondError: It makes no sense, or can't be had here.
+    """
+    backoff = Backoff(first_s=first_pause_s, cap_s=longest_pause_s, attempts=attempts)
+    async with Bond(**{**(bond or {}), "tape": _Ear(hear), "backoff": backoff}) as here:
+        compiled = here.compile({"spec": spec})
+        plans = [source.plan for source in compiled.bound.all_sources()]
+        hear("sources", ({plan.name: plan.simulated for plan in plans},))
+        running, _ = await here.create(compiled)
+        cursor = here.cursor(running.stream_id, START)
+        try:
+            yield records_of(cursor)
+        finally:
+            cursor.close()
