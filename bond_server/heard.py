@@ -1,8 +1,8 @@
 """Run one stream in this process for a program that wants its events beside its records.
 
-    connectors ─▶ engine ─▶ records       as `bond_server.local.stream` gives them
+    connectors ─▶ engine ─▶ records           as `bond_server.local.stream` gives them
                     │
-                    └─▶ hear(what, arguments)     what the engine is told, as it is told it
+                    └─▶ hear[what](arguments)     what the engine is told, as it is told it
 
 Events are handed over as they are, in the batches in which they came: nothing is written as JSON
 and read again, so this costs next to nothing where nobody looks at them.
@@ -19,8 +19,8 @@ from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.tape.told import Noted, Tape
 from bond_server.local import Bond, records_of
 
-Hear = Callable[[str, tuple[Any, ...]], None]
-"""Takes the name of a method of the engine, and what that is handed."""
+Hear = Mapping[str, Callable[..., None]]
+"""By the name of a method of the engine: what is called with what that is handed."""
 
 
 class _HandedOn(list[Noted]):
@@ -32,7 +32,9 @@ class _HandedOn(list[Noted]):
 
     def append(self, noted: Noted) -> None:
         told, args = noted
-        self._hear(told.__name__, args)
+        hear = self._hear.get(told.__name__)
+        if hear is not None:
+            hear(*args)
 
 
 class _Ear(Tape):
@@ -45,16 +47,16 @@ class _Ear(Tape):
 
 @asynccontextmanager
 async def heard(
-    spec: Mapping[str, Any], hear: Hear, *, first_pause_s: float = 0.5,
-    longest_pause_s: float = 30.0, attempts: int | None = None,
+    spec: Mapping[str, Any], hear: Hear, *, sources: Callable[[dict[str, bool]], None],
+    first_pause_s: float = 0.5, longest_pause_s: float = 30.0, attempts: int | None = None,
     bond: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:  # fmt: skip
     """Run one stream for as long as the context lasts; gives its records.
 
     Args:
         spec: What it is.
-        hear: Called synchronously with all that its engine is told (see StreamEngine), and once
-            before with `sources`: by name, whether each is simulated. Must not raise.
+        hear: Called synchronously for what its engine is told (see StreamEngine). Must not raise.
+        sources: Called once, before: by name, whether each source is simulated.
         first_pause_s: The longest first pause before a source is tried again; they double.
         longest_pause_s: The longest pause.
         attempts: After so many failures in a row a source has failed; None is never.
@@ -67,7 +69,7 @@ async def heard(
     async with Bond(**{**(bond or {}), "tape": _Ear(hear), "backoff": backoff}) as here:
         compiled = here.compile({"spec": spec})
         plans = [source.plan for source in compiled.bound.all_sources()]
-        hear("sources", ({plan.name: plan.simulated for plan in plans},))
+        sources({plan.name: plan.simulated for plan in plans})
         running, _ = await here.create(compiled)
         cursor = here.cursor(running.stream_id, START)
         try:

@@ -76,7 +76,7 @@ def _open(
 
 
 def heard_here(
-    spec: Mapping[str, Any], hear: Callable[[str, tuple[Any, ...]], None], **options: Any
+    spec: Mapping[str, Any], hear: Mapping[str, Callable[..., None]], **options: Any
 ) -> AbstractAsyncContextManager[Any]:
     """Run a stream here that hands over its events beside its records; see bond_server.heard.
 

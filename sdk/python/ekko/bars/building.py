@@ -7,12 +7,18 @@ summed up. A bar that closes comes from Bond's windows and takes the place of wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import mul
+from typing import cast
 
 import attrs
 
 from ekko.bars.config import timeframe_ns
 from ekko.bars.hearing import Trade
 from ekko.bars.model import Bar
+
+
+_AT_ONCE = 256
+"""So many trades of a symbol may wait until they are summed up."""
 
 
 @attrs.define(eq=False)
@@ -32,47 +38,59 @@ class Sums:
     first: int = 0
     last: int = 0
 
-    def add(self, trade: Trade) -> None:
-        """Add a trade."""
-        size, price, ts = trade.size, trade.price, trade.ts
-        self.trades += 1
-        self.volume += size
-        if trade.side == "buy":
-            self.bought += size
-        elif trade.side == "sell":
-            self.sold += size
-        if price is None:
+    def merge(self, other: Sums) -> None:
+        """Add what else was traded, before, after, or in between."""
+        self.trades += other.trades
+        self.volume += other.volume
+        self.bought += other.bought
+        self.sold += other.sold
+        self.turnover += other.turnover
+        self.priced += other.priced
+        if other.open is None:
             return
-        self.turnover += price * size
-        self.priced += size
         if self.open is None:
-            self.open = self.close = self.high = self.low = price
-            self.first = self.last = ts
+            self.open, self.close, self.high, self.low = (
+                other.open, other.close, other.high, other.low,
+            )  # fmt: skip
+            self.first, self.last = other.first, other.last
             return
-        if price > self.high:
-            self.high = price
-        elif price < self.low:
-            self.low = price
-        if ts >= self.last:
-            self.close, self.last = price, ts
-        elif ts < self.first:
-            self.open, self.first = price, ts
+        if other.high > self.high:
+            self.high = other.high
+        if other.low < self.low:
+            self.low = other.low
+        if other.first < self.first:
+            self.open, self.first = other.open, other.first
+        if other.last >= self.last:
+            self.close, self.last = other.close, other.last
 
-    def merge(self, later: Sums) -> None:
-        """Add what was traded after it."""
-        self.trades += later.trades
-        self.volume += later.volume
-        self.bought += later.bought
-        self.sold += later.sold
-        self.turnover += later.turnover
-        self.priced += later.priced
-        if later.open is None:
-            return
-        if self.open is None:
-            self.open, self.first = later.open, later.first
-            self.high, self.low = later.high, later.low
-        self.high, self.low = max(self.high, later.high), min(self.low, later.low)
-        self.close, self.last = later.close, later.last
+
+def sums_of_trades(trades: Sequence[Trade]) -> Sums:
+    """Return what some trades add up to."""
+    sizes = [trade.size for trade in trades]
+    sums = Sums(
+        trades=len(sizes),
+        volume=sum(sizes),
+        bought=sum([trade.size for trade in trades if trade.side == "buy"]),
+        sold=sum([trade.size for trade in trades if trade.side == "sell"]),
+    )
+    prices = [trade.price for trade in trades]
+    if None in prices:
+        trades = [trade for trade in trades if trade.price is not None]
+        sizes, prices = [t.size for t in trades], [t.price for t in trades]
+    known = cast("list[float]", prices)
+    if not known:
+        return sums
+    sums.high, sums.low = max(known), min(known)
+    sums.turnover, sums.priced = sum(map(mul, known, sizes)), sum(sizes)
+    times = [trade.ts for trade in trades]
+    sums.first, sums.last = min(times), max(times)
+    sums.open = known[times.index(sums.first)]
+    sums.close = known[-1] if times[-1] == sums.last else _last_of(known, times, sums.last)
+    return sums
+
+
+def _last_of(prices: Sequence[float], times: Sequence[int], last: int) -> float:
+    return prices[max(at for at, time in enumerate(times) if time == last)]
 
 
 def sums_of(bar: Bar) -> Sums:
@@ -97,12 +115,12 @@ class Building:
 
     Attributes:
         whole_since_ns: Since when nothing of it was missed, ns; None while it isn't heard.
-        last_ns: When its newest trade was heard by the manager's clock, ns; None before any.
     """
 
     def __init__(self, symbol: str, timeframes: Iterable[str]) -> None:
         self.whole_since_ns: int | None = None
-        self.last_ns: int | None = None
+        self._last_ns: int | None = None
+        self._waiting: list[Trade] = []
         self._symbol = symbol
         self._lengths = {each: timeframe_ns(each) for each in timeframes}
         self._shortest_ns = min(self._lengths.values())
@@ -110,23 +128,43 @@ class Building:
         self._closed_until_ns = 0
         self._longer: dict[str, tuple[int, Sums]] = {}
 
+    @property
+    def last_ns(self) -> int | None:
+        """When its newest trade was heard, ns; None before any."""
+        return self._waiting[-1].recv_ts if self._waiting else self._last_ns
+
     def add(self, trades: Sequence[Trade]) -> None:
         """Add trades; those of bars that are closed are in none."""
-        length, begun, sums = self._shortest_ns, -1, None
-        for trade in trades:
-            ts = trade.ts
-            start = ts - ts % length
-            if start != begun:
-                begun, sums = start, self._open.get(start)
-                if sums is None and start >= self._closed_until_ns:
-                    sums = self._open[start] = Sums()
+        waiting = self._waiting
+        waiting += trades
+        if len(waiting) > _AT_ONCE:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Sum up what waits: a lot at once costs a third of one by one."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        self._last_ns = waiting[-1].recv_ts
+        length = self._shortest_ns
+        starts = {trade.ts // length for trade in waiting}
+        for start in sorted(starts):
+            is_only = len(starts) == 1
+            run = waiting if is_only else [t for t in waiting if t.ts // length == start]
+            sums = self._sums(start * length)
             if sums is not None:
-                sums.add(trade)
+                sums.merge(sums_of_trades(run))
+
+    def _sums(self, start_ns: int) -> Sums | None:
+        if start_ns < self._closed_until_ns:
+            return None
+        return self._open.setdefault(start_ns, Sums())
 
     def close(self, bar: Bar) -> None:
         """Take in a closed bar of the shortest timeframe."""
         if bar.end_ns - bar.start_ns != self._shortest_ns:
             return
+        self._take_in()
         self._closed_until_ns = max(self._closed_until_ns, bar.end_ns)
         for start in [each for each in self._open if each < bar.end_ns]:
             del self._open[start]
@@ -141,6 +179,7 @@ class Building:
 
     def current(self, timeframe: str, now_ns: int, *, simulated: bool) -> Bar | None:
         """Return the bar that is being built at a time; None before its first trade."""
+        self._take_in()
         length = self._lengths[timeframe]
         newest = max((now_ns, *self._open)) if self._open else now_ns
         start = newest - newest % length

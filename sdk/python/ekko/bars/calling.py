@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ekko.bars.model import EventType
@@ -40,9 +40,9 @@ class Callbacks:
         if callback in self._of[type]:
             self._of[type].remove(callback)
 
-    def wants(self, type: EventType) -> bool:  # noqa: A002
-        """Whether anybody is to be called."""
-        return bool(self._of[type])
+    def of(self, type: EventType) -> Sequence[Callback]:  # noqa: A002
+        """Return who is to be called: a list that changes with who is added and removed."""
+        return self._of[type]
 
     async def call(self, type: EventType, argument: Any) -> None:  # noqa: A002
         """Call all of them with the argument."""

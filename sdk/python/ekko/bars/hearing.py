@@ -56,8 +56,12 @@ class Listener(Protocol):
         """There are these sources, simulated or not."""
         ...
 
-    def on_trades(self, source: str, trades: Sequence[Trade], *, repaired: bool) -> None:
-        """A source brought trades; `repaired` ones were fetched after the fact, for a hole."""
+    def on_trades(self, source: str, trades: Sequence[Trade]) -> None:
+        """A source brought trades of one symbol."""
+        ...
+
+    def on_repaired(self, source: str, trades: Sequence[Trade]) -> None:
+        """Trades of one symbol were fetched after the fact, for a hole."""
         ...
 
     def on_status(self, source: str, symbol: str | None, status: str, reason: str | None) -> None:
@@ -95,22 +99,18 @@ async def hear_here(
         Exception: Bond's own, for what makes no sense or can't be had.
     """
 
-    def hear(what: str, args: tuple[Any, ...]) -> None:
-        if what == "on_events":
-            listener.on_trades(*args, repaired=False)
-        elif what == "on_fetched":
-            listener.on_trades(*args, repaired=True)
-        elif what == "on_status":
-            source, symbol, status, _, reason = args
-            listener.on_status(source, symbol, status, reason)
-        elif what == "on_gap":
-            source, symbol, notice = args
-            listener.on_gap(source, symbol, notice.detail)
-        elif what == "sources":
-            listener.on_sources(*args)
+    def on_status(source: str, symbol: str | None, status: str, _: int, reason: str | None) -> None:
+        listener.on_status(source, symbol, status, reason)
 
+    def on_gap(source: str, symbol: str | None, notice: Any) -> None:
+        listener.on_gap(source, symbol, notice.detail)
+
+    hear: dict[str, Callable[..., None]] = {
+        "on_events": listener.on_trades, "on_fetched": listener.on_repaired,
+        "on_status": on_status, "on_gap": on_gap,
+    }  # fmt: skip
     stream = heard_here(
-        spec, hear, first_pause_s=config.reconnect_delay,
+        spec, hear, sources=listener.on_sources, first_pause_s=config.reconnect_delay,
         longest_pause_s=config.max_reconnect_delay, attempts=config.reconnect_attempts, bond=bond,
     )  # fmt: skip
     async with stream as records:
@@ -162,7 +162,8 @@ async def _items(events: Events, listener: Listener) -> None:
                 item["symbol"], time_ns(item["ts"]), item["price"], item["size"], item["side"],
                 item["event_id"], time_ns(item["received"]),
             )  # fmt: skip
-            listener.on_trades(source, (trade,), repaired=bool(item.get("repaired")))
+            hear = listener.on_repaired if item.get("repaired") else listener.on_trades
+            hear(source, (trade,))
 
 
 def _status(item: Mapping[str, Any], simulated: dict[str, bool], listener: Listener) -> None:

@@ -44,7 +44,7 @@ def bar_of(record: Mapping[str, Any]) -> Bar:
         partial=bool(record["partial"]) or gaps > 0 or coverage < 1,
         gaps=gaps,
         coverage=coverage,
-        simulated=any(source["simulated"] for source in sources),
+        simulated=any(source.get("simulated") is True for source in sources),
         replayed=bool(record.get("replayed")),
     )
 

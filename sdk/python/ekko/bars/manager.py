@@ -74,7 +74,7 @@ class StreamManager:
         self._inbox = Inbox(self.config.tick_buffer_size)
         self._market = Market(
             self.config, self.symbols, inbox=self._inbox, clock=self.clock,
-            wants_ticks=lambda: self._callbacks.wants(EventType.TICK),
+            tick_callbacks=self._callbacks.of(EventType.TICK),
         )  # fmt: skip
 
     # What is listened to
@@ -218,14 +218,16 @@ class StreamManager:
         try:
             await self._hearing(spec, partial(_done, opened))
             why = "the stream ended"
-        except (Exception, ExceptionGroup) as error:  # noqa: BLE001 - told, or raised by start
+        except (Exception, ExceptionGroup) as error:  # noqa: BLE001 -- told, or raised
             cause = _cause(error)
             if not opened.done():
                 opened.set_exception(cause)
                 return
             why = f"{type(cause).__name__}: {cause}"
         _done(opened)
-        why = f"{', '.join(spec['symbols'])}: {why}"
+        symbols = spec["symbols"]
+        more = f" and {len(symbols) - 3} more" if len(symbols) > 3 else ""
+        why = f"{', '.join(symbols[:3])}{more}: {why}"
         LOG.error("nothing more is heard of %s", why)
         self._market.failures.append(why)
         self._tell_health()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ekko.bars.building import Building
-from ekko.bars.calling import LOG
+from ekko.bars.calling import LOG, Callback
 from ekko.bars.clock import Clock
 from ekko.bars.config import StreamManagerConfig
 from ekko.bars.health import Health, overall
@@ -16,7 +16,7 @@ from ekko.bars.history import History, bar_of
 from ekko.bars.inbox import Inbox, Ticks
 from ekko.bars.model import Bar, EventType, StreamEvent
 
-_COUNTS = ("ticks", "bars", "predictions", "signals", "reconnects", "gaps", "late", "lost")
+_COUNTS = ("bars", "predictions", "signals", "reconnects", "gaps", "late", "lost")
 
 
 class Market:
@@ -27,10 +27,11 @@ class Market:
         symbols: What is listened to.
         inbox: Where what callbacks get is left.
         clock: Tells the time.
-        wants_ticks: Whether anybody wants to be called back for ticks.
+        tick_callbacks: Who wants to be called back for ticks, now.
 
     Attributes:
-        counts: How often what happened.
+        ticks: How many trades were heard.
+        counts: How often what else happened.
         health: The sources.
         history: The closed bars.
         failures: Streams that ended, and why.
@@ -38,8 +39,9 @@ class Market:
 
     def __init__(
         self, config: StreamManagerConfig, symbols: Iterable[str], *, inbox: Inbox, clock: Clock,
-        wants_ticks: Callable[[], bool],
+        tick_callbacks: Sequence[Callback],
     ) -> None:  # fmt: skip
+        self.ticks = 0
         self.counts: Counter[str] = Counter()
         self.health = Health()
         self.history = History(config.bar_history_size)
@@ -47,7 +49,7 @@ class Market:
         self._config = config
         self._inbox = inbox
         self._clock = clock
-        self._wants_ticks = wants_ticks
+        self._tick_callbacks = tick_callbacks
         self._shortest = config.shortest
         self._began_ns = clock.now_ns()
         self._building = {each: Building(each, config.supported_timeframes) for each in symbols}
@@ -56,16 +58,22 @@ class Market:
         """See Listener."""
         self.health.know(simulated)
 
-    def on_trades(self, source: str, trades: Sequence[Trade], *, repaired: bool) -> None:
+    def on_trades(self, source: str, trades: Sequence[Trade]) -> None:
+        """See Listener. What isn't done here for every trade costs nothing."""
+        self.ticks += len(trades)
+        building = self._building.get(trades[0].symbol)
+        if building is not None:
+            building.add(trades)
+        if self._tick_callbacks:
+            self._inbox.put_ticks(Ticks(source, trades, repaired=False))
+
+    def on_repaired(self, source: str, trades: Sequence[Trade]) -> None:
         """See Listener."""
-        self.counts["ticks"] += len(trades)
-        building = self._building.get(trades[0].symbol) if trades else None
-        if building is None:
-            return
-        building.add(trades)
-        building.last_ns = self._clock.monotonic_ns()
-        if self._wants_ticks():
-            self._inbox.put_ticks(Ticks(source, trades, repaired))
+        self.ticks += len(trades)
+        for building in self._about(trades[0].symbol):
+            building.add(trades)
+        if self._tick_callbacks:
+            self._inbox.put_ticks(Ticks(source, trades, repaired=True))
 
     def on_status(self, source: str, symbol: str | None, status: str, reason: str | None) -> None:
         """See Listener."""
@@ -128,7 +136,7 @@ class Market:
 
     def report(self, last_error: str | None) -> dict[str, Any]:
         """Return how all of it does; see StreamManager.get_health."""
-        stale_s, now_ns = self._config.stale_threshold_seconds, self._clock.monotonic_ns()
+        stale_s, now_ns = self._config.stale_threshold_seconds, self._clock.now_ns()
         symbols: dict[str, Any] = {}
         for symbol, building in self._building.items():
             age_s = None if building.last_ns is None else (now_ns - building.last_ns) / 10**9
@@ -152,6 +160,7 @@ class Market:
     def metrics(self) -> dict[str, Any]:
         """Return counts since the start."""
         return {
+            "ticks": self.ticks,
             **{name: self.counts[name] for name in _COUNTS},
             "ticks_waiting": self._inbox.waiting,
             "ticks_dropped": self._inbox.dropped,
