@@ -164,7 +164,6 @@ class Building:
         """Take in a closed bar of the shortest timeframe."""
         if bar.end_ns - bar.start_ns != self._shortest_ns:
             return
-        self._take_in()
         self._closed_until_ns = max(self._closed_until_ns, bar.end_ns)
         for start in [each for each in self._open if each < bar.end_ns]:
             del self._open[start]

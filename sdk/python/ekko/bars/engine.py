@@ -122,9 +122,10 @@ class StreamingTradingEngine:
     async def _predict(self, bar: Bar) -> Prediction | None:
         # Callbacks run after what they are about: bars that closed since are not known yet here.
         bars = self.stream_manager.get_bars(bar.symbol, bar.timeframe)
-        bars = [each for each in bars if each.start_ns <= bar.start_ns][-self._lookback :]
+        if bars and bars[-1].start_ns > bar.start_ns:
+            bars = [each for each in bars if each.start_ns <= bar.start_ns]
         try:
-            features = self.latest_features[bar.symbol] = self._features(bars)
+            features = self.latest_features[bar.symbol] = self._features(bars[-self._lookback :])
         except Exception as error:  # noqa: BLE001 - it is the user's; the stream goes on
             self.stream_manager.failed("features", self._features, error)
             return None

@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ekko.bars.model import Bar
 from ekko.columns import time_ns
 from ekko.errors import MissingLibraryError
+
+_time_ns = lru_cache(maxsize=64)(time_ns)  # of many symbols' bars that close together
 
 _NUMBERS = ("open", "high", "low", "close", "volume", "vwap")
 _SIDES = ("buy_volume", "sell_volume", "unknown_volume")
@@ -29,8 +32,8 @@ def bar_of(record: Mapping[str, Any]) -> Bar:
     return Bar(
         symbol=record["symbol"],
         timeframe=record["timeframe"],
-        start_ns=time_ns(record["window_start"]),
-        end_ns=time_ns(record["window_end"]),
+        start_ns=_time_ns(record["window_start"]),
+        end_ns=_time_ns(record["window_end"]),
         open=record["price_open"],
         high=record["price_high"],
         low=record["price_low"],
