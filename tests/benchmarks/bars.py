@@ -158,7 +158,7 @@ async def _manager_s(frames: Frames, *, is_told: bool = False, is_checked: bool 
             if waiting >= _A_TURN:
                 waiting = 0
                 await asyncio.sleep(0)
-        while manager.get_metrics()["ticks"] < _TRADES:
+        while manager.get_metrics()["ticks"] < _TRADES:  # noqa: ASYNC110 -- nobody tells
             await asyncio.sleep(0)
         took = time.process_time() - began
         if not bars or (is_told and ticks < _TRADES - 10_000):

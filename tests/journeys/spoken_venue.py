@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -144,6 +144,12 @@ def trade(at_s: float, price: float | None = 100.0, size: float = 1.0, **more: A
     """Return a trade so many seconds after T0."""
     more = {"symbol": "A/USDT", "side": "buy", **more}
     return Trade(ts=T0 + round(at_s * NS), price=price, size=size, **more)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    """Return once something is so; whoever asks says for how long."""
+    while not done():  # noqa: ASYNC110 -- it is somebody else's to tell
+        await asyncio.sleep(0.001)
 
 
 async def say_at(venue: Venue, clock: VirtualClock, *trades: Trade) -> None:

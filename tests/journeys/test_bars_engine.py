@@ -86,7 +86,9 @@ def test_a_bar_becomes_features_a_prediction_a_signal_and_an_order_on_paper():
         "bars": 3, "bars_skipped": 1, "predictions": 2, "signals": 2, "executed": 2
     }  # fmt: skip
     assert (metrics["predictions"], metrics["signals"]) == (2, 2)
-    assert [(fill.side, fill.price, fill.is_paper) for fill in paper.fills] == [("buy", 101.0, True)]
+    assert [(fill.side, fill.price, fill.is_paper) for fill in paper.fills] == [
+        ("buy", 101.0, True)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import StreamManager, StreamManagerConfig
 from tests.journeys.spoken_venue import T0, listening, manager_of, say_at, trade
 
-
 QUIET = {"stale_threshold_seconds": 3600}
 """A market where nothing happens for minutes."""
 
@@ -88,7 +87,10 @@ def test_a_broken_connection_makes_a_bar_partial_and_is_told():
 
     async def journey(clock):
         told = []
-        async with listening(clock=clock, callbacks={"on_reconnect": told.append}, **QUIET) as (m, venue):
+        async with listening(clock=clock, callbacks={"on_reconnect": told.append}, **QUIET) as (
+            m,
+            venue,
+        ):
             await say_at(venue, clock, trade(61))
             venue.hang_up()
             await clock.advance(5)
@@ -115,7 +117,10 @@ def test_a_bar_that_nobody_heard_has_no_price_and_no_volume():
 
     async def journey(clock):
         bars = []
-        async with listening(clock=clock, callbacks={"on_bar_complete": bars.append}, **QUIET) as (_, venue):
+        async with listening(clock=clock, callbacks={"on_bar_complete": bars.append}, **QUIET) as (
+            _,
+            venue,
+        ):
             await say_at(venue, clock, trade(61))
             await clock.advance_to(T0 + 125 * NS)
             venue.refuses = True

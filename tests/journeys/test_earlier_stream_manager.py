@@ -75,7 +75,9 @@ def _simulated(monkeypatch):
 def pasted(name, given):
     """Run a block as it stands, but for its imports; return its names and what it printed."""
     lines = []
-    text = re.sub(r"^from bot\.data import", "from ekko.bars import", BLOCKS[name].text, flags=re.M)
+    text = re.sub(
+        r"^from bot\.data import", "from ekko.bars import", BLOCKS[name].text, flags=re.MULTILINE
+    )
     names = {"print": lambda *words: lines.append(" ".join(map(str, words))), **given}
     code = compile(ast.parse(text), f"<{name}>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     running = eval(code, names)  # noqa: S307 - our own documentation
@@ -201,6 +203,18 @@ def test_the_keys_that_are_named_are_those_that_shares_need(monkeypatch):
 
     assert shown == ["ALPACA_API_KEY", "ALPACA_SECRET_KEY"]
     assert any(name in str(raised.value) for name in shown)
+
+
+@pytest.mark.parametrize("program", re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
+def test_the_page_s_programs_are_of_what_there_is(program):
+    """
+    They compile, and what they import is there.
+    """
+    tree = ast.parse(program)
+    imports = [each for each in tree.body if isinstance(each, (ast.Import, ast.ImportFrom))]
+
+    exec(compile(ast.Module(imports, []), "<page>", "exec"), {})  # noqa: S102 - our own page
+    compile(tree, "<page>", "exec")
 
 
 def test_nothing_is_left_out():

@@ -16,7 +16,6 @@ from ekko.bars.config import timeframe_ns
 from ekko.bars.hearing import Trade
 from ekko.bars.model import Bar
 
-
 _AT_ONCE = 256
 """So many trades of a symbol may wait until they are summed up."""
 
@@ -54,10 +53,7 @@ class Sums:
             )  # fmt: skip
             self.first, self.last = other.first, other.last
             return
-        if other.high > self.high:
-            self.high = other.high
-        if other.low < self.low:
-            self.low = other.low
+        self.high, self.low = max(self.high, other.high), min(self.low, other.low)
         if other.first < self.first:
             self.open, self.first = other.open, other.first
         if other.last >= self.last:

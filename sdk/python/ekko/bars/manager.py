@@ -218,7 +218,7 @@ class StreamManager:
         try:
             await self._hearing(spec, partial(_done, opened))
             why = "the stream ended"
-        except (Exception, ExceptionGroup) as error:  # noqa: BLE001 -- told, or raised
+        except Exception as error:  # noqa: BLE001 - told, or raised by start
             cause = _cause(error)
             if not opened.done():
                 opened.set_exception(cause)
