@@ -3,6 +3,7 @@
 * BondError
     * RequestError               mend what was asked: a sentence, a spec, a query
         * LimitError             ask for less, or later
+    * AnsweredError              a route of a plugin's says no, with a status of its own
     * SetupError                 mend the installation, a setting or a key
         * NotInstalledError      install the plugin that provides it
         * PluginError            a plugin broke its contract
@@ -19,8 +20,8 @@ line, HTTP, SDK) renders the same fields in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import attrs
 
@@ -106,6 +107,27 @@ class LimitError(RequestError):
         super().__init__(detail, fix=fix)
         self.limit = limit
         self.used = used
+
+
+class AnsweredError(BondError):
+    """A route that a plugin added to the server says no.
+
+    Attributes:
+        status: The HTTP status.
+        more: What the answer says besides, as members of the problem document.
+        retry_after_s: After how many seconds to ask again, where that is said.
+    """
+
+    default_code = "refused"
+
+    def __init__(
+        self, detail: str, *, status: int, code: str | None = None, fix: str | None = None,
+        more: Mapping[str, Any] | None = None, retry_after_s: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(detail, code=code, fix=fix)
+        self.status = status
+        self.more = dict(more or {})
+        self.retry_after_s = retry_after_s
 
 
 class SetupError(BondError):

@@ -22,6 +22,8 @@ from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.hub import Hub
 from bond_server.logs import install_redaction
+from bond_server.parts.handlers import part_handlers
+from bond_server.parts.loading import load_parts
 from bond_server.problems import answer_bond_error, answer_http_error, answer_unexpected
 from bond_server.proposals.proposer import Proposer
 from bond_server.roles import roles_of
@@ -108,7 +110,9 @@ def create_app(
         loop_lag: How late the event loop was, where somebody measures it.
     """
     install_redaction()
-    handlers = handlers_of(settings.role)
+    is_broker = "broker" in roles_of(settings.role)
+    parts = load_parts(bond, is_simulated=settings.simulate) if is_broker else ()
+    handlers = (*handlers_of(settings.role), *part_handlers(parts))
     access = access or Access(settings, bond.clock)
     counters, requests = Counters(), Requests()
     registry = CollectorRegistry()
@@ -126,6 +130,7 @@ def create_app(
             "registry": _always(registry),
             "proposer": _always(Proposer(settings.model, bond.clock)),
             "drain": _always(drain or Drain()),
+            "parts": _always(parts),
         },
         guards=[check_scope],
         exception_handlers={

@@ -19,6 +19,7 @@ import attrs
 from bond_core.errors import Problem
 from bond_core.plugin.addresses import PRIVATE, Network
 from bond_core.plugin.egress import EgressPolicy, is_host_pattern
+from bond_server.environment import wrong
 
 
 def egress_policy(
@@ -36,22 +37,19 @@ def egress_policy(
         listed = environ.get(name, "").lower().split(",")
         return [word.strip() for word in listed if word.strip()]
 
-    def wrong(name: str, text: str, must: str) -> None:
-        problems.append(
-            Problem(detail=f"must be {must}, was {text[:40]!r}", pointer=name, text=text[:40])
-        )
-
     hosts = [] if "BOND_EGRESS_ALLOW" in environ or not is_loopback else ["*"]
     for word in words("BOND_EGRESS_ALLOW"):
         if word != "public" and not is_host_pattern(word):
-            wrong("BOND_EGRESS_ALLOW", word, "`public`, or hosts such as *.acme.example")
+            problems.append(
+                wrong("BOND_EGRESS_ALLOW", word, "`public`, or hosts such as *.acme.example")
+            )
         hosts.append("*" if word == "public" else word)
     ports = set()
     for word in words("BOND_EGRESS_PORTS"):
         if word.isascii() and word.isdecimal() and 0 < int(word) < 65_536:
             ports.add(int(word))
         else:
-            wrong("BOND_EGRESS_PORTS", word, "ports, such as 443, 8443")
+            problems.append(wrong("BOND_EGRESS_PORTS", word, "ports, such as 443, 8443"))
     private: list[Network] = []
     for word in words("BOND_EGRESS_PRIVATE"):
         if word in ("1", "0"):
@@ -60,6 +58,8 @@ def egress_policy(
         try:
             private.append(ip_network(word))
         except ValueError:
-            wrong("BOND_EGRESS_PRIVATE", word, "1, or networks such as 192.168.1.0/24")
+            problems.append(
+                wrong("BOND_EGRESS_PRIVATE", word, "1, or networks such as 192.168.1.0/24")
+            )
     policy = EgressPolicy(hosts=tuple(hosts), private=tuple(private))
     return attrs.evolve(policy, ports=frozenset(ports) or policy.ports), problems

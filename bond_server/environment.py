@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
+from bond_core.errors import Problem
 from bond_core.settings import SettingsError
 
 IN_FILES = (
@@ -19,6 +20,11 @@ IN_FILES = (
 """What may stand in a file that `NAME_FILE` names: secrets, as containers and systemd hand them."""
 
 _DOTENV_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
+
+
+def wrong(name: str, text: str, must: str) -> Problem:
+    """Return what is wrong with a variable that holds no secret: it is repeated."""
+    return Problem(detail=f"must be {must}, was {text[:40]!r}", pointer=name, text=text[:40])
 
 
 def default_data_dir(environ: Mapping[str, str]) -> Path:

@@ -22,6 +22,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
 from bond_core.errors import (
+    AnsweredError,
     BondError,
     FencedError,
     LimitError,
@@ -72,6 +73,8 @@ class UnknownStreamError(RequestError):
 
 def status_of(error: BondError) -> int:
     """Return the HTTP status of an error: of its code, else, for a plugin's own, of its class."""
+    if isinstance(error, AnsweredError):
+        return error.status
     entry = entry_of(error.code)
     if entry is not None and entry.status is not None:
         return entry.status
@@ -95,6 +98,8 @@ def problem_body(error: BondError, status: int, request_id: str) -> dict[str, An
     }
     if isinstance(error, LimitError):
         body |= {"limit": error.limit, "used": error.used}
+    if isinstance(error, AnsweredError):
+        body |= {key: value for key, value in error.more.items() if key not in body}
     if isinstance(error, ProposedError):
         body["proposal"] = error.proposal.as_json()
     return body

@@ -26,7 +26,7 @@ from bond_server.auth.limits import ON_LOOPBACK, PUBLIC, Limits, Rate, parse_rat
 from bond_server.auth.origins import Origins, host_of, parse_origins
 from bond_server.auth.secret import is_weak, keep_secret
 from bond_server.egress_settings import egress_policy
-from bond_server.environment import default_data_dir
+from bond_server.environment import default_data_dir, wrong
 from bond_server.proposals.settings import ModelSettings, model_settings
 from bond_server.roles import NAMES
 from bond_server.sink_settings import sink_policy
@@ -306,13 +306,13 @@ class _Reader:
             return default
         if re.fullmatch(r"[0-9]{1,12}", text) and at_least <= int(text) <= at_most:
             return int(text)
-        self._wrong(name, f"must be a whole number from {at_least} to {at_most}", text)
+        self._wrong(name, f"a whole number from {at_least} to {at_most}", text)
         return default
 
     def one_of(self, name: str, known: Sequence[str], default: str) -> str:
         text = (self.text(name) or default).lower()
         if text not in known:
-            self._wrong(name, f"must be one of {', '.join(known)}", text)
+            self._wrong(name, f"one of {', '.join(known)}", text)
         return text
 
     def number(self, name: str, default: float, *, at_least: float, at_most: float) -> float:
@@ -321,13 +321,13 @@ class _Reader:
             return default
         if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,9})?", text) and at_least <= float(text) <= at_most:
             return float(text)
-        self._wrong(name, f"must be a number from {at_least:g} to {at_most:g}", text)
+        self._wrong(name, f"a number from {at_least:g} to {at_most:g}", text)
         return default
 
     def flag(self, name: str) -> bool:
         text = (self.text(name) or "").lower()
         if text not in (*_YES, *_NO):
-            self._wrong(name, "must be 1 or 0", text)
+            self._wrong(name, "1 or 0", text)
         return text in _YES
 
     def moment(self, name: str) -> int | None:
@@ -337,7 +337,7 @@ class _Reader:
             return int(text) if text else None
         ns = parse_iso(text)
         if ns is None:
-            self._wrong(name, "must be a time such as 2026-01-31T00:00:00Z, or Unix seconds", text)
+            self._wrong(name, "a time such as 2026-01-31T00:00:00Z, or Unix seconds", text)
         return None if ns is None else ns // 1_000_000_000
 
     def rate(self, name: str, default: Rate | None) -> Rate | None:
@@ -347,15 +347,15 @@ class _Reader:
         try:
             return parse_rate(text)
         except ValueError:
-            self._wrong(name, "must be a rate such as 20/s, 5/s:100 or 60/m, or off", text)
+            self._wrong(name, "a rate such as 20/s, 5/s:100 or 60/m, or off", text)
             return default
 
     def origins(self, name: str) -> frozenset[str]:
         try:
             return parse_origins(self.words(name))
         except ValueError as error:
-            what = "must be origins such as https://app.example.com, with commas between, or *"
-            self._wrong(name, what, str(error))
+            must = "origins such as https://app.example.com, with commas between, or *"
+            self._wrong(name, must, str(error))
             return frozenset()
 
     def keys(self, name: str) -> tuple[ApiKey, ...]:
@@ -369,7 +369,7 @@ class _Reader:
     def matching(self, name: str, pattern: str, what: str) -> str | None:
         text = self.text(name)
         if text is not None and not re.fullmatch(pattern, text):
-            self._wrong(name, f"must be {what}", text)
+            self._wrong(name, what, text)
         return text
 
     def redis_url(self, name: str) -> str | None:
@@ -380,7 +380,5 @@ class _Reader:
             self._problems.append(Problem(detail=detail, pointer=name))
         return text
 
-    def _wrong(self, name: str, detail: str, text: str) -> None:
-        self._problems.append(
-            Problem(detail=f"{detail}, was {text[:40]!r}", pointer=name, text=text[:40])
-        )
+    def _wrong(self, name: str, must: str, text: str) -> None:
+        self._problems.append(wrong(name, text, must))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bond_core.errors import Problem
 from bond_core.runtime.sink_policy import SinkPolicy
+from bond_server.environment import wrong
 
 _VARIABLES = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*")
 
@@ -32,7 +33,7 @@ def sink_policy(
     problems: list[Problem] = []
     folder = environ.get("BOND_SINK_DIR", "").strip()
     if folder and not Path(folder).is_absolute():
-        problems.append(_wrong("BOND_SINK_DIR", folder, "an absolute path"))
+        problems.append(wrong("BOND_SINK_DIR", folder, "an absolute path"))
     named = "BOND_SINK_SECRETS" in environ
     variables, folders = [], []
     for word in filter(None, map(str.strip, environ.get("BOND_SINK_SECRETS", "").split(","))):
@@ -42,7 +43,7 @@ def sink_policy(
             variables.append(word)
         else:
             must = "variables, such as HOOK_*, or absolute paths of folders"
-            problems.append(_wrong("BOND_SINK_SECRETS", word, must))
+            problems.append(wrong("BOND_SINK_SECRETS", word, must))
     is_any = is_loopback and not named
     policy = SinkPolicy(
         variables=("*",) if is_any else tuple(variables),
@@ -51,7 +52,3 @@ def sink_policy(
         writes=is_loopback or bool(folder),
     )
     return policy, problems
-
-
-def _wrong(name: str, text: str, must: str) -> Problem:
-    return Problem(detail=f"must be {must}, was {text[:40]!r}", pointer=name, text=text[:40])

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bond_core.errors import Fatal, Retryable
+    from bond_core.errors import AnsweredError, Fatal, Retryable
     from bond_core.model.event import (
         Candle,
         Chain,
@@ -39,8 +39,20 @@ if TYPE_CHECKING:
     from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
     from bond_core.plugin.connector import Connector, PollingConnector
-    from bond_core.plugin.context import Context, Kept, Subscription, Subscriptions, WebSocket
+    from bond_core.plugin.context import Context, Kept, Note, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
+    from bond_core.plugin.message_arrays import MessageArrays
+    from bond_core.plugin.serving import (
+        Answer,
+        Asked,
+        Ear,
+        EventFlow,
+        Handler,
+        Heard,
+        Host,
+        Route,
+        ServerPart,
+    )
     from bond_core.plugin.sink import Reply, Sink, SinkContext
     from bond_core.plugin.specs import (
         AggregatorSpec,
@@ -48,8 +60,10 @@ if TYPE_CHECKING:
         Batching,
         Capabilities,
         Channel,
+        CommandSpec,
         ConnectorSpec,
         NoConfig,
+        ServerSpec,
         SinkSpec,
     )
     from bond_core.plugin.syndication import Item, Newsfeed, read_feed
@@ -75,7 +89,10 @@ __all__ = [
     "GROUP",
     "Aggregator",
     "AggregatorSpec",
+    "Answer",
+    "AnsweredError",
     "ApiInfo",
+    "Asked",
     "Backfill",
     "Backfills",
     "Batching",
@@ -87,18 +104,24 @@ __all__ = [
     "Chain",
     "Change",
     "Channel",
+    "CommandSpec",
     "Connector",
     "ConnectorSpec",
     "Context",
     "Count",
     "Custom",
+    "Ear",
     "Event",
+    "EventFlow",
     "Fatal",
     "First",
     "Fold",
     "Funding",
     "Gap",
+    "Handler",
+    "Heard",
     "Hole",
+    "Host",
     "Item",
     "Kept",
     "Kind",
@@ -106,11 +129,13 @@ __all__ = [
     "Liquidation",
     "Max",
     "Mentions",
+    "MessageArrays",
     "Metric",
     "Min",
     "News",
     "Newsfeed",
     "NoConfig",
+    "Note",
     "OpenInterest",
     "OrderBook",
     "Page",
@@ -122,7 +147,10 @@ __all__ = [
     "Reply",
     "Retryable",
     "Rolling",
+    "Route",
     "Secret",
+    "ServerPart",
+    "ServerSpec",
     "Sink",
     "SinkContext",
     "SinkSpec",
@@ -145,6 +173,7 @@ __all__ = [
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "bond_core.errors": (
+        "AnsweredError",
         "Fatal",
         "Retryable",
     ),
@@ -189,6 +218,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "bond_core.plugin.context": (
         "Context",
         "Kept",
+        "Note",
         "Subscription",
         "Subscriptions",
         "WebSocket",
@@ -197,6 +227,18 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "GROUP",
         "ApiInfo",
         "hookimpl",
+    ),
+    "bond_core.plugin.message_arrays": ("MessageArrays",),
+    "bond_core.plugin.serving": (
+        "Answer",
+        "Asked",
+        "Ear",
+        "EventFlow",
+        "Handler",
+        "Heard",
+        "Host",
+        "Route",
+        "ServerPart",
     ),
     "bond_core.plugin.sink": (
         "Reply",
@@ -209,8 +251,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "Batching",
         "Capabilities",
         "Channel",
+        "CommandSpec",
         "ConnectorSpec",
         "NoConfig",
+        "ServerSpec",
         "SinkSpec",
     ),
     "bond_core.plugin.syndication": (

@@ -1,4 +1,4 @@
-"""What the loaded plugins offer, by name: connectors, aggregators, sinks."""
+"""What the loaded plugins offer, by name: connectors, aggregators, sinks, what else there is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import attrs
 from bond_core.plugin.discovery import PluginRow, Plugins, load_plugins
 from bond_core.plugin.field_names import family_of, template_of
 from bond_core.plugin.plans import check_plans
-from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec, describe
+from bond_core.plugin.specs import (
+    AggregatorSpec,
+    CommandSpec,
+    ConnectorSpec,
+    ServerSpec,
+    SinkSpec,
+    Spec,
+    describe,
+)
 
 __all__ = ["Catalog", "describe"]
 
@@ -25,6 +33,8 @@ class Catalog:
         self._connectors: dict[str, ConnectorSpec] = {}
         self._sinks: dict[str, SinkSpec] = {}
         self._aggregators: dict[str, AggregatorSpec] = {}
+        self._parts: dict[str, ServerSpec] = {}
+        self._commands: dict[str, CommandSpec] = {}
         self._by_field: dict[tuple[str, str], AggregatorSpec] = {}
         self._families: dict[str, dict[str, AggregatorSpec]] = {}
         self._claimed: dict[tuple[str, ...], str] = {}
@@ -56,6 +66,16 @@ class Catalog:
     def sinks(self) -> tuple[SinkSpec, ...]:
         """All sinks, in the order of their names."""
         return tuple(sorted(self._sinks.values(), key=lambda spec: spec.name))
+
+    @property
+    def server_parts(self) -> tuple[ServerSpec, ...]:
+        """What plugins add to the server, in the order of their names."""
+        return tuple(self._parts[name] for name in sorted(self._parts))
+
+    @property
+    def commands(self) -> tuple[CommandSpec, ...]:
+        """What plugins add to the command line, in the order of their names."""
+        return tuple(self._commands[name] for name in sorted(self._commands))
 
     def connector(self, type_or_alias: str) -> ConnectorSpec | None:
         """Return the connector of a source type, or None if none is installed for it."""
@@ -108,6 +128,10 @@ class Catalog:
                 self._by_field[field, spec.kind] = spec
                 if template_of(field) is not None:
                     self._families.setdefault(spec.kind, {})[field] = spec
+        elif isinstance(spec, ServerSpec):
+            self._parts[spec.name] = spec
+        elif isinstance(spec, CommandSpec):
+            self._commands[spec.name] = spec
         else:
             self._sinks[spec.name] = spec
 
@@ -119,7 +143,9 @@ def _claims(spec: Spec) -> list[tuple[str, ...]]:
     if isinstance(spec, AggregatorSpec):
         fields = [("field", field, spec.kind) for field in dict.fromkeys(spec.fields)]
         return [("aggregator", spec.name), *fields]
-    return [("sink", spec.name)]
+    if isinstance(spec, ServerSpec):
+        return [("part of the server", spec.name), ("route", spec.prefix)]
+    return [("command" if isinstance(spec, CommandSpec) else "sink", spec.name)]
 
 
 def _conflict(claim: tuple[str, ...], owner: str) -> str:

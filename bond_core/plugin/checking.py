@@ -24,7 +24,9 @@ from bond_core.plugin.specs import (
     Batching,
     Capabilities,
     Channel,
+    CommandSpec,
     ConnectorSpec,
+    ServerSpec,
     SinkSpec,
     Spec,
     describe,
@@ -38,6 +40,10 @@ _RESERVED = frozenset({
     "size_unit", "skipped", "sources", "notices", "raw_data",
 })  # fmt: skip
 
+_TAKEN = frozenset({"v1", "ws", "health", "metrics", "schema"})
+"""Where the server's own routes are."""
+
+_PREFIX = re.compile(r"/[a-z0-9][a-z0-9_-]{0,31}")
 _PARTS = (Capabilities, Backfill, Batching)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 # With a range where it stands for many: `price_p{1..99}`.
@@ -54,6 +60,7 @@ def fault_of(spec: Spec) -> str | None:
         or _field_fault(spec)
         or (_aggregator_fault(spec) if isinstance(spec, AggregatorSpec) else None)
         or (_sink_fault(spec) if isinstance(spec, SinkSpec) else None)
+        or (_part_fault(spec) if isinstance(spec, ServerSpec) else None)
         or _indescribable(spec)
     )
 
@@ -65,9 +72,13 @@ def _misnamed(spec: Spec) -> str | None:
             return f"a name is written like `acme.trades`, was {name!r}"
     if not spec.summary.strip():
         return "it has no summary"
-    module, colon, attribute = spec.factory.partition(":")
-    if not (colon and attribute.isidentifier() and module):
-        return f"factory must read `package.module:Class`, was {spec.factory!r}"
+    named = {"factory": spec.factory}
+    if isinstance(spec, CommandSpec):
+        named["arguments"] = spec.arguments
+    for what, name in named.items():
+        module, colon, attribute = name.partition(":")
+        if not (colon and attribute.isidentifier() and module):
+            return f"{what} must read `package.module:Class`, was {name!r}"
     return None
 
 
@@ -84,7 +95,8 @@ def _unusable_config(spec: Spec) -> str | None:
 def _connector_fault(spec: ConnectorSpec) -> str | None:
     if not spec.channels:
         return "a connector has at least one channel"
-    if len({c.name for c in spec.channels}) < len(spec.channels):
+    all_of_them = (*spec.channels, *spec.raw)
+    if len({c.name for c in all_of_them}) < len(all_of_them):
         return "two of its channels have one name"
     if odd := [host for host in spec.hosts if not is_host_pattern(host)]:
         return f"hosts are written `api.acme.example` or `*.acme.example`, was {odd[0]!r}"
@@ -123,6 +135,14 @@ def _sink_fault(spec: SinkSpec) -> str | None:
     return None
 
 
+def _part_fault(spec: ServerSpec) -> str | None:
+    if not _PREFIX.fullmatch(spec.prefix):
+        return f"a prefix is written like `/acme`, was {spec.prefix!r}"
+    if spec.prefix[1:] in _TAKEN:
+        return f"the routes below {spec.prefix} are Bond's own"
+    return None
+
+
 def _odd_word(words: Iterable[str]) -> str | None:
     if odd := [word for word in words if not word.strip() or word != word.lower()]:
         return f"words are written in small letters, was {odd[0]!r}"
@@ -130,7 +150,7 @@ def _odd_word(words: Iterable[str]) -> str | None:
 
 
 def _field_fault(spec: Spec) -> str | None:
-    fields = () if isinstance(spec, SinkSpec) else spec.fields
+    fields = spec.fields if isinstance(spec, (ConnectorSpec, AggregatorSpec)) else ()
     if taken := sorted(_RESERVED.intersection(fields)):
         return f"the field {taken[0]!r} is the record's own; put a name of your own before it"
     if odd := [field for field in fields if not _FIELD.fullmatch(field)]:
@@ -153,7 +173,7 @@ def _mistyped(value: Any, where: str = "") -> str | None:
         given, hint = getattr(value, field.name), _hints(value.__class__)[field.name]
         if not _fits(given, hint):
             return f"{at} must be {_said(hint)}, was {_shown(_misfit(given, hint))}"
-        if field.name == "channels" and isinstance(value, ConnectorSpec):
+        if field.name in ("channels", "raw") and isinstance(value, ConnectorSpec):
             for channel in given:
                 if fault := _mistyped(channel, f"channel {channel.name!r}: "):
                     return fault

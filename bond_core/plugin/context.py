@@ -7,7 +7,7 @@ recorded tests, fault injection, virtual time and redaction without patching any
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -74,6 +74,10 @@ class WebSocket(Protocol):
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Give one message after the other."""
         ...
+
+
+Note = Callable[[str | bytes], None]
+"""Takes a message as it came, to be recorded."""
 
 
 class Context(Protocol):
@@ -220,6 +224,14 @@ class Context(Protocol):
         Raises:
             Retryable: No connection within 10 s, or an answer that may pass.
             Fatal: It was refused, or the URL may not be reached.
+        """
+        ...
+
+    def noting(self, url: str) -> Note | None:
+        """Return what to call with each message of a connection, where they are recorded.
+
+        For a vendor's library that shows its messages: those of `ws` are noted as it is. None
+        where nobody records. URLs and messages are kept without secrets.
         """
         ...
 

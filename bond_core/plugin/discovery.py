@@ -26,6 +26,7 @@ from bond_core.plugin.hookspecs import (
     AggregatorHooks,
     ApiInfo,
     ConnectorHooks,
+    ServerHooks,
     SinkHooks,
 )
 from bond_core.plugin.patience import (
@@ -36,7 +37,14 @@ from bond_core.plugin.patience import (
     TooSlowError,
     wait_together,
 )
-from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec, Spec
+from bond_core.plugin.specs import (
+    AggregatorSpec,
+    CommandSpec,
+    ConnectorSpec,
+    ServerSpec,
+    SinkSpec,
+    Spec,
+)
 
 State = Literal["found", "loaded", "failed", "conflict", "disabled"]
 
@@ -54,6 +62,8 @@ _HOOKS: tuple[tuple[str, type[Spec]], ...] = (
     ("bond_connectors", ConnectorSpec),
     ("bond_aggregators", AggregatorSpec),
     ("bond_sinks", SinkSpec),
+    ("bond_server_parts", ServerSpec),
+    ("bond_commands", CommandSpec),
 )
 
 
@@ -247,7 +257,7 @@ def register(module: ModuleType | object, *, name: str) -> tuple[Spec, ...]:
     """
     _refuse_async_hooks(module)
     manager = pluggy.PluginManager("bond")
-    for hooks in (ConnectorHooks, AggregatorHooks, SinkHooks):
+    for hooks in (ConnectorHooks, AggregatorHooks, SinkHooks, ServerHooks):
         manager.add_hookspecs(hooks)
     try:
         manager.register(module, name=name)

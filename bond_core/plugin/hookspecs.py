@@ -11,7 +11,13 @@ from collections.abc import Iterable
 import attrs
 import pluggy
 
-from bond_core.plugin.specs import AggregatorSpec, ConnectorSpec, SinkSpec
+from bond_core.plugin.specs import (
+    AggregatorSpec,
+    CommandSpec,
+    ConnectorSpec,
+    ServerSpec,
+    SinkSpec,
+)
 
 GROUP = "bond.v1"
 """The entry-point group. The number is the contract's: what breaks it gets a new group."""
@@ -52,4 +58,18 @@ class SinkHooks:
     @hookspec
     def bond_sinks(self, api: ApiInfo) -> Iterable[SinkSpec]:
         """Describe every sink of this distribution."""
+        raise NotImplementedError
+
+
+class ServerHooks:
+    """Hooks of plugins that add to the server and to the command line."""
+
+    @hookspec
+    def bond_server_parts(self, api: ApiInfo) -> Iterable[ServerSpec]:
+        """Describe what this distribution adds to the server."""
+        raise NotImplementedError
+
+    @hookspec
+    def bond_commands(self, api: ApiInfo) -> Iterable[CommandSpec]:
+        """Describe every command that this distribution adds to `bond`."""
         raise NotImplementedError

@@ -45,5 +45,5 @@ def missing_keys(row: PluginRow, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def what_is(spec: Spec) -> str:
-    """Return `connector`, `aggregator` or `sink`."""
+    """Return `connector`, `aggregator`, `sink`, `server` or `command`."""
     return type(spec).__name__.removesuffix("Spec").lower()

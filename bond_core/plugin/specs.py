@@ -136,6 +136,8 @@ class ConnectorSpec:
         polls_every_s: Seconds between polls unless a source says otherwise; None if pushed.
         config_tells: Whether its settings say by attributes which of its channels there are
             (`channels`, their names) and what records call the source (`label`).
+        raw: Channels that no spec can ask for, in the source's own words: for what the same
+            plugin adds to the server (`ServerSpec`).
         stability: How much its behaviour may still change.
     """
 
@@ -155,6 +157,7 @@ class ConnectorSpec:
     hosts: tuple[str, ...] = ()
     polls_every_s: float | None = None
     config_tells: bool = False
+    raw: tuple[Channel, ...] = ()
     capabilities: Capabilities = Capabilities()
     stability: Stability = "beta"
 
@@ -170,7 +173,7 @@ class ConnectorSpec:
 
     def channel(self, name: str) -> Channel:
         """Return a channel by name; KeyError if there is none."""
-        return {c.name: c for c in self.channels}[name]
+        return {c.name: c for c in (*self.channels, *self.raw)}[name]
 
 
 @attrs.frozen(kw_only=True)
@@ -242,7 +245,47 @@ class SinkSpec:
     stability: Stability = "beta"
 
 
-Spec = ConnectorSpec | AggregatorSpec | SinkSpec
+@attrs.frozen(kw_only=True)
+class ServerSpec:
+    """What a plugin adds to the server: routes of its own, and its part of `/health`.
+
+    Attributes:
+        name: What `/` and `/health` call it, such as `acme.stream`.
+        factory: `package.module:Class`; called with a `bond_core.plugin.serving.Host`, once for
+            a server. What comes of it is a `ServerPart`, as described there.
+        prefix: Where all of its routes are, such as `/stream`; nobody else's may be there.
+        config: Its settings class; the environment fills it, and the host has it.
+    """
+
+    name: str
+    factory: str
+    prefix: str
+    summary: str
+    config: type = NoConfig
+    stability: Stability = "beta"
+
+
+@attrs.frozen(kw_only=True)
+class CommandSpec:
+    """A command that a plugin adds to the command line.
+
+    Attributes:
+        name: What follows `bond`, such as `ib`.
+        factory: `package.module:function`; a coroutine function that is called with the parsed
+            arguments and a `bond_core.plugin.serving.Host`, and returns the exit status.
+        arguments: `package.module:function`; called with the command's `ArgumentParser`.
+        config: Its settings class; the environment fills it, and the host has it.
+    """
+
+    name: str
+    factory: str
+    arguments: str
+    summary: str
+    config: type = NoConfig
+    stability: Stability = "beta"
+
+
+Spec = ConnectorSpec | AggregatorSpec | SinkSpec | ServerSpec | CommandSpec
 
 
 def describe(spec: Spec) -> dict[str, Any]:
@@ -270,6 +313,8 @@ def describe(spec: Spec) -> dict[str, Any]:
         }
     elif isinstance(spec, AggregatorSpec):
         body |= {"kind": spec.kind, "fields": list(spec.fields), "words": dict(spec.words)}
-    else:
+    elif isinstance(spec, ServerSpec):
+        body |= {"prefix": spec.prefix}
+    elif isinstance(spec, SinkSpec):
         body |= {"delivery": spec.delivery, "batch": attrs.asdict(spec.batch)}
     return body

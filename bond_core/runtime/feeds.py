@@ -184,6 +184,11 @@ class Feeds:
             requests_per_min=spec.capabilities.requests_per_min,
         )  # fmt: skip
 
+    def failures(self, origin: Origin) -> int:
+        """Return how many attempts to hear an origin have failed in a row."""
+        supervisor = self._supervisors.get(origin)
+        return 0 if supervisor is None else supervisor.attempts
+
     def supervisors(self) -> list[Supervisor]:
         """Return all that run."""
         return list(self._supervisors.values())

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from bond_core.clock import NS, Clock
 from bond_core.errors import Fatal
-from bond_core.plugin.context import Kept, WebSocket
+from bond_core.plugin.context import Kept, Note, WebSocket
 from bond_core.plugin.egress import Egress, Route
 from bond_core.plugin.factories import load_name
 from bond_core.plugin.sink import Reply
@@ -50,6 +50,10 @@ class WayOut(Protocol):
         self, url: str, *, headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (), max_size: int = 1 << 20,
     ) -> AbstractAsyncContextManager[WebSocket]:  # fmt: skip
+        """See Context."""
+        ...
+
+    def noting(self, url: str) -> Note | None:
         """See Context."""
         ...
 
@@ -152,6 +156,9 @@ class Outside:
             frames_per_s=self._egress.policy.frames_per_s if route.is_guarded else None,
         ) as socket:  # fmt: skip
             yield socket
+
+    def noting(self, url: str) -> None:
+        """See Context: nobody records."""
 
     def sdk(self, name: str) -> Any:
         """See Context."""

@@ -89,7 +89,7 @@ class Supervisor:
         self._connector: Any = None
         out = way_out or Outside(Egress(), own=spec.hosts, simulated_at=simulated_at, clock=clock)
         self.get_json, self.get_text, self.post_json = out.get_json, out.get_text, out.post_json
-        self.ws, self.sdk = out.ws, out.sdk  # see Context
+        self.ws, self.sdk, self.noting = out.ws, out.sdk, out.noting  # see Context
         self.repairs = Repairs(
             self, spec, config, clock=clock, chance=chance, connector=lambda: self._connector,
             feeds=self.feeds, hide=self._hide,

@@ -130,6 +130,9 @@ class Cassette:
         """See Context."""
         return _Opening(self, url)
 
+    def noting(self, url: str) -> None:
+        """See Context: nobody records."""
+
     def sdk(self, name: str) -> Any:
         """See Context."""
         if name not in self._sdks:

@@ -7,6 +7,7 @@ async with LoopbackHttp(lambda asked: Reply(body=b"...")) as server:
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -47,6 +48,15 @@ class Reply:
     body: bytes = b""
     headers: Mapping[str, str] = attrs.field(factory=dict)
     cut_after: int | None = None
+
+
+def unless_had(asked: Asked, body: bytes, content_type: str) -> Reply:
+    """Return a body with its ETag, or 304 for who has it already."""
+    etag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
+    headers = {"Content-Type": content_type, "ETag": etag}
+    if asked.headers.get("if-none-match", "").removeprefix("W/") == etag:
+        return Reply(304, b"", headers)
+    return Reply(200, body, headers)
 
 
 Answering = Callable[[Asked], Reply | Awaitable[Reply]]

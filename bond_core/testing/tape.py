@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import AsyncGenerator
 from random import Random
 from typing import Literal
 
 import attrs
+
+from bond_core.clock import Clock
 
 SLOT_NS = 50_000_000
 """How long a slot is."""
@@ -29,10 +32,14 @@ _ODD = ("odd_lot", "late", "average")
 _BEHIND_SLOTS = 100  # further behind than 5 s, the machine slept: go on from now
 
 
-def next_slot(slot: int, now_ns: int) -> int:
-    """Return the slot to tell of after this one: none is left out unless the machine slept."""
-    now = now_ns // SLOT_NS
-    return slot + 1 if now - slot <= _BEHIND_SLOTS else now
+async def slots(clock: Clock) -> AsyncGenerator[int]:
+    """Yield each slot when it is over; none is left out unless the machine slept."""
+    slot = clock.now_ns() // SLOT_NS
+    while True:
+        await clock.sleep_until((slot + 1) * SLOT_NS)
+        yield slot
+        now = clock.now_ns() // SLOT_NS
+        slot = slot + 1 if now - slot <= _BEHIND_SLOTS else now
 
 
 @attrs.frozen

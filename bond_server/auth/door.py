@@ -17,7 +17,7 @@ from bond_server.auth.access import Access
 from bond_server.auth.limits import Limiter, address_of
 from bond_server.auth.origins import host_of
 from bond_server.auth.presented import header_of
-from bond_server.auth.refusals import AccessError, TooManyError
+from bond_server.auth.refusals import AccessError, TooManyError, bad_origin
 from bond_server.problems import plain_answer
 
 _CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
@@ -56,7 +56,7 @@ class Door:
             await _answer_preflight(send, is_welcome=is_welcome)
             return
         if refusal is None and not is_welcome and scope["method"] not in _CHANGES_NOTHING:
-            refusal = _bad_origin()
+            refusal = bad_origin()
         if refusal is None and scope["path"] not in _ANSWERS_TO_ANYBODY:
             refusal = self._too_many(scope, self._limiter_of(scope))
         if refusal is None:
@@ -161,14 +161,6 @@ def _saying_who_may_read(send: Send, origin: str | None) -> Send:
         await send(message)
 
     return send_with_cors
-
-
-def _bad_origin() -> AccessError:
-    return AccessError(
-        "Pages of that origin may not do this; BOND_ALLOWED_ORIGINS lists which may",
-        code="origin",
-        fix="BOND_ALLOWED_ORIGINS=https://app.example.com",
-    )
 
 
 def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:

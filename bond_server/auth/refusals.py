@@ -56,3 +56,12 @@ def scope_missing(scope: str, has: frozenset[str]) -> AccessError:
         code="scope",
         fix=f"bond keys new --scopes {','.join(sorted(has | {scope}))}",
     )
+
+
+def bad_origin() -> AccessError:
+    """Return what a page is told whose origin may not do this."""
+    return AccessError(
+        "Pages of that origin may not do this; BOND_ALLOWED_ORIGINS lists which may",
+        code="origin",
+        fix="BOND_ALLOWED_ORIGINS=https://app.example.com",
+    )

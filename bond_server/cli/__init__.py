@@ -14,7 +14,7 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -78,18 +78,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(f"bond {metadata.version('bond-streams')}")
         return 0
-    if words[0] not in COMMANDS:
-        print(_unknown(words[0]), file=sys.stderr)
+    if words[0] in COMMANDS:
+        return _run(words[0], words[1:])
+    from bond_server.cli.added import added_commands  # noqa: PLC0415 -- loads the plugins
+
+    added = added_commands()
+    if words[0] not in added:
+        print(_unknown(words[0], added), file=sys.stderr)
         return 2
-    return _run(words[0], words[1:])
+    return _run(words[0], words[1:], added[words[0]])
 
 
-def _run(name: str, words: Sequence[str]) -> int:
+def _run(name: str, words: Sequence[str], added: Any = None) -> int:
     from bond_core.errors import BondError  # noqa: PLC0415 -- --help does without attrs
     from bond_server.environment import apply_dotenv  # noqa: PLC0415 -- as above
 
-    command: Any = importlib.import_module(COMMANDS[name][0])
-    args = parser_of(name).parse_args(words)
+    command: Any = added or importlib.import_module(COMMANDS[name][0])
+    args = parser_for(name, command).parse_args(words)
     try:
         apply_dotenv(os.environ, Path.cwd())
         return int(command.run(args))
@@ -169,12 +174,14 @@ def _overview() -> str:
     return (
         "usage: bond COMMAND …\n\n"
         "A sentence in, a live and time-aligned stream of market data out.\n\n"
-        f"commands:\n{listed}\n\n{EXAMPLES}"
+        f"commands:\n{listed}\n\n"
+        "Plugins may add commands: `bond plugins info NAME` says which.\n\n"
+        f"{EXAMPLES}"
     )
 
 
-def _unknown(word: str) -> str:
-    near = difflib.get_close_matches(word, COMMANDS, n=1)
+def _unknown(word: str, added: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, [*COMMANDS, *added], n=1)
     hint = f"try: bond {near[0]}" if near else "bond --help lists them"
     return f"error[unknown_command]: there is no command {word!r}\n  {hint}"
 
@@ -201,7 +208,11 @@ def _flags(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """Return what reads a command's arguments."""
-    command: Any = importlib.import_module(COMMANDS[name][0])
+    return parser_for(name, importlib.import_module(COMMANDS[name][0]))
+
+
+def parser_for(name: str, command: Any) -> argparse.ArgumentParser:
+    """Return what reads the arguments of a command that is there."""
     parser = _Parser(
         prog=f"bond {name}",
         description=command.HELP,

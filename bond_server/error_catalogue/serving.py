@@ -9,6 +9,53 @@ _EXAMPLE = '{"natural_language": "BTC price + volume every 1s"}'
 
 ENTRIES = (
     Entry(
+        code="contract_not_found", status=404,
+        cause="TWS knows no contract of this number.",
+        remedy="Look the contract's id up in TWS (its description), or at IBKR.",
+        fix='curl -N "http://localhost:8000/stream/265598?tick_type=BidAsk&limit=100"',
+    ),
+    Entry(
+        code="invalid_parameter", status=400,
+        cause="A part of the address below `/stream` is not what it can be.",
+        remedy="`error.message` says which, and what it may be.",
+        fix='curl -N "http://localhost:8000/stream/265598?tick_type=BidAsk&limit=100"',
+    ),
+    Entry(
+        code="market_data_unavailable", status=503, again=True,
+        cause="TWS refuses data of this contract: most often for want of a subscription.",
+        remedy="`error.message` has TWS's reason.",
+        fix="bond errors market_data_unavailable",
+    ),
+    Entry(
+        code="refused",
+        cause="A route that a plugin added to the server refused the request.",
+        remedy="Its `detail` says why.",
+    ),
+    Entry(
+        code="stream_not_found", status=404,
+        cause="What should be stopped is not streamed.",
+        remedy="`GET /stream/active` lists what is.",
+        fix="curl http://localhost:8000/stream/active",
+    ),
+    Entry(
+        code="too_many_streams", status=429, again=True,
+        cause="As many contracts and tick types are streamed as may be at once.",
+        remedy="Stop one, or raise IB_STREAM_MAX_STREAMS. Clients of one contract count once.",
+        fix="IB_STREAM_MAX_STREAMS=100",
+    ),
+    Entry(
+        code="tws_limit", status=429, again=True,
+        cause="TWS gives no more market data lines or tick-by-tick streams at once.",
+        remedy="Stop one, or have more: `error.details` says how.",
+        fix="curl http://localhost:8000/stream/active",
+    ),
+    Entry(
+        code="tws_unavailable", status=503, again=True,
+        cause="No TWS or IB Gateway answers.",
+        remedy="Start it and log in; `error.details` says where it was looked for.",
+        fix="IB_STREAM_PORTS=7497,7496,4002,4001",
+    ),
+    Entry(
         code="bad_request", status=400,
         cause="The request is malformed.",
         remedy="GET /schema describes every request.",

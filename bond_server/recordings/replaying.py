@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from bond_core.clock import Clock, SystemClock
 from bond_core.errors import BondError, RequestError
@@ -78,7 +79,7 @@ class ReplayBond(Bond):
         text = self.recording.header.text
         spec = canonical_json(self.compiled.spec)
         return RequestError(
-            f"this server plays {self.recording.name}, which holds another stream",
+            f"{self.recording.name} is played here, and holds another stream",
             code="not_recorded",
             fix=text or f'{{"spec": {spec}}}',
         )
@@ -148,6 +149,28 @@ async def replayed(
             for data in log.take():
                 yield data
             told(player)
+
+
+@asynccontextmanager
+async def played(
+    path: Path | str, text_or_spec: str | Mapping[str, Any] | None = None, *,
+    speed: float | None = None,
+) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:  # fmt: skip
+    """Play a recording for as long as the context lasts; gives its records.
+
+    Args:
+        path: The file.
+        text_or_spec: What must have been recorded; None for whatever it was.
+        speed: See replayed.
+
+    Raises:
+        RequestError: Something else was recorded; else see replayed.
+    """
+    if text_or_spec is not None:
+        asked = {"natural_language" if isinstance(text_or_spec, str) else "spec": text_or_spec}
+        ReplayBond(open_recording(Path(path)), speed=None).compile(asked)
+    async with aclosing(replayed(path, speed=speed)) as records:
+        yield (msgspec.json.decode(data) async for data in records)
 
 
 class _Taken(MemoryLog):

@@ -16,6 +16,7 @@ from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import START
 from bond_server.auth.project import NOBODY, OPEN, needs
 from bond_server.delivery.drain import Drain
+from bond_server.parts.loading import Part
 from bond_server.routes.given import Given
 from bond_server.service import Service
 from bond_server.settings import ServerSettings
@@ -24,7 +25,7 @@ _LOG_ANSWERS_WITHIN_S = 2.0
 
 
 @get("/", summary="What this is", opt=needs(OPEN))
-async def about() -> dict[str, Any]:
+async def about(parts: Given[tuple[Part, ...]]) -> dict[str, Any]:
     """Say what this is and where things are."""
     return {
         "name": "Bond",
@@ -40,13 +41,15 @@ async def about() -> dict[str, Any]:
         "health": "/health",
         "metrics": "/metrics",
         "openapi": "/schema",
+        "parts": {part.spec.name: part.about() for part in parts},
     }
 
 
 @get("/health", summary="How the server does", opt=needs(OPEN))
 async def health(
-    bond: Given[Service], settings: Given[ServerSettings], project: Given[str], state: State
-) -> dict[str, Any]:
+    bond: Given[Service], settings: Given[ServerSettings], project: Given[str], state: State,
+    parts: Given[tuple[Part, ...]],
+) -> dict[str, Any]:  # fmt: skip
     """Return that it is up, since when, and how many streams you have: null without a key."""
     streams = None
     if project != NOBODY:
@@ -59,7 +62,15 @@ async def health(
         "version": metadata.version("bond-streams"),
         "uptime_sec": round((bond.clock.monotonic_ns() - state.started_ns) / NS, 3),
         "streams": streams,
+        "parts": {part.spec.name: _of_part(part, project) for part in parts},
     }
+
+
+def _of_part(part: Part, project: str) -> dict[str, Any]:
+    said = part.health()
+    if project == NOBODY and said.get("status") == "failed":
+        said.pop("reason", None)  # it may name settings
+    return said
 
 
 @get("/health/live", summary="Is it alive?", opt=needs(OPEN))

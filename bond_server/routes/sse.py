@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import attrs
 from litestar import Request, Response, get
@@ -96,6 +97,10 @@ class Listening:
     hub: Hub
     scope: Any
 
+    def headers(self) -> Mapping[str, str]:
+        """Say where in the stream it starts."""
+        return self.start.headers()
+
     async def serve(self, send: Send, receive: Receive) -> None:
         """Serve one client until its session is over, and tell it why."""
         stream_id = self.stream.stream_id
@@ -160,20 +165,32 @@ async def _end(send: Send, said: bytes | None) -> None:
         pass
 
 
+class Session(Protocol):
+    """What a client of Server-Sent Events is served by."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Return what is said ahead of the events."""
+        ...
+
+    async def serve(self, send: Send, receive: Receive) -> None:
+        """Serve one client until its session is over."""
+        ...
+
+
 class EventStream(Response[bytes]):
     """The response; its body is a session."""
 
-    def __init__(self, listening: Listening) -> None:
+    def __init__(self, session: Session) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
         super().__init__(
-            b"", headers=headers | listening.start.headers(), media_type="text/event-stream"
+            b"", headers=headers | dict(session.headers()), media_type="text/event-stream"
         )
-        self._listening = listening
+        self._session = session
 
     def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIResponse:
         """See Response."""
         plain = super().to_asgi_response(*args, **kwargs)
-        return _Endless(plain, self._listening)
+        return _Endless(plain, self._session)
 
 
 class _Endless(ASGIResponse):
@@ -181,11 +198,11 @@ class _Endless(ASGIResponse):
 
     _should_set_content_length = False
 
-    def __init__(self, like: ASGIResponse, listening: Listening) -> None:
+    def __init__(self, like: ASGIResponse, session: Session) -> None:
         headers = [pair for pair in like.headers.items() if pair[0].lower() != "content-length"]
         super().__init__(headers=headers, media_type="text/event-stream")
-        self._listening = listening
+        self._session = session
 
     async def send_body(self, send: Send, receive: Receive) -> None:
         """Run the session."""
-        await self._listening.serve(send, receive)
+        await self._session.serve(send, receive)

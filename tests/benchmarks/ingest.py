@@ -2,18 +2,24 @@
 
 Ratios of process time. Both ways begin where ccxt.pro hands over a frame's text; ccxt.pro's ends
 with its own dictionary kept, as an exchange object that nobody listens to leaves it; Bond's ends
-with the event handed to the supervisor. Beside it stands cryptofeed, where it is installed: its
-parser, to its own object, which needs an environment of its own as ccxt pins other versions.
+with the event handed to the supervisor. Beside it stands cryptofeed, where BOND_CRYPTOFEED_PYTHON
+names a Python that has it (ccxt pins other versions of what both need): its parser, to its own
+trade at a callback. It speaks neither Kraken's v2 nor Coinbase Exchange, and of Binance the
+summed trades.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import json
+import os
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +32,12 @@ GOAL = 1 / 8
 _T = 1_786_538_760_218
 _ISO = "2026-08-12T19:27:47.532655Z"
 Frame = dict[str, Any]
+Peer = Callable[[str], tuple[float | None, str]]
+PEER_VENUES = ("binance", "okx", "bybit", "coinbase")
+_SUMMED: Frame = {"stream": "btcusdt@aggTrade", "data": {
+    "e": "aggTrade", "E": _T, "s": "BTCUSDT", "a": 4_000_000_000, "p": "64040.20000000",
+    "q": "0.00240000", "f": 9_000_000_000, "l": 9_000_000_000, "T": _T, "m": True, "M": True,
+}}  # fmt: skip
 
 
 def run() -> Iterable[Figure]:
@@ -39,6 +51,62 @@ def run() -> Iterable[Figure]:
                 bench="ingest", case=f"{venue} {what}", against="ccxt.pro", ratio=ours / plain
             )
             yield figure.at_most(GOAL) if what == "trade" else figure
+    yield from _against_cryptofeed()
+
+
+def _against_cryptofeed() -> Iterable[Figure]:
+    python = os.environ.get("BOND_CRYPTOFEED_PYTHON")
+    with contextlib.ExitStack() as stack:
+        peer = None if python is None else stack.enter_context(_peer(python))
+        for venue, id, symbol, url, frames in _cases():
+            if venue not in PEER_VENUES:
+                continue
+            text = json.dumps(frames["trade"], separators=(",", ":"))
+            ratio = None if peer is None else _ratio(peer, venue, id, symbol, url, text)
+            yield Figure(
+                bench="ingest", case=f"{venue} trade", against="cryptofeed", ratio=ratio
+            ).at_most(1.0)
+
+
+def _ratio(peer: Peer, venue: str, id: str, symbol: str, url: str, text: str) -> float | None:
+    theirs = json.dumps(_SUMMED, separators=(",", ":")) if venue == "binance" else text
+    asked = json.dumps({"venue": venue, "id": id, "text": theirs, "count": COUNT})
+    read, ours, others = _bond(venue, id, symbol, url), [], []
+    for n in range(ROUNDS + 1):  # the first warms up
+        began = time.process_time()
+        for _ in range(COUNT):
+            read(text)
+        taken, (other, why) = time.process_time() - began, peer(asked)
+        if other is None and why.startswith("ModuleNotFoundError"):
+            return None
+        if other is None:
+            raise RuntimeError(f"cryptofeed, {venue}: {why}")
+        if n:
+            ours.append(taken)
+            others.append(other)
+    return statistics.median(ours) / statistics.median(others)
+
+
+@contextlib.contextmanager
+def _peer(python: str) -> Iterator[Peer]:
+    program = str(Path(__file__).with_name("peer_cryptofeed.py"))
+    with subprocess.Popen(
+        [python, program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asking, answers = process.stdin, process.stdout
+
+        def ask(line: str) -> tuple[float | None, str]:
+            asking.write(line + "\n")
+            seconds, why = json.loads(answers.readline() or '[null, "it ended"]')
+            return seconds, why
+
+        try:
+            yield ask
+        finally:
+            asking.close()
 
 
 def _medians(ways: Sequence[Callable[[str], None]], text: str) -> list[float]:

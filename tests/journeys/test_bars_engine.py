@@ -1,4 +1,4 @@
-"""From ticks to an executor: predictions, signals and paper trades, of a venue that is spoken for."""
+"""From ticks to an executor: predictions, signals and paper trades of a venue of the test's."""
 
 from __future__ import annotations
 
@@ -227,8 +227,8 @@ def test_paper_holds_what_signals_say_and_pays_for_it():
     """
     paper = PaperExecutor(notional=1_000.0, fee_bps=10.0)
 
-    fills = [paper.execute(signal(*each)) for each in [("buy", 100.0), ("buy", 105.0),
-                                                       ("sell", 110.0), ("sell", 90.0)]]  # fmt: skip
+    said = [("buy", 100.0), ("buy", 105.0), ("sell", 110.0), ("sell", 90.0)]
+    fills = [paper.execute(signal(*each)) for each in said]
 
     assert [fill and (fill.side, fill.position) for fill in fills] == [
         ("buy", 10.0), None, ("sell", 0.0), None

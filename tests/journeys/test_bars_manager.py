@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import pairwise
 
 import pytest
 
 from bond_core.clock import NS, settle
 from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import StreamManager, StreamManagerConfig
-from tests.journeys.spoken_venue import T0, listening, manager_of, say_at, trade
+from tests.journeys.spoken_venue import T0, listening, manager_of, say_at, trade, until
 
 QUIET = {"stale_threshold_seconds": 3600}
 """A market where nothing happens for minutes."""
@@ -27,6 +28,7 @@ def run(journey):
 
 
 def bars_of(told, timeframe="1m"):
+    """Return the bars of a length."""
     return [bar for bar in told if bar.timeframe == timeframe]
 
 
@@ -290,7 +292,7 @@ def test_pauses_between_attempts_grow_from_one_second_to_sixty_and_end_after_ten
 
     tries, told, health = run(journey)
 
-    pauses = [(b - a) / NS for a, b in zip(tries, tries[1:], strict=False)]
+    pauses = [(b - a) / NS for a, b in pairwise(tries)]
     assert len(tries) == 9  # the connection that broke was the first failure in a row
     for n, pause in enumerate(pauses, start=1):
         longest = min(60.0, 2.0**n)
@@ -325,8 +327,7 @@ def test_ten_thousand_ticks_may_wait_and_no_more():
             current = manager.get_current_bar("A/USDT")
             go.set()
             async with asyncio.timeout(10):
-                while len(seen) < 10_001:
-                    await asyncio.sleep(0)
+                await until(lambda: len(seen) == 10_001)
             return metrics, health, current, seen
 
     metrics, health, current, seen = run(journey)
@@ -416,3 +417,42 @@ def test_bars_are_a_table_whose_unknowns_are_not_zero():
     assert frame["unknown_volume"].tolist() == [1.0, 0.0]
     assert frame["simulated"].tolist() == [False, False]
     assert frame.attrs["simulated"] is False
+
+
+def test_what_comes_too_late_for_its_bar_is_counted():
+    """
+    It is a tick, and in no bar: neither in the closed one nor in the one that is being built.
+    """
+
+    async def journey(clock):
+        ticks = []
+        async with listening(clock=clock, callbacks={"on_tick": ticks.append}, **QUIET) as (m, v):
+            await say_at(v, clock, trade(61, id="1"), trade(125, id="2"))
+            v.say(trade(62, id="3"))
+            await say_at(v, clock, trade(190, id="4"))
+            return len(ticks), [bar.trades for bar in m.get_bars("A/USDT")[-2:]], m.get_metrics()
+
+    ticks, trades, metrics = run(journey)
+
+    assert ticks == 4
+    assert trades == [1, 1]
+    assert metrics["late"] == 1
+
+
+def test_simulation_is_the_environment_s_choice_unless_it_is_said(monkeypatch):
+    """
+    And never the environment's where a server listens, which has its own.
+    """
+    monkeypatch.setenv("BOND_SIMULATE", "1")
+    managers = [
+        manager_of(),
+        manager_of(simulate=False),
+        StreamManager(api_url="http://localhost:8000"),
+        StreamManager(StreamManagerConfig(simulate=True), api_url="http://localhost:8000"),
+    ]
+    for each in managers:
+        each.add_crypto_symbols(["BTC/USDT"])
+
+    asked = [{spec.get("simulate", False) for spec in each.specs()} for each in managers]
+
+    assert asked == [{True}, {False}, {False}, {True}]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bond_core.clock import NS
+from ekko import EkkoClient
 from ekko.bars import (
     Bar,
     NoBarsError,
@@ -20,7 +21,7 @@ from ekko.bars import (
     walk_forward,
 )
 from tests.journeys.command_line import bond, serving
-from tests.journeys.spoken_venue import T0
+from tests.journeys.spoken_venue import T0, until
 
 FRAMES = {"supported_timeframes": ["200ms"], "default_timeframe": "200ms"}
 
@@ -169,10 +170,9 @@ def test_a_server_gives_the_same_ticks_and_bars(tmp_path):
         manager.on_tick(lambda e: ticks.append(e.data))
         manager.on_bar_complete(bars.append)
         async with asyncio.timeout(60), manager:
-            while len(ticks) < 10 or sum(not bar.partial for bar in bars) < 3:
-                await asyncio.sleep(0.05)
-            while (current := manager.get_current_bar("BTC/USDT")) is None:
-                await asyncio.sleep(0.01)
+            await until(lambda: len(ticks) > 9 and sum(not bar.partial for bar in bars) > 2)
+            await until(lambda: manager.get_current_bar("BTC/USDT") is not None)
+            current = manager.get_current_bar("BTC/USDT")
             return current, manager.get_health(), manager.get_metrics()
 
     with serving(tmp_path) as address:
@@ -193,6 +193,35 @@ def test_a_server_gives_the_same_ticks_and_bars(tmp_path):
     assert current.simulated
     assert health["sources"]["binance"]["status"] == "live"
     assert metrics["ticks"] == len(ticks)
+
+
+def test_a_stream_that_a_server_ends_is_told_and_the_other_goes_on(tmp_path):
+    """
+    Shares are deleted over there: health says so at once, and crypto still comes.
+    """
+    told, ticks = [], []
+
+    async def run(address):
+        manager = StreamManager(StreamManagerConfig(**FRAMES), api_url=address)
+        manager.add_crypto_symbols(["BTC/USDT"])
+        manager.add_stock_symbols(["TSLA"])
+        manager.on_tick(lambda e: ticks.append(e.data.symbol))
+        manager.on_health(lambda e: told.append(e.data))
+        async with asyncio.timeout(60), manager:
+            await until(lambda: {"BTC/USDT", "TSLA"} <= set(ticks))
+            async with EkkoClient(address) as client:
+                for stream in await client.list_streams():
+                    if stream.spec["symbols"] == ["TSLA"]:
+                        await client.delete_stream(stream.stream_id)
+            await until(lambda: told and told[-1]["problems"])
+            ticks.clear()
+            await until(lambda: "BTC/USDT" in ticks)
+
+    with serving(tmp_path) as address:
+        asyncio.run(run(address))
+
+    assert told[-1]["status"] == "degraded"
+    assert told[-1]["problems"][0].startswith("TSLA: StreamDeletedError")
 
 
 def test_a_server_that_nobody_reaches_is_told_by_start():

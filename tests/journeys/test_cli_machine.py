@@ -169,7 +169,7 @@ BASH = shutil.which("bash")
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        (["exp"], ["explain"]),
+        (["expl"], ["explain"]),
         (["plugins", "d"], ["doctor", "docs", "disable"]),
         (["listen", "--format", ""], ["table", "json", "csv"]),
         (["listen", "BTC price", "--lim"], ["--limit"]),

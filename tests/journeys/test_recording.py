@@ -17,6 +17,7 @@ import polars as pl
 import pytest
 
 from bond_core.clock import NS, ManualClock
+from bond_core.errors import BondError
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import START
 from bond_core.runtime.binding import Defaults
@@ -33,7 +34,7 @@ from bond_server.recordings.recorder import Progress, Recorder
 from bond_server.recordings.recording import open_recording
 from bond_server.recordings.replaying import replayed
 from bond_server.settings import ServerSettings
-from ekko import EkkoError, listen
+from ekko import EkkoError, listen, listen_sync
 from tests.journeys.command_line import bond, start
 from tests.journeys.in_process import PATIENCE_S, SIMULATOR
 
@@ -118,6 +119,31 @@ def test_a_recording_plays_the_records_of_its_run(tmp_path, more, faults):
     assert player.log.differ is None
     assert player.log.compared == len(live)
     assert player.recording.cut_off is None
+
+
+def test_listen_plays_a_recording(tmp_path):
+    """`listen(replay=…)` gives what was recorded, to async code and plain, and nothing else."""
+    path = tmp_path / "btc.jsonl.gz"
+    text = "BTC price + volume every 1s on binance"
+    live = asyncio.run(recorded({}, path, 4, text=text))
+    expected = [{**json.loads(data), "replayed": True} for data in live]
+
+    async def events(*what: Any, **how: Any) -> list[dict[str, Any]]:
+        return [dict(event) async for event in listen(*what, **how)]
+
+    assert asyncio.run(events(replay=path)) == expected
+    assert asyncio.run(events(text, replay=str(path))) == expected
+    assert [dict(event) for event in listen_sync(replay=path, limit=2)] == expected[:2]
+    with pytest.raises(BondError, match="holds another stream") as other:
+        asyncio.run(events("ETH price every 5s", replay=path))
+    assert other.value.fix == text
+    with pytest.raises(RecordingError):
+        asyncio.run(events(replay=tmp_path / "none.gz"))
+    with pytest.raises(TypeError, match="api_url"):
+        listen(replay=path, api_url="http://localhost:8000")
+    for senseless in ({}, {"speed": 2}):
+        with pytest.raises(TypeError, match="sentence"):
+            listen(**senseless)
 
 
 def test_what_differs_from_the_recorded_run_is_told(tmp_path, monkeypatch):
@@ -205,6 +231,25 @@ def test_nothing_of_the_machine_is_in_it_and_no_secret(tmp_path, monkeypatch):
     assert said
     assert all(isinstance(json.loads(frame[2]), list) for frame in said)
     assert any('"T":"t"' in frame[2].replace(" ", "") for frame in said)
+
+
+def test_what_venues_say_to_ccxt_is_kept_as_it_came(tmp_path):
+    """Each trade that the windows were told stands in a message of its venue, by its id."""
+    path = tmp_path / "btc.jsonl.gz"
+    asyncio.run(recorded({**SPEC, "symbols": ["BTC/USDT"]}, path, 3))
+
+    with gzip.open(path, "rt") as file:
+        lines = [json.loads(line) for line in file]
+    opened = {line["opened"][0]: line["opened"][3] for line in lines if "opened" in line}
+    said = [line["frame"] for line in lines if "frame" in line]
+    assert {connection for connection, _, _ in said} <= opened.keys()
+    ids = []
+    for table in [table for line in lines if "events" in line for table in line["events"]]:
+        if table["kind"] == "trade":
+            ids += table["columns"]["id"]["j"].split(",")
+    assert len(ids) > 20
+    everything = "\n".join(text for _, _, text in said)
+    assert [id for id in ids if id not in everything] == []
 
 
 def test_a_full_disk_ends_a_recording_that_can_be_played(tmp_path):

@@ -22,7 +22,7 @@ from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START
 from bond_core.model.record import Notice, Repaired
 from bond_core.plugin.factories import load_class
-from bond_core.runtime import pipeline as pipeline_module
+from bond_core.runtime import making
 from bond_core.runtime.binding import BoundStream, Defaults
 from bond_core.runtime.publisher import Publisher
 from bond_core.runtime.ticks import TICK_NS
@@ -121,7 +121,7 @@ async def taped_run(
 ) -> list[tuple[str, bytes]]:
     """Run a stream through loopback venues; return its records once the replay equals them."""
     TapedEngine.clock, TapedEngine.tape = clock, []
-    monkeypatch.setattr(pipeline_module, "WindowEngine", TapedEngine)
+    monkeypatch.setattr(making, "WindowEngine", TapedEngine)
     bond = Bond(clock=clock, retention=KEEPS_ALL, seed=7, **options)
     async with bond:
         stream, _ = await bond.create(bond.compile({"spec": {**spec, "simulate": True}}))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from bond_core.plugin.hookspecs import AggregatorHooks, ConnectorHooks, SinkHooks
+from bond_core.plugin.hookspecs import AggregatorHooks, ConnectorHooks, ServerHooks, SinkHooks
 from bond_server.scaffold.package import files_of
 from tests.journeys.command_line import bond
 from tests.journeys.installed import lay_out, on_path
@@ -190,7 +190,7 @@ def test_the_hook_reference_has_every_hook_as_it_is():
     text = (DOCS / "hooks.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## `(.*?)`\n\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
     hooks = {}
-    for group in (ConnectorHooks, AggregatorHooks, SinkHooks):
+    for group in (ConnectorHooks, AggregatorHooks, SinkHooks, ServerHooks):
         for name, hook in vars(group).items():
             if name.startswith("bond_"):
                 signature = inspect.signature(hook)

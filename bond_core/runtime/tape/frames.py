@@ -7,8 +7,9 @@
     {"answer": [1700000000100000000, "news", "GET https://example.com/feed", …]}    over HTTP
 
 What is sent is not kept, nor are headers: they may log in. What is called like a token in a URL
-is blotted out, and so is every secret of the settings, in whatever a venue says. What goes
-through a vendor's own library doesn't pass here.
+is blotted out, and so is every secret of the settings, in whatever a venue says. What a vendor's
+own library hears is here if its connector hands it on (`ctx.noting`), as that of ccxt does for
+WebSockets; such a connection is never said to be closed.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from bond_core.clock import Clock
-from bond_core.plugin.context import WebSocket
+from bond_core.plugin.context import Note, WebSocket
 from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.outside import Outside, WayOut
@@ -129,6 +131,10 @@ class _Noting:
         self._frames = frames
         self._connector = connector
         self.sdk = out.sdk
+
+    def noting(self, url: str) -> Note:
+        """See Context."""
+        return partial(self._frames.frame, self._frames.opened(self._connector, url))
 
     async def get_json(self, url: str, **asked: Any) -> Any:
         """See Context."""

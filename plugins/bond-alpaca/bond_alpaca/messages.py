@@ -6,14 +6,13 @@ and .../real-time-crypto-pricing-data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
 from bond_alpaca.conditions import is_trade, sets_price
-from bond_core.plugin import Trade
+from bond_core.plugin import MessageArrays, Trade
 
 _NS = 1_000_000_000
 _SIDES: dict[str, Literal["buy", "sell"]] = {"B": "buy", "S": "sell"}
@@ -117,31 +116,7 @@ Message = (
     | CorrectionMessage | CancelMessage | StatusMessage
 )  # fmt: skip
 
-_all = msgspec.json.Decoder(list[Message])
-_apart = msgspec.json.Decoder(list[msgspec.Raw])
-_one = msgspec.json.Decoder(Message)
-
-
-def read(frame: str | bytes, unreadable: Callable[[], None]) -> Sequence[Message]:
-    """Return the messages of a frame.
-
-    Args:
-        frame: What came.
-        unreadable: Called for each message that can't be read; the others of its frame can.
-
-    Raises:
-        ValueError: It is no array of messages at all.
-    """
-    try:
-        return _all.decode(frame)
-    except msgspec.ValidationError:
-        messages = []
-        for raw in _apart.decode(frame):
-            try:
-                messages.append(_one.decode(raw))
-            except msgspec.DecodeError:
-                unreadable()
-        return messages
+read = MessageArrays[Message](Message).read
 
 
 class Times:

@@ -13,7 +13,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +24,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
-from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, next_slot
+from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, slots
 
 _CRYPTO = "/v1beta3/crypto/us"
 _FEEDS = {"/v2/iex": "iex", "/v2/sip": "sip", "/v2/test": "test", "/v1beta1/boats": "boats",
@@ -234,15 +234,13 @@ class AlpacaSimulator:
         return 200, json.dumps({"trades": {symbol: rows}, "next_page_token": token})
 
     async def _market(self) -> None:
-        slot = self._clock.now_ns() // SLOT_NS
-        while True:
-            await self._clock.sleep_until((slot + 1) * SLOT_NS)
-            for peer in tuple(self.server.peers):
-                said = [] if self._frozen else self._due(peer, slot)
-                if said:
-                    self.told += said
-                    await peer.send(said)
-            slot = next_slot(slot, self._clock.now_ns())
+        async with aclosing(slots(self._clock)) as over:
+            async for slot in over:
+                for peer in tuple(self.server.peers):
+                    said = [] if self._frozen else self._due(peer, slot)
+                    if said:
+                        self.told += said
+                        await peer.send(said)
 
     def _due(self, peer: Peer, slot: int) -> list[dict[str, Any]]:
         """Return what a client is told of a slot, trades first as they happened."""

@@ -51,7 +51,7 @@ class CcxtConnector:
         session = await open_session(self.config, ctx)
         try:
             await self.listing.load(session.exchange, ctx.clock)
-            tap = Tap(ctx, session.exchange, session.venue)
+            tap = Tap(ctx, session.exchange, session.venue, noting=ctx.noting)
             self._open = session, tap
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_broken(tap))

@@ -33,7 +33,7 @@ from bond_ccxt.native import READERS, Reading
 from bond_ccxt.parse import read_quote, read_trade
 from bond_ccxt.statements import STATEMENTS
 from bond_ccxt.venues import Key, Venue
-from bond_core.plugin import Context, Event, Retryable, Subscription
+from bond_core.plugin import Context, Event, Note, Retryable, Subscription
 
 MOST_UNREADABLE = 20
 """So many frames in a row that can't be read mean that the venue speaks otherwise than we do."""
@@ -79,6 +79,7 @@ class Tap:
     Attributes:
         wanted: What to emit; the rest of what a venue sends is left out.
         asked: What was subscribed, by ccxt's name for it and by the venue's.
+        noting: Says where the messages of a connection are recorded, if they are.
         books: Reads messages about order books; None where the venue has none for us.
         broken: Gets the exception that ends the run: the venue's own error, or too many frames
             in a row that can't be read.
@@ -90,6 +91,7 @@ class Tap:
     wanted: set[Subscription] = attrs.field(factory=set)
     asked: dict[str | Key, set[Subscription]] = attrs.field(factory=dict)
     books: Books | None = None
+    noting: Callable[[str], Note | None] = lambda _: None
     broken: asyncio.Future[None] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -136,6 +138,8 @@ class Tap:
                     self._keep_parts,
                 )
                 hear = partial(self._on_native, reading.read, hear)
+            if (note := self.noting(url)) is not None:
+                hear = partial(_noted, note, hear)
             client.handle_text_or_binary_message = hear
         return client
 
@@ -314,3 +318,9 @@ def _of_request(client: Any, number: int) -> list[str]:
         for name, said in client.subscriptions.items()
         if isinstance(said, dict) and str(said.get("id")) == str(number)
     ]
+
+
+def _noted(note: Note, hear: Callable[[Any], None], data: Any) -> None:
+    if isinstance(data, str | bytes):
+        note(data)
+    hear(data)

@@ -58,6 +58,9 @@ class FakeContext:
         self.lives, self.failures, self.heartbeats, self.gaps = [], [], [], []
         self.told = asyncio.Event()
 
+    def noting(self, url):
+        return None
+
     def sdk(self, name):
         return importlib.import_module(name)
 

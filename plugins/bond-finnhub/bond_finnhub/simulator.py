@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +22,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
-from bond_core.testing.tape import SLOT_NS, Print, Tape, next_slot
+from bond_core.testing.tape import Print, Tape, slots
 
 _MS = 1_000_000
 
@@ -129,13 +129,11 @@ class FinnhubSimulator:
                 symbols.add(symbol)
 
     async def _market(self) -> None:
-        slot = self._clock.now_ns() // SLOT_NS
-        while True:
-            await self._clock.sleep_until((slot + 1) * SLOT_NS)
-            for peer in tuple(self.server.peers):
-                if not self._mute and "symbols" in peer.notes:
-                    await self._tick(peer, slot)
-            slot = next_slot(slot, self._clock.now_ns())
+        async with aclosing(slots(self._clock)) as over:
+            async for slot in over:
+                for peer in tuple(self.server.peers):
+                    if not self._mute and "symbols" in peer.notes:
+                        await self._tick(peer, slot)
 
     async def _tick(self, peer: Peer, slot: int) -> None:
         """Send what was traded in a slot in one message, or a ping where nothing was for long."""

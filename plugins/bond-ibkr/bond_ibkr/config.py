@@ -29,6 +29,49 @@ class IbkrConfig:
 
 
 @attrs.frozen
+class IbServerConfig:
+    """Settings of `/stream` and `bond ib`."""
+
+    max_streams: str = setting(
+        default="50", env="IB_STREAM_MAX_STREAMS",
+        doc="Most streams at once; all clients of one contract and tick type have one together",
+    )  # fmt: skip
+    timeout_s: str = setting(
+        default="300", env="IB_STREAM_STREAM_TIMEOUT",
+        doc="Seconds after which a client's stream ends that names no timeout",
+    )  # fmt: skip
+    reconnect_attempts: str = setting(
+        default="3", env="IB_STREAM_RECONNECT_ATTEMPTS",
+        doc="After how many failed attempts to reach TWS anew its streams end",
+    )  # fmt: skip
+    buffer_size: str = setting(
+        default="100", env="IB_STREAM_BUFFER_SIZE",
+        doc="Ticks kept for a client that doesn't keep up; older ones are dropped, and told",
+    )  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class ServerLimits:
+    """The same as numbers.
+
+    Attributes:
+        max_streams: Contracts and tick types that may be streamed at once.
+        timeout_s: For how long, where a client doesn't say.
+        reconnect_attempts: How often TWS may fail to answer before streams end.
+        buffer_size: How many ticks are kept for a client.
+    """
+
+    max_streams: int = 50
+    timeout_s: int = 300
+    reconnect_attempts: int = 3
+    buffer_size: int = 100
+
+
+LONGEST_S = 86_400
+"""The longest that a stream may be asked for, in seconds."""
+
+
+@attrs.frozen
 class Address:
     """A host, the ports to try on it in order, and the first client id to try."""
 
@@ -54,10 +97,34 @@ def address_of(config: IbkrConfig, simulated_at: str | None) -> Address:
     return Address(config.host, tuple(dict.fromkeys(ports)), client_id)
 
 
-def _number(text: str, variable: str, example: str, *, highest: int) -> int:
-    if text.isascii() and text.isdecimal() and int(text) <= highest:
+def limits_of(config: IbServerConfig) -> ServerLimits:
+    """Return the settings as numbers.
+
+    Raises:
+        Fatal: One is no number, or out of bounds.
+    """
+    return ServerLimits(
+        max_streams=_number(
+            config.max_streams, "IB_STREAM_MAX_STREAMS", "50", lowest=1, highest=10_000
+        ),
+        timeout_s=_number(
+            config.timeout_s, "IB_STREAM_STREAM_TIMEOUT", "300", lowest=1, highest=LONGEST_S
+        ),
+        reconnect_attempts=_number(
+            config.reconnect_attempts, "IB_STREAM_RECONNECT_ATTEMPTS", "3", highest=1_000
+        ),
+        buffer_size=_number(
+            config.buffer_size, "IB_STREAM_BUFFER_SIZE", "100", lowest=1, highest=100_000
+        ),
+    )
+
+
+def _number(text: str, variable: str, example: str, *, highest: int, lowest: int = 0) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 20 and lowest <= int(text) <= highest:
         return int(text)
     raise Fatal(
-        f"{variable} should be made of whole numbers up to {highest}, but has {text!r}",
+        f"{variable} should be made of whole numbers up to {highest}, but has {text!r}"
+        if not lowest
+        else f"{variable} should be a whole number from {lowest} to {highest}, but is {text!r}",
         fix=f"export {variable}={example}",
     )

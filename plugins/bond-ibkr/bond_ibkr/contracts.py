@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from bond_ibkr.hours import Hours, read_hours
 from bond_ibkr.refusals import Refusal
@@ -61,6 +62,23 @@ def choose(symbol: str, found: Sequence[Any]) -> Listed | Refusal:
         size_unit=None if details.contract.secType in _COUNTED_IN_BASE else _CONTRACTS,
         hours=read_hours(details.tradingHours, details.timeZoneId),
     )
+
+
+def as_json(listed: Listed) -> str:
+    """Return what there is to say of a contract, as a JSON object."""
+    contract = listed.contract
+    said = {
+        "symbol": contract.symbol,
+        "type": contract.secType,
+        "exchange": contract.exchange,
+        "primary_exchange": contract.primaryExchange,
+        "currency": contract.currency,
+        "multiplier": contract.multiplier,
+        "expires": contract.lastTradeDateOrContractMonth,
+    }
+    body: dict[str, object] = {name: value for name, value in said.items() if value}
+    body["size_unit"] = listed.size_unit or "units"
+    return msgspec.json.encode(body).decode()
 
 
 def _named(details: Any) -> str:

@@ -10,10 +10,10 @@ import attrs
 
 from bond_core.clock import NS
 from bond_core.plugin import Context, Subscription
-from bond_ibkr.contracts import Listed, choose, contract_of
+from bond_ibkr.contracts import Listed, as_json, choose, contract_of
 from bond_ibkr.refusals import Refusal
 from bond_ibkr.session import Session, TickType
-from bond_ibkr.ticks import Reader
+from bond_ibkr.ticks import RAW_TYPES, RawReader, Reader
 from bond_ibkr.waiting import done_within
 
 CONFIRMED_S = 2.0
@@ -31,6 +31,10 @@ TICK_TYPES: Mapping[str, TickType | None] = {
     "quotes": "BidAsk",
     "midpoints": "MidPoint",
     "candles": None,
+    "raw_last": "Last",
+    "raw_all_last": "AllLast",
+    "raw_bid_ask": "BidAsk",
+    "raw_midpoint": "MidPoint",
 }
 
 
@@ -103,7 +107,11 @@ class Desk:
         listed = await self._listed(wanted.symbol)
         if isinstance(listed, Refusal):
             return listed
-        reader = Reader(wanted.channel, wanted.symbol, listed, self.order)
+        is_raw = wanted.channel in RAW_TYPES
+        make = RawReader if is_raw else Reader
+        reader = make(wanted.channel, wanted.symbol, listed, self.order)
+        if is_raw:
+            self.ctx.tell(wanted.channel, wanted.symbol, code="contract", detail=as_json(listed))
         line = self.session.ask(TICK_TYPES[wanted.channel], reader)
         try:
             if not await done_within(self.ctx.clock, line.refused, CONFIRMED_S):

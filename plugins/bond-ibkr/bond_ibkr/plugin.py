@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bond_core.plugin import Channel, ConnectorSpec, hookimpl
-from bond_ibkr.config import IbkrConfig
+from bond_core.plugin import Channel, CommandSpec, ConnectorSpec, ServerSpec, hookimpl
+from bond_ibkr.config import IbkrConfig, IbServerConfig
 
 PRICES = ("price_avg", "price_open", "price_high", "price_low", "price_close")
 
@@ -71,6 +71,13 @@ CANDLES = Channel(
 )
 
 
+RAW = tuple(
+    Channel(name=name, kind="custom", fields=(), stale_s=STALE_S)
+    for name in ("raw_last", "raw_all_last", "raw_bid_ask", "raw_midpoint")
+)
+"""All that TWS says of a tick, for `/stream` and `bond ib`."""
+
+
 @hookimpl
 def bond_connectors() -> Iterator[ConnectorSpec]:
     """Describe `ibkr`."""
@@ -79,7 +86,32 @@ def bond_connectors() -> Iterator[ConnectorSpec]:
         factory="bond_ibkr.connector:IbkrConnector",
         config=IbkrConfig,
         channels=(TRADES, QUOTES, CANDLES, ALL_TRADES, MIDPOINTS),
+        raw=RAW,
         summary="Tick-by-tick trades, quotes and midpoints of Interactive Brokers, by TWS",
         simulator="bond_ibkr.simulator:TwsSimulator",
         default_symbol="stock",
+    )
+
+
+@hookimpl
+def bond_server_parts() -> Iterator[ServerSpec]:
+    """Describe the routes below `/stream`."""
+    yield ServerSpec(
+        name="ibkr.stream",
+        factory="bond_ibkr.server.routes:IbServer",
+        prefix="/stream",
+        config=IbServerConfig,
+        summary="Ticks of an Interactive Brokers contract as Server-Sent Events",
+    )
+
+
+@hookimpl
+def bond_commands() -> Iterator[CommandSpec]:
+    """Describe `bond ib`."""
+    yield CommandSpec(
+        name="ib",
+        factory="bond_ibkr.server.command:run",
+        arguments="bond_ibkr.server.command:add_arguments",
+        config=IbServerConfig,
+        summary="print ticks of an Interactive Brokers contract",
     )

@@ -6,6 +6,7 @@ does not list what TWS writes beside them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import attrs
@@ -51,6 +52,7 @@ _LINES = (
     "TWS gives no more tick-by-tick data at once (5 streams of it with the usual 100 market data "
     'lines): listen to less, such as "event_types": ["Last"], or buy a quote booster pack'
 )
+_TOO_OFTEN = "TWS was asked for it too often"
 _TICKERS = "all market data lines are in use: close some in TWS, or buy a quote booster pack"
 
 
@@ -82,7 +84,7 @@ def refusal_of(code: int, text: str) -> Refusal:
     said = f" (TWS: {_short(text)}, code {code})"
     lower = text.lower()
     if "pacing violation" in lower or "same instrument" in lower:
-        why = f"TWS was asked for it too often; again in {SAME_INSTRUMENT_S:g} s"
+        why = f"{_TOO_OFTEN}; again in {SAME_INSTRUMENT_S:g} s"
         return Refusal(why + said, SAME_INSTRUMENT_S)
     if code == 10190 or "number of tick-by-tick" in lower:
         return Refusal(f"{_LINES}; asked for again every minute{said}", AGAIN_S)
@@ -94,6 +96,17 @@ def refusal_of(code: int, text: str) -> Refusal:
     if known is not None:
         return Refusal(known + said)
     return Refusal(f"TWS refuses it; asked for again every minute{said}", AGAIN_S)
+
+
+def is_pace(reason: str) -> bool:
+    """Whether a refusal only means that it is asked for again in a moment."""
+    return reason.startswith(_TOO_OFTEN)
+
+
+def code_in(reason: str) -> int | None:
+    """Return TWS's code in a refusal's reason, or None if TWS said nothing."""
+    found = re.search(r", code ([0-9]+)\)", reason)
+    return int(found[1]) if found else None
 
 
 def ending_of(code: int, text: str) -> Exception | None:

@@ -19,7 +19,7 @@ import attrs
 
 from bond_core.plugin import Context, Event, Fatal, Retryable
 from bond_ibkr.refusals import ClosedError, Refusal, ending_of, is_notice, refusal_of
-from bond_ibkr.ticks import BAR_S, Reader
+from bond_ibkr.ticks import BAR_S, TickReader
 from bond_ibkr.waiting import done_within
 
 ANSWER_S = 10.0
@@ -48,7 +48,7 @@ class Line:
     number: int
     contract_id: int
     tick_type: TickType | None
-    readers: list[Reader]
+    readers: list[TickReader]
     refused: asyncio.Future[Refusal] = attrs.field(
         factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -113,7 +113,7 @@ class Session:
             raise Retryable(f"TWS does not answer: asked for its time {ANSWER_S:g} s ago")
         return told.result()
 
-    def ask(self, tick_type: TickType | None, reader: Reader) -> Line:
+    def ask(self, tick_type: TickType | None, reader: TickReader) -> Line:
         """Subscribe to ticks, or to bars of five seconds made of trades at all hours.
 
         A contract that goes by two names, its symbol and its number, is subscribed to once.
@@ -132,7 +132,7 @@ class Session:
             self.client.reqTickByTickData(number, contract, tick_type, 0, False)  # noqa: FBT003
         return line
 
-    def leave(self, line: Line, reader: Reader) -> None:
+    def leave(self, line: Line, reader: TickReader) -> None:
         """Read a subscription no more; the last to leave ends it."""
         line.readers.remove(reader)
         if line.readers or self.lines.get(line.number) is not line:
@@ -207,7 +207,7 @@ class Session:
     ) -> None:  # fmt: skip
         """Take a trade."""
         for reader in self._readers(reqId):
-            event = reader.trade(time, price, size, tickAttribLast, exchange)
+            event = reader.trade(time, price, size, tickAttribLast, exchange, specialConditions)
             self._heard[reader.channel].append(event)
 
     def tickByTickBidAsk(
@@ -216,7 +216,7 @@ class Session:
     ) -> None:  # fmt: skip
         """Take a best bid and ask."""
         for reader in self._readers(reqId):
-            event = reader.quote(time, bidPrice, askPrice, bidSize, askSize)
+            event = reader.quote(time, bidPrice, askPrice, bidSize, askSize, tickAttribBidAsk)
             self._heard[reader.channel].append(event)
 
     def tickByTickMidPoint(self, reqId: int, time: int, midPoint: float) -> None:
@@ -249,7 +249,7 @@ class Session:
 
     # Within
 
-    def _readers(self, number: int) -> Sequence[Reader]:
+    def _readers(self, number: int) -> Sequence[TickReader]:
         """Return who reads a request's ticks: nobody, where it is over and they are late."""
         line = self.lines.get(number)
         return () if line is None else line.readers

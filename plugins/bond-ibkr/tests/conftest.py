@@ -1,13 +1,17 @@
-"""Run the connector against a TWS on loopback, under the real supervisor, and hear what it says."""
+"""Run the connector, or a server with it, against a TWS on loopback, and hear what they say."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
+import tempfile
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import attrs
+import httpx
 import pytest
 
 pytest.importorskip("ib_async", reason="ib_async is not installed")
@@ -15,11 +19,17 @@ pytest.importorskip("ib_async", reason="ib_async is not installed")
 from bond_core.clock import NS, SystemClock
 from bond_core.plugin import Subscription
 from bond_core.runtime.backoff import Backoff
+from bond_core.runtime.binding import Defaults
 from bond_core.runtime.supervisor import Supervisor
+from bond_core.settings import Secret
 from bond_core.testing.scripted_connector import RecordingListener
 from bond_ibkr.config import IbkrConfig
 from bond_ibkr.plugin import bond_connectors
 from bond_ibkr.simulator import TwsSimulator
+from bond_server.cli.serve import serve_bond
+from bond_server.delivery.listening import listening_socket
+from bond_server.local import Bond
+from bond_server.settings import ServerSettings
 
 PATIENCE_S = 20.0
 (SPEC,) = bond_connectors()
@@ -97,6 +107,87 @@ async def subscribed(simulator, symbol, *tick_types):
     """Wait until somebody is subscribed to a contract."""
     kinds = tick_types or ("Last",)
     await until(lambda: simulator.lines(symbol, *kinds), lambda: simulator.asked)
+
+
+class Events:
+    """A client of `/stream`: its answer, and what it was sent."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.heard = []
+        self._lines = answer.aiter_lines()
+
+    async def until(self, done):
+        """Read until a message is as wanted; return it."""
+        async with asyncio.timeout(PATIENCE_S):
+            async for line in self._lines:
+                if line.startswith("data: "):
+                    self.heard.append(json.loads(line[6:]))
+                    if done(self.heard[-1]):
+                        return self.heard[-1]
+        raise AssertionError(f"it ended: {self.heard}")
+
+    async def next(self, type_):
+        """Return the next message of a type."""
+        return await self.until(lambda message: message["type"] == type_)
+
+
+@attrs.define
+class IbServer:
+    """A server that runs."""
+
+    bond: Bond
+    http: httpx.AsyncClient
+    address: str
+
+    @asynccontextmanager
+    async def stream(self, path, **options):
+        """Be a client."""
+        async with self.http.stream("GET", f"/stream/{path}", **options) as answer:
+            if answer.status_code != 200:
+                await answer.aread()
+            assert answer.status_code == 200, answer.text
+            yield Events(answer)
+
+    async def health(self):
+        """Return what `/health` says of this part."""
+        return (await self.http.get("/health")).json()["parts"]["ibkr.stream"]
+
+
+@asynccontextmanager
+async def ib_server(monkeypatch, tws=None, *, simulate=False, simulator=None, **settings):
+    """Run a server whose TWS is the one given, or simulated; nothing is there without either."""
+    monkeypatch.setenv("IB_STREAM_PORTS", "1" if tws is None else str(tws.port))
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = ServerSettings(
+            secret=Secret("0123456789abcdef" * 4), data_dir=Path(folder), simulate=simulate,
+            drain_s=0, **settings,
+        )  # fmt: skip
+        options = {"bond_ibkr.simulator:TwsSimulator": simulator or {}}
+        async with Bond(
+            seed=7, defaults=Defaults(simulate=simulate), simulator_options=options
+        ) as bond:
+            bound = listening_socket("127.0.0.1", 0)
+            address = f"127.0.0.1:{bound.getsockname()[1]}"
+            is_up = asyncio.Event()
+            serving = asyncio.create_task(serve_bond(bond, chosen, bound, ready=is_up.set))
+            try:
+                await asyncio.wait_for(is_up.wait(), PATIENCE_S)
+                limits = httpx.Limits(max_connections=None)
+                async with httpx.AsyncClient(
+                    base_url=f"http://{address}", trust_env=False, timeout=PATIENCE_S,
+                    limits=limits,
+                ) as http:  # fmt: skip
+                    yield IbServer(bond, http, address)
+            finally:
+                serving.cancel()
+                await asyncio.wait([serving])
+
+
+@pytest.fixture(name="serving")
+def _serving(monkeypatch):
+    """Run servers: `async with serving(tws) as server`."""
+    return lambda *args, **options: ib_server(monkeypatch, *args, **options)
 
 
 @pytest.fixture(name="kit")

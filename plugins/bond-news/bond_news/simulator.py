@@ -6,7 +6,6 @@ async with NewsSimulator(clock=SystemClock(), seed=7) as news:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -19,7 +18,7 @@ import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import search_terms, structure
-from bond_core.testing.loopback_http import Asked, LoopbackHttp, Reply
+from bond_core.testing.loopback_http import Asked, LoopbackHttp, Reply, unless_had
 
 State = Literal["well", "limited", "empty", "malformed", "page", "dead", "gone", "bomb"]
 NAMES = ("coin", "chain", "street")
@@ -132,11 +131,7 @@ class NewsSimulator:
         body = (_atom if name == "street" else _rss)(name, items)
         if state == "malformed":
             body = body[: len(body) // 8]
-        etag = 'W/"' + hashlib.sha256(body).hexdigest()[:16] + '"'
-        headers = {"Content-Type": "application/xml; charset=utf-8", "ETag": etag}
-        if asked.headers.get("if-none-match") == etag:
-            return Reply(304, b"", headers)
-        return Reply(200, body, headers)
+        return unless_had(asked, body, "application/xml; charset=utf-8")
 
     def _items(self, name: str) -> list[Written]:
         """Return the items of a feed, the newest first."""

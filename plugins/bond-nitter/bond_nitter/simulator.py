@@ -9,7 +9,6 @@ and src/views/rss.nimf); whether instances send an ETag depends on what stands b
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import search_terms, structure
-from bond_core.testing.loopback_http import Asked, LoopbackHttp, Reply
+from bond_core.testing.loopback_http import Asked, LoopbackHttp, Reply, unless_had
 
 State = Literal["well", "limited", "empty", "malformed", "page", "dead", "gone"]
 NAMES = ("one", "two", "three")
@@ -129,11 +128,7 @@ class NitterSimulator:
         body = _feed(asked.query["q"], posts, f"{name}.nitter.example")
         if state == "malformed":
             body = body[: len(body) // 12]
-        etag = '"' + hashlib.sha256(body).hexdigest()[:16] + '"'
-        headers = {"Content-Type": "application/rss+xml; charset=utf-8", "ETag": etag}
-        if asked.headers.get("if-none-match") == etag:
-            return Reply(304, b"", headers)
-        return Reply(200, body, headers)
+        return unless_had(asked, body, "application/rss+xml; charset=utf-8")
 
     def _found(self, query: str) -> list[Written]:
         """Return the newest posts for a query, the newest first.

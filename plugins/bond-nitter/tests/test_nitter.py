@@ -92,8 +92,11 @@ def test_what_has_not_changed_is_not_sent_again():
 
     async def go():
         async with polling("BTC") as (nitter, heard):
+            await heard.status("BTC", "live")
             nitter.write("BTC")
-            await heard.until(lambda: ("one", 304) in nitter.asked)
+            await heard.until(lambda: texts(heard))
+            n = len(nitter.asked)
+            await heard.until(lambda: ("one", 304) in nitter.asked[n:])
             return heard.ears["BTC"]
 
     ear = asyncio.run(go())

@@ -5,11 +5,9 @@ Source: https://massive.com/docs/websocket/stocks (trades, quotes, aggregates). 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import msgspec
 
-from bond_core.plugin import Candle, Quote, Trade
+from bond_core.plugin import Candle, MessageArrays, Quote, Trade
 from bond_polygon.conditions import is_trade, sets_price
 
 _MS = 1_000_000
@@ -68,31 +66,7 @@ class SecondMessage(MinuteMessage, tag_field="ev", tag="A"):
 
 Message = Status | TradeMessage | QuoteMessage | MinuteMessage | SecondMessage
 
-_all = msgspec.json.Decoder(list[Message])
-_apart = msgspec.json.Decoder(list[msgspec.Raw])
-_one = msgspec.json.Decoder(Message)
-
-
-def read(frame: str | bytes, unreadable: Callable[[], None]) -> Sequence[Message]:
-    """Return the messages of a frame.
-
-    Args:
-        frame: What came.
-        unreadable: Called for each message that can't be read; the others of its frame can.
-
-    Raises:
-        ValueError: It is no array of messages at all.
-    """
-    try:
-        return _all.decode(frame)
-    except msgspec.ValidationError:
-        messages = []
-        for raw in _apart.decode(frame):
-            try:
-                messages.append(_one.decode(raw))
-            except msgspec.DecodeError:
-                unreadable()
-        return messages
+read = MessageArrays[Message](Message).read
 
 
 def trade_of(t: TradeMessage) -> Trade | None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -22,7 +22,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
-from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, next_slot
+from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, slots
 
 _MS = 1_000_000
 _HISTORY = "/v3/trades/"
@@ -224,15 +224,14 @@ class PolygonSimulator:
         return 200, json.dumps(body)
 
     async def _market(self) -> None:
-        slot = self._clock.now_ns() // SLOT_NS
-        while True:
-            await self._clock.sleep_until((slot + 1) * SLOT_NS)
-            for peer in tuple(self.server.peers):
-                said = [] if self._frozen else self._due(sorted(peer.notes.get("topics", ())), slot)
-                if said:
-                    self.told += said
-                    await peer.send(said)
-            slot = next_slot(slot, self._clock.now_ns())
+        async with aclosing(slots(self._clock)) as over:
+            async for slot in over:
+                for peer in tuple(self.server.peers):
+                    topics = sorted(peer.notes.get("topics", ()))
+                    said = [] if self._frozen else self._due(topics, slot)
+                    if said:
+                        self.told += said
+                        await peer.send(said)
 
     def _due(self, topics: Sequence[str], slot: int) -> list[dict[str, Any]]:
         """Return what a client is told of a slot."""

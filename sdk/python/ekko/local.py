@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from os import PathLike
 from typing import Any
 
 import attrs
@@ -42,19 +43,38 @@ class _Handover:
             self.items.put_nowait(_Ended(error))
 
 
-async def local_events(
+def local_events(
     text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
 ) -> AsyncGenerator[Event, None]:
     """Yield the records of a stream that runs here, until it ends or nobody asks any more.
 
-    The stream lives in one task of its own: a generator may be advanced by one task and closed
-    by another, and the stream's own tasks must not notice.
+    Raises:
+        LocalModeError: Bond's server package isn't installed.
+    """
+    return _handed_over(_ours("bond_server.local").stream(text_or_spec, **options))
+
+
+def replayed_events(
+    path: str | PathLike[str], text_or_spec: str | Mapping[str, Any] | None, speed: float | None
+) -> AsyncGenerator[Event, None]:
+    """Yield the records of a recording, as fast as they are taken or at a speed.
 
     Raises:
         LocalModeError: Bond's server package isn't installed.
     """
+    ours = _ours("bond_server.recordings.replaying")
+    return _handed_over(ours.played(path, text_or_spec, speed=speed))
+
+
+async def _handed_over(
+    running: AbstractAsyncContextManager[Any],
+) -> AsyncGenerator[Event, None]:
+    """Yield the records of what runs in a context.
+
+    The stream lives in one task of its own: a generator may be advanced by one task and closed
+    by another, and the stream's own tasks must not notice.
+    """
     handover = _Handover()
-    running = _open(text_or_spec, options)
     owner = asyncio.create_task(handover.run(running), name="ekko local stream")
     try:
         while not isinstance(item := await handover.items.get(), _Ended):
@@ -67,14 +87,6 @@ async def local_events(
         await asyncio.wait([owner])
 
 
-def _open(
-    text_or_spec: str | Mapping[str, Any], options: Mapping[str, Any]
-) -> AbstractAsyncContextManager[Any]:
-    """Ask Bond for the stream."""
-    opened: AbstractAsyncContextManager[Any] = _bond("local").stream(text_or_spec, **options)
-    return opened
-
-
 def heard_here(
     spec: Mapping[str, Any], hear: Mapping[str, Callable[..., None]], **options: Any
 ) -> AbstractAsyncContextManager[Any]:
@@ -83,23 +95,15 @@ def heard_here(
     Raises:
         LocalModeError: Bond's server package isn't installed.
     """
-    opened: AbstractAsyncContextManager[Any] = _bond("heard").heard(spec, hear, **options)
-    return opened
+    heard: AbstractAsyncContextManager[Any] = _ours("bond_server.heard").heard(
+        spec, hear, **options
+    )
+    return heard
 
 
-def replayed_here(path: str, **options: Any) -> AsyncGenerator[bytes, None]:
-    """Yield the records of a recording, each as JSON; see bond_server.recordings.replaying.
-
-    Raises:
-        LocalModeError: Bond's server package isn't installed.
-    """
-    records: AsyncGenerator[bytes, None] = _bond("recordings.replaying").replayed(path, **options)
-    return records
-
-
-def _bond(name: str) -> Any:
-    """Return a module of Bond's; the one place that reaches for them."""
+def _ours(module: str) -> Any:
+    """Import a module of Bond's; the one way into it."""
     try:
-        return importlib.import_module(f"bond_server.{name}")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        raise LocalModeError(error.name or f"bond_server.{name}") from None
+        raise LocalModeError(error.name or module) from None

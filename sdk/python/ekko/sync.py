@@ -114,7 +114,7 @@ async def _pump(
 
 
 def listen_sync(
-    text_or_spec: str | Mapping[str, Any],
+    text_or_spec: str | Mapping[str, Any] | None = None,
     *,
     api_url: str | None = None,
     api_key: str | None = None,

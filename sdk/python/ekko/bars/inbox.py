@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from ekko.bars.calling import LOG
 from ekko.bars.hearing import Trade
 from ekko.bars.model import EventType
 
@@ -63,6 +64,8 @@ class Inbox:
                 left = attrs.evolve(oldest, trades=oldest.trades[gone:])
                 self._ticks.appendleft((number, left))
             self.waiting -= gone
+            if not self.dropped:
+                LOG.warning("on_tick is too slow: ticks are dropped; get_metrics counts them")
             self.dropped += gone
         self.stirred.set()
 

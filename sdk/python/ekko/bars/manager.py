@@ -106,7 +106,10 @@ class StreamManager:
 
     def specs(self) -> list[Spec]:
         """Return what is listened to as specs of Bond: for `bond record` and a look."""
-        return specs_of(self.config, list(self._crypto), list(self._stocks))
+        simulate = self.config.simulate
+        if simulate is None:  # a server has an environment of its own
+            simulate = self._api_url == "local" and _says_simulate()
+        return specs_of(self.config, list(self._crypto), list(self._stocks), simulate=simulate)
 
     # Callbacks
 
@@ -171,8 +174,6 @@ class StreamManager:
             return
         if not self.symbols:
             raise ValueError("nothing to listen to: add_crypto_symbols or add_stock_symbols first")
-        if self.config.simulate is None and _says_simulate() and self._api_url == "local":
-            self.config.simulate = True
         self._begin()
         specs = self.specs()
         opened = [asyncio.get_running_loop().create_future() for _ in specs]
@@ -207,11 +208,16 @@ class StreamManager:
         await self.stop()
 
     async def _run(self, specs: Sequence[Spec], opened: Sequence[asyncio.Future[None]]) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            self._calling = tasks.create_task(self._call_back(), name="ekko callbacks")
-            tasks.create_task(self._look_after(), name="ekko health")
-            for spec, each in zip(specs, opened, strict=True):
-                tasks.create_task(self._hear(spec, each), name="ekko hearing")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._calling = tasks.create_task(self._call_back(), name="ekko callbacks")
+                tasks.create_task(self._look_after(), name="ekko health")
+                for spec, each in zip(specs, opened, strict=True):
+                    tasks.create_task(self._hear(spec, each), name="ekko hearing")
+        except ExceptionGroup as error:
+            LOG.exception("the stream manager was stopped by a bug")
+            self._market.failures.append(f"a bug: {_cause(error)!r}")
+            self._owner = None
 
     async def _hear(self, spec: Spec, opened: asyncio.Future[None]) -> None:
         """Hear one stream; how it ends is told, and ends no other."""
@@ -236,8 +242,8 @@ class StreamManager:
         if self._api_url == "local":
             return hear_here(spec, self._market, opened, config=self.config, bond=self._bond)
         return hear_from_server(
-            spec, self._market, opened, config=self.config, api_url=self._api_url, api_key=self._api_key,
-            clock=self.clock,
+            spec, self._market, opened, config=self.config, api_url=self._api_url,
+            api_key=self._api_key, clock=self.clock,
         )  # fmt: skip
 
     async def _look_after(self) -> None:

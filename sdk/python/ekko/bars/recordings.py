@@ -10,7 +10,6 @@ of which it sees that and the ones before. Nothing it is given lies ahead of wha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -24,8 +23,9 @@ from ekko.bars.features import LOOKBACK, features_of
 from ekko.bars.history import bar_of
 from ekko.bars.model import Bar
 from ekko.bars.predicting import Predictor, predicted
+from ekko.bars.specs import FIELDS
 from ekko.errors import EkkoError
-from ekko.local import replayed_here
+from ekko.local import replayed_events
 
 AnyPredictor = Predictor | Callable[[Mapping[str, Any]], Any]
 Fit = Callable[[Sequence[Bar]], AnyPredictor | Awaitable[AnyPredictor]]
@@ -47,20 +47,18 @@ async def recorded_bars(path: Path | str, symbol: str, timeframe: str) -> list[B
         Exception: Bond's own, for a file that can't be played.
     """
     bars: dict[int, Bar] = {}
-    found: set[tuple[str, str]] = set()
-    async with aclosing(replayed_here(str(path))) as records:
-        async for data in records:
-            record = json.loads(data)
+    found: set[tuple[Any, Any]] = set()
+    async with aclosing(replayed_events(path, None, None)) as records:
+        async for record in records:
             key = record.get("symbol"), record.get("timeframe")
             found.add(key)
             if key == (symbol, timeframe):
-                try:
-                    bar = bar_of(record)
-                except KeyError as error:
+                if missing := [name for name in FIELDS if name not in record]:
                     raise NoBarsError(
-                        f"the records of {path} have no {error}, so they make no bars; record a "
-                        "spec of StreamManager.specs()"
-                    ) from None
+                        f"the records of {path} have no {', '.join(missing)}, so they make no "
+                        "bars; record a spec of StreamManager.specs()"
+                    )
+                bar = bar_of(record)
                 bars[bar.start_ns] = bar  # of revisions the newest counts
     if not bars:
         known = ", ".join(sorted(f"{a} {b}" for a, b in found if a and b)) or "nothing"

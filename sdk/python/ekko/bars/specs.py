@@ -17,12 +17,13 @@ Spec = dict[str, Any]
 
 
 def specs_of(
-    config: StreamManagerConfig, crypto: Sequence[str], stocks: Sequence[str]
+    config: StreamManagerConfig, crypto: Sequence[str], stocks: Sequence[str], *, simulate: bool
 ) -> list[Spec]:
     """Return a spec of bars for crypto and one for shares: neither waits for the other."""
     crypto_source: Spec = {"type": "ccxt", "exchanges": list(config.exchanges)}
     wanted = ((crypto_source, crypto), ({"type": config.stock_source}, stocks))
-    return [_spec(config, source, symbols) for source, symbols in wanted if symbols]
+    specs = [_spec(config, source, symbols) for source, symbols in wanted if symbols]
+    return [{**spec, "simulate": True} for spec in specs] if simulate else specs
 
 
 def raw_spec(spec: Spec) -> Spec:
@@ -42,5 +43,4 @@ def _spec(config: StreamManagerConfig, source: Spec, symbols: Sequence[str]) -> 
         "timeframes": sorted(config.supported_timeframes, key=timeframe_ns),
         "fields": list(FIELDS),
         "fill": "skip",
-        **({"simulate": True} if config.simulate else {}),
     }

@@ -1,0 +1,1 @@
+"""What plugins add to the server and to the command line."""

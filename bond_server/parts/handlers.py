@@ -1,0 +1,116 @@
+"""Make the web framework's handlers of the routes that plugins add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Request, Response, post, route
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
+
+from bond_core.plugin.serving import Asked, EventFlow, Route
+from bond_server.auth.access import Access
+from bond_server.auth.project import OPEN, needs
+from bond_server.delivery.drain import Drain
+from bond_server.parts.callers import admit, token_id_of
+from bond_server.parts.loading import Part
+from bond_server.parts.session import FlowSession
+from bond_server.routes.given import Given
+from bond_server.routes.operations import guarded_answers
+from bond_server.routes.sse import EventStream
+from bond_server.service import Service
+
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+
+
+def part_handlers(parts: Iterable[Part]) -> list[HTTPRouteHandler]:
+    """Return the handlers of all parts."""
+    handlers = []
+    for part in parts:
+        handlers += [_handler(part, each) for each in part.routes]
+        if any(each.by_token for each in part.routes):
+            handlers.append(_token_handler(part))
+    return handlers
+
+
+def _handler(part: Part, described: Route) -> HTTPRouteHandler:
+    by_token, scope = described.by_token, described.scope
+
+    @route(
+        _PARAMETER.sub(r"{\1:str}", described.path),
+        http_method=described.method,
+        status_code=200,
+        summary=described.summary,
+        operation_id=_operation_id(described),
+        operation_class=_operation(described),
+        media_type="text/event-stream" if described.gives == "events" else "application/json",
+        opt=needs(OPEN if by_token else scope),
+        responses=guarded_answers(400, 404, 503),
+    )
+    async def answer(
+        request: Request[Any, Any, Any], bond: Given[Service], access: Given[Access],
+        drain: Given[Drain],
+    ) -> Response[Any]:  # fmt: skip
+        admission = None
+        if by_token:
+            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+        path = {name: str(value) for name, value in request.path_params.items()}
+        said = await described.handler(Asked(path=path, query=dict(request.query_params)))
+        if not isinstance(said, EventFlow):
+            return Response(said.body, status_code=said.status, headers=dict(said.headers))
+        if admission is None:
+            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+        return EventStream(
+            FlowSession(
+                flow=said, admission=admission, drain=drain, clock=bond.clock, scope=request.scope
+            )
+        )
+
+    return answer
+
+
+def _operation(described: Route) -> type[Operation]:
+    """Return what writes a route's query into the schema; the route reads it itself."""
+    said = dict(described.parameters)
+    if described.by_token:
+        said |= {"token": "Opens it, in place of an API key"}
+    schema = Schema(type=OpenAPIType.STRING)
+
+    @dataclass
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            self.parameters = [
+                *(self.parameters or ()),
+                *(
+                    Parameter(name=name, param_in="query", description=what, schema=schema)
+                    for name, what in said.items()
+                ),
+            ]
+
+    return Described
+
+
+def _operation_id(described: Route) -> str:
+    """Return what tells it apart in the schema: `get/acme/{city}`."""
+    return f"{described.method.lower()}{described.path}"
+
+
+def _token_handler(part: Part) -> HTTPRouteHandler:
+    @post(
+        f"{part.spec.prefix}/token",
+        status_code=200,
+        summary=f"Get a token that opens what is below {part.spec.prefix}",
+        operation_id=f"post{part.spec.prefix}/token",
+        opt=needs("tokens:mint"),
+        responses=guarded_answers(503),
+    )
+    async def token(access: Given[Access], project: Given[str]) -> Response[dict[str, Any]]:
+        """Return a fresh token, for clients that can't send an API key: `?token=…`."""
+        fresh, _ = await access.issue(token_id_of(part.spec.name), project)
+        body = {"token": fresh.text, "expires_in_sec": fresh.expires_in_s}
+        return Response(body, headers={"Cache-Control": "no-store"})
+
+    return token
