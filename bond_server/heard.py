@@ -14,10 +14,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from bond_core.log.cursor import Cursor
 from bond_core.log.offset import START
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.tape.told import Noted, Tape
-from bond_server.local import Bond, records_of
+from bond_server.local import Bond, Stream, records_of
 
 Hear = Mapping[str, Callable[..., None]]
 """By the name of a method of the engine: what is called with what that is handed."""
@@ -64,6 +65,7 @@ async def heard(
 
     Raises:
         BondError: It makes no sense, or can't be had here.
+        RuntimeError: From the records: a bug ended the stream.
     """
     backoff = Backoff(first_s=first_pause_s, cap_s=longest_pause_s, attempts=attempts)
     async with Bond(**{**(bond or {}), "tape": _Ear(hear), "backoff": backoff}) as here:
@@ -73,6 +75,13 @@ async def heard(
         running, _ = await here.create(compiled)
         cursor = here.cursor(running.stream_id, START)
         try:
-            yield records_of(cursor)
+            yield _records(cursor, running)
         finally:
             cursor.close()
+
+
+async def _records(cursor: Cursor, running: Stream) -> AsyncIterator[dict[str, Any]]:
+    async for record in records_of(cursor):
+        yield record
+    if running.failure is not None:
+        raise RuntimeError(f"the stream failed: {running.failure}")

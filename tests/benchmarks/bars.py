@@ -281,7 +281,7 @@ def _close(
               trades=int(trades), buy_volume=bought)  # fmt: skip
     bars.append(bar)
     sure = _predict(features_of(bars[-50:]))
-    delays.execute(_Made(bar, sure))  # type: ignore[arg-type]
+    delays.execute(_Made(bar, sure))  # type: ignore[arg-type] -- what is read of it is there
 
 
 class _Made:
