@@ -10,6 +10,7 @@ import attrs
 
 from bond_core.errors import BondError, Problem, RequestError
 from bond_core.plugin.catalog import Catalog
+from bond_core.plugin.specs import ConnectorSpec
 from bond_core.runtime.binding import BoundStream, Defaults, bind
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamOptions, StreamSpec
@@ -73,6 +74,7 @@ def _compile(
 ) -> Compiled:
     _check_keys(request)
     understanding: Understanding | None = None
+    told: list[str] = []
     if "natural_language" in request:
         text = request["natural_language"]
         if not isinstance(text, str):
@@ -82,6 +84,7 @@ def _compile(
         understanding = understand(text, vocabulary, default_exchanges=defaults.exchanges)
         refuse_unfit(understanding)
         body: Any = dict(understanding.spec)
+        body["sources"], told = _only_asked(body["sources"], catalog)
     else:
         body = request["spec"]
     if isinstance(body, Mapping):
@@ -94,9 +97,34 @@ def _compile(
         given=spec,
         options=options,
         understanding=understanding,
-        assumed=all_assumed(read.assumed if read else (), bound.assumed),
+        assumed=all_assumed((*read.assumed, *told) if read else (), bound.assumed),
         warnings=tuple(w.detail for w in read.warnings) if read else (),
     )
+
+
+def _only_asked(
+    sources: Iterable[Mapping[str, Any]], catalog: Catalog
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Return a sentence's sources, an interval only with those that are asked for news.
+
+    `liquidations every 10s` beside `price every 1s` is a wish that a source can't fulfil which
+    speaks up by itself: what it says is in every record.
+    """
+    found, told = [], []
+    for source in sources:
+        connector = catalog.connector(str(source["type"]))
+        every = source.get("interval_sec")
+        if every is None or connector is None or _is_asked(connector):
+            found.append(source)
+            continue
+        found.append({key: value for key, value in source.items() if key != "interval_sec"})
+        told.append(f"{source['type']}=in every record, as they come, not every {every}s")
+    return found, told
+
+
+def _is_asked(connector: ConnectorSpec) -> bool:
+    """Whether it may be said how often a source is asked."""
+    return "every_s" in {field.name for field in attrs.fields(connector.config)}
 
 
 def refuse_unfit(understanding: Understanding) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
-from bond_server.language.words import MULTIPLES
+from bond_server.language.words import MULTIPLES, OF_ZERO
 
 # Which record field a word's thresholds look at.
 CONDITION_FIELDS: Mapping[str, str] = {
@@ -23,6 +23,10 @@ _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
 _COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
 _PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
 _OF_SIZES = ("larger than", "bigger than", "smaller than")
+_RECORDS = frozenset({
+    "record", "records", "event", "events", "row", "rows", "message", "messages", "result",
+    "results", "update", "updates", "points", "samples",
+})  # fmt: skip
 _LARGEST = 1e15  # beyond it, a float no longer tells one from the next
 
 Found = tuple[dict[str, object], int]
@@ -31,19 +35,14 @@ Found = tuple[dict[str, object], int]
 
 def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     """Read a comparison with a number; None where it is none."""
-    value_at = reading.skip(at + 1, over=LOOSE)
-    negative = value_at > at + 1 and reading.items[value_at - 1].written == "-"
-    value = value_of(reading, value_at)
-    if value is None or (item.kind == "key" and reading.items[value_at].kind != "number"):
+    value, value_at = _value(reading, at, item)
+    if value is None or _is_no_condition(reading, at, value_at):
         return None
-    before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
-    if item.kind == "compare" and before is not None and before.kind == "number":
-        return None  # `1=1` compares nothing that records say
-    field, last = field_before(reading, at), value_at
+    led, subject_end = _window_before(reading, at)
+    field, last = field_before(reading, subject_end), value_at
     if field is None:
         return None
     op = item.name if item.kind == "compare" else ">"
-    value = -value if negative else value
     unit = reading.free(value_at + 1)
     is_money = reading.items[value_at].unit == "$"
     if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
@@ -53,12 +52,40 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
     window, last = _within(reading, last)
+    if window is None and led is not None and _adds_up(field):
+        condition["window_sec"] = plain(led)
+        take(reading, subject_end, at - 1, "time", f"within {written(led)}")
     if window is not None:
         if not _adds_up(field):
             _refuse_within(reading, value_at + 1, last)
         condition["window_sec"] = plain(window)
         take(reading, value_at + 1, last, "condition", f"within {written(window)}")
     return condition, last
+
+
+def _value(reading: Reading, at: int, item: Item) -> tuple[float | None, int]:
+    """Return what it is compared with, and where that stands."""
+    if item.kind == "compare" and item.written in OF_ZERO.get(item.name, ()):
+        return 0.0, at
+    place = reading.skip(at + 1, over=LOOSE)
+    sign = reading.free(place)
+    is_negative = sign is not None and sign.written == "-"
+    place += is_negative
+    value = value_of(reading, place)
+    if value is None and field_before(reading, at) == "funding_rate":
+        value = _share_of(reading.free(place))  # it is a fraction, and said in per cent
+    if value is None or (item.kind == "key" and reading.items[place].kind != "number"):
+        return None, place
+    return -value if is_negative else value, place
+
+
+def _is_no_condition(reading: Reading, at: int, value_at: int) -> bool:
+    """Whether it is `1=1`, which says nothing of records, or `no more than 10 records`."""
+    before = reading.free(reading.skip(at - 1, over=LOOSE, step=-1))
+    behind = reading.free(value_at + 1)
+    of_nothing = before is not None and before.kind in ("number", "quote")
+    is_compared = reading.items[at].kind == "compare"
+    return (is_compared and of_nothing) or (behind is not None and behind.written in _RECORDS)
 
 
 def _check_unit(
@@ -117,6 +144,11 @@ def value_of(reading: Reading, at: int) -> float | None:
     if item.kind == "duration" and item.unit == "m":
         return item.number / 60 * 1e6
     return None
+
+
+def _share_of(item: Item | None) -> float | None:
+    """Return 0.0001 of `0.01%`."""
+    return item.number / 100 if item is not None and item.unit == "%" else None
 
 
 def field_before(reading: Reading, at: int) -> str | None:
@@ -190,7 +222,8 @@ def _meant(reading: Reading, at: int) -> list[Item]:
     found = {
         reading.items[n].name: reading.items[n] for n in places if reading.items[n].role is None
     }
-    found.pop("trades", None)  # a trade is at a price
+    if "trades" in found and not (begin is not None and has_symbol is False and len(found) == 1):
+        del found["trades"]  # a trade is at a price
     return list(found.values())
 
 
@@ -217,6 +250,19 @@ def _within(reading: Reading, at: int) -> tuple[float | None, int]:
         return None, at
     window = length_at(reading, then)
     return window, at if window is None else then
+
+
+def _window_before(reading: Reading, at: int) -> tuple[float | None, int]:
+    """Return the time of `volume in 5 minutes exceeds 10`, and where its words begin."""
+    length_place = reading.skip(at - 1, over=LOOSE, step=-1)
+    window = length_at(reading, length_place) if length_place > 0 else None
+    place = reading.skip(length_place - 1, over=LOOSE, step=-1)
+    if (last := reading.free(place)) and last.is_key("last"):
+        place = reading.skip(place - 1, over=LOOSE, step=-1)
+    over = reading.free(place)
+    if window is None or over is None or not over.is_key("in", "over"):
+        return None, at
+    return window, place
 
 
 def _refuse_within(reading: Reading, first: int, last: int) -> None:

@@ -20,9 +20,10 @@ from bond_server.language.plan import Plan, plan
 from bond_server.language.reader import read
 from bond_server.language.refusal import EXAMPLE, error_of, hidden_error, plain_error
 from bond_server.language.rules_conditions import CONDITION_RULES
+from bond_server.language.rules_leftovers import LAST_RULES
 from bond_server.language.rules_pace import PACE_RULES
 from bond_server.language.rules_scope import SCOPE_RULES, unknown_sources
-from bond_server.language.rules_symbols import LAST_RULES, SYMBOL_RULES
+from bond_server.language.rules_symbols import SYMBOL_RULES
 from bond_server.language.rules_time import TIME_RULES
 from bond_server.language.rules_venues import VENUE_RULES
 from bond_server.language.rules_words import AFTER_VENUES, BEFORE_VENUES

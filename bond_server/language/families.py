@@ -58,7 +58,10 @@ _VOLUME = (
     "volume: volumes, vol, traded volume, trading volume, turnover, traded, amount traded, "
     "is traded, are traded"
 )
-_TRADES = "trades: trade, executions, fills, prints, trade count, number of trades"
+_TRADES = (
+    "trades: trade, executions, fills, prints, aggtrade, aggtrades, aggregate trades, "
+    "trade count, number of trades"
+)
 _VWAP = "vwap: volume weighted average price, volume weighted price"
 _BID = "bid: bids, best bid, bid price"
 _ASK = "ask: asks, best ask, offer, offers, ask price"
@@ -145,8 +148,10 @@ BUNDLED: tuple[Family, ...] = (
                     "onchain: on-chain, on-chain activity, onchain activity, on-chain data, "
                     "onchain data, chain activity, on-chain events, onchain events, "
                     "blockchain activity, on-chain metrics, onchain metrics",
-                    "tx: txs, txns, txn, transactions, transaction, on-chain transactions",
-                    "transfers: transfer, on-chain transfers, token transfers",
+                    "tx: txs, txns, txn, transactions, transaction, on-chain transactions, "
+                    "on-chain tx, onchain tx, onchain transactions, on-chain txs, on-chain txns",
+                    "transfers: transfer, on-chain transfers, onchain transfers, "
+                    "token transfers",
                     "blocks: block, new blocks, on-chain blocks, onchain blocks",
                 ),
             ),
@@ -215,7 +220,8 @@ COMBINED: Mapping[str, tuple[str, ...]] = {
     for phrases, words in (
         ("market data|market feed|market information|everything", ("market",)),
         (("bid ask|bid and ask|bids and asks|bid ask prices|quotes|quote|bbo|top of book|"
-          "best bid and ask|best bid ask|best bid and offer|l1|level 1|bid ask quotes"),
+          "best bid and ask|best bid ask|book ticker|bookticker|best bid and offer|l1|level 1|"
+          "bid ask quotes"),
          ("bid", "ask")),
         ("ticker|tickers", ("price", "volume", "bid", "ask")),
         ("buy and sell volume|buy/sell volume|buying and selling volume",

@@ -147,8 +147,15 @@ def _clause(
 ) -> tuple[str, ...]:
     """Return the families whose words stand in the clause of the n-th interval."""
     here = found[n].place
+    end = found[-1].place
+    places = [a.place for asked in choices.values() for a in asked]
+    behind_its_word = said_first and max(places, default=end) < end
     if said_first:
         low, high = here, found[n + 1].place if n + 1 < len(found) else 10**9
+        if behind_its_word and high == end:  # `hourly tweets and the price every 10s`
+            high = max(places)
+        elif behind_its_word and here == end:
+            low, high = max(places) - 1, end
     else:
         low, high = found[n - 1].place if n else -1, here
     return tuple(

@@ -165,7 +165,7 @@ def _asked(draft: Draft) -> list[Asked]:
     if draft.ticks is not None and words <= TRADED:
         asked.append(Asked("trades", draft.ticks))
     end = 1 + max((each.place for each in asked), default=0)
-    if not asked:
+    if not asked and not (draft.accounts and draft.about):
         asked.append(Asked("price", end))
     if (draft.accounts or draft.query) and words.isdisjoint({"tweets", "news"}):
         asked.append(Asked("tweets", end))
@@ -305,6 +305,8 @@ def _assumed(
         notes.append(f"quote={DEFAULT_QUOTE}")
     if not draft.swap and any(a.word in SWAP_WORDS for a in asked) and pairs:
         notes.append("market=swap")
+    if draft.replay_s is not None:
+        notes.append("replay=as much as was kept of this stream: of a new one, nothing")
     for source in sources:
         if source.type == "ccxt" and not source.exchanges:
             notes.append(f"exchanges={','.join(default_exchanges)} (default)")

@@ -8,6 +8,7 @@ from bond_server.language.durations import NUMBER_WORDS, UNITS, number
 from bond_server.language.tokens import Atom
 
 _FRACTIONS = frozenset({"half", "quarter", "couple", "dozen"})
+_HALVES = (["2"], ["4"])  # `1/2 second`
 _TENS = frozenset({"twenty", "thirty", "forty", "fifty", "sixty", "ninety"})
 
 
@@ -15,6 +16,9 @@ def quantity(atoms: Sequence[Atom], at: int) -> tuple[float, int] | None:
     """Return the number at this place, and where it ends; None if there is none."""
     atom = atoms[at]
     if atom.kind == "number":
+        parts = [a.text for a in atoms[at : at + 3]] if atom.text == "1" else []
+        if parts[1:2] == ["/"] and atoms[at + 1].glued and parts[2:] in _HALVES:
+            return 1 / number(parts[2]), at + 3
         return number(atom.text), at + 1
     if atom.lower not in NUMBER_WORDS:
         return None

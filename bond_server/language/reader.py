@@ -14,6 +14,7 @@ from bond_server.language.quantities import length_of, quantity
 from bond_server.language.symbols import looks_like, read_name, read_pair
 from bond_server.language.tokens import Atom, scan
 from bond_server.language.vocabulary import Vocabulary
+from bond_server.language.words import NO_MISSPELLINGS
 
 _NOISE = frozenset(";{}<>`\\|[]^~")
 _LONGEST_ACCOUNT = 30
@@ -77,7 +78,9 @@ def _may_be_misspelt(atoms: Sequence[Atom], at: int, reading: Reading) -> bool:
     atom, known = atoms[at], reading.vocabulary
     if atom.kind != "word" or not atom.text.isascii() or not atom.text.isalpha():
         return False
-    if atom.lower in known.lexicon.words or atom.lower in NUMBER_WORDS or atom.lower in UNITS:
+    if atom.lower in NO_MISSPELLINGS or atom.lower in known.lexicon.words:
+        return False
+    if atom.lower in NUMBER_WORDS or atom.lower in UNITS:
         return False
     if atom.text.upper() in known.assets.by_ticker or atom.lower in MULTIPLIERS:
         return False
@@ -197,9 +200,24 @@ def _pair(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     if atoms[at].kind not in {"word", "number"}:
         return None
     found = read_pair(atoms, at, reading.vocabulary)
-    if found is None:
+    if found is None or _is_in_row(atoms, at, found[1], reading):
         return None
     return _item("symbol", atoms, at, found[1], symbol=found[0]), found[1]
+
+
+def _is_in_row(atoms: Sequence[Atom], at: int, end: int, reading: Reading) -> bool:
+    """Whether this is a part of `BTC/ETH/SOL`: a list of symbols, and no pair."""
+    tickers = reading.vocabulary.assets.by_ticker
+
+    def goes_on(sign: int, other: int) -> bool:
+        if not (sign > 0 and 0 <= other < len(atoms) and atoms[max(sign, other)].glued):
+            return False
+        return (
+            atoms[sign].text == "/" and atoms[sign].glued and atoms[other].text.upper() in tickers
+        )
+
+    ahead = end < len(atoms) and goes_on(end, end + 1)
+    return ahead or (atoms[at].glued and goes_on(at - 1, at - 2))
 
 
 def _ticker(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:

@@ -15,7 +15,9 @@ EXAMPLE = "BTC price + tweets every 5s"
 _FIRST = ("out_of_scope", "forbidden_url")  # whatever else is wrong, these are what matters
 _ROUNDS = 3
 _SHORT = 160  # a longer sentence that one round doesn't mend is not worth the time
-_JOINING = frozenset({"or", "and", "with", "plus", "+", "&", ",", "-", "on", "from"})
+_JOINING = frozenset(
+    {"or", "and", "with", "plus", "+", "&", ",", "-", "--", "on", "from", "of", "to", "in"}
+)
 
 Attempt = Callable[[str], Reading | str]
 """Understands a sentence: its canonical form, or the reading with the reasons to refuse it."""
@@ -101,7 +103,7 @@ def _mended(text: str, why: Reading) -> str:
 
 def _trimmed(text: str) -> str:
     """Return the sentence without the joining words that an edit left at its ends."""
-    words = text.strip(" +,&/-").split(" ")
+    words = text.strip(" +,&/-.:").split(" ")
     while words and words[0].lower() in _JOINING:
         words = words[1:]
     while words and words[-1].lower() in _JOINING:

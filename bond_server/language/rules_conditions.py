@@ -13,15 +13,12 @@ from bond_server.language.comparisons import (
 from bond_server.language.draft import Asked, AskedAlert, Draft, Rule, Threshold
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
+from bond_server.language.opposites import refuse_opposite
 from bond_server.language.times import length_at, take
 from bond_server.language.words import UNDIRECTED
 
 _SIGNS = ("-", "*", "/", "minus", "times", "divided")
 _CONJUNCTIONS = ("if", "when", "whenever")
-_NEGATIONS = frozenset({
-    "not", "never", "isn", "isnt", "aren", "arent", "doesn", "doesnt", "don", "dont", "didn",
-    "hasn", "longer",
-})  # fmt: skip
 _JOINTS = ("and", "or", "&", "+", ",", "plus", "with")
 
 
@@ -141,12 +138,12 @@ def _lead(reading: Reading, at: int) -> tuple[Item | None, int]:
 def _check_clause(reading: Reading, begin: int, at: int, *, is_led: bool) -> None:
     """Refuse what would change a condition's meaning and can't be said here."""
     clause = reading.items[begin:at]
-    for item in clause:
-        if item.is_key("unless"):
-            detail = f'"{item.written}" is not understood: say what must hold, as in "only when"'
-            reading.refuse("unsupported", detail, item)
-            item.take("unparsed")
-    _refuse_negation(reading, begin, at, is_led=is_led)
+    refuse_opposite(reading, begin, at, is_led=is_led)
+    both = next((i for i in clause if i.is_key("both") and i.role is None), None)
+    if both is not None and len({i.symbol.base for i in clause if i.symbol}) > 1:
+        detail = "a condition looks at each symbol by itself, not at both of them at once"
+        reading.refuse("unsupported", detail, both, instead="either")
+        both.take("unparsed")
     if not is_led:
         return
     fields = [n for n, item in enumerate(clause) if _is_compared(item)]
@@ -162,18 +159,6 @@ def _check_clause(reading: Reading, begin: int, at: int, *, is_led: bool) -> Non
             "alerts can calculate"
         )
         reading.refuse("unsupported", detail, clause[fields[0]], clause[fields[-1]])
-
-
-def _refuse_negation(reading: Reading, begin: int, at: int, *, is_led: bool) -> None:
-    """Refuse `isn't above`: what a negation belongs to is not always clear."""
-    for item in reversed(reading.items[begin:at]):
-        if item.written in _NEGATIONS and item.role is None:
-            detail = f'"{item.written}" is not understood here: say what must hold, as in "below"'
-            reading.refuse("unsupported", detail, item)
-            item.take("unparsed")
-            return
-        if not is_led and item.kind in ("field", "source", "symbol", "duration", "number"):
-            return
 
 
 def _is_compared(item: Item) -> bool:

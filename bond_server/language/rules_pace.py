@@ -61,7 +61,7 @@ def _times_per(reading: Reading, draft: Draft, at: int) -> bool:
 def _is_update(reading: Reading, at: int) -> bool:
     """Whether this is the `updates` of `two updates per second`."""
     item, follower = reading.items[at], reading.free(at + 1)
-    per = follower is not None and follower.is_key("every")
+    per = follower is not None and (follower.is_key("every") or follower.written in {"a", "an"})
     return per and (item.is_key("cadence") or item.written.rstrip("s") in _UPDATES)
 
 
@@ -81,29 +81,45 @@ def _every(reading: Reading, draft: Draft, at: int) -> bool:
     if item is None or not led:
         return False
     then = reading.skip(at + 1)
+    if _is_hyphen(reading, then):
+        then += 1
     follower = reading.free(then)
-    if follower is not None and follower.is_key("other"):
-        length = length_at(reading, then + 1)
-        if length is not None:
-            last = reading.items[then + 1]
-            return _add(reading, draft, at, 2 * length, item, last, through=then + 1)
-    if follower is not None and follower.kind in {"mark", "join"} and follower.written == "-":
-        after = reading.free(then + 1)
-        if after is not None and after.kind == "duration":
-            return _add(reading, draft, at, -1.0, item, after, through=then + 1)
     if follower is None:
         return False
-    half = [item.written for item in reading.items[then + 1 : then + 4]]
-    if follower.kind == "unit" and half == ["and", "a", "half"]:
-        last = reading.items[then + 3]
-        return _add(reading, draft, at, 1.5 * UNITS[follower.name], item, last, through=then + 3)
     _read_as_unit(follower)
-    if follower.kind in {"duration", "unit"}:
-        seconds = follower.number if follower.kind == "duration" else UNITS[follower.name]
-        return _add(reading, draft, at, seconds, item, follower, through=then)
+    seconds, last = _length_from(reading, then)
+    if seconds is not None:
+        return _add(reading, draft, at, seconds, item, reading.items[last], through=last)
     if follower.kind == "number":
         return _number_without_unit(reading, at, then)
     return False
+
+
+def _length_from(reading: Reading, at: int) -> tuple[float | None, int]:
+    """Return the seconds of `5s`, `hour and a half`, `other minute` or `-5s`, and their last place.
+
+    A duration of `M` has seconds too: whoever adds it asks what it is.
+    """
+    item, after = reading.items[at], reading.free(at + 1)
+    if item.is_key("other") and (length := length_at(reading, at + 1)) is not None:
+        return 2 * length, at + 1
+    is_minus = item.kind in {"mark", "join"} and item.written == "-"
+    if is_minus and after is not None and after.kind == "duration":
+        return -1.0, at + 1
+    if item.kind == "duration":
+        return item.number, at
+    if item.kind != "unit":
+        return None, at
+    half = [each.written for each in reading.items[at + 1 : at + 4]] == ["and", "a", "half"]
+    return (1.5 * UNITS[item.name], at + 3) if half else (UNITS[item.name], at)
+
+
+def _is_hyphen(reading: Reading, at: int) -> bool:
+    """Whether here is the hyphen of `every-5s`, which is none of `every -5s`."""
+    sign, after = reading.free(at), reading.free(at + 1)
+    if sign is None or after is None or sign.written != "-":
+        return False
+    return sign.glued and after.glued
 
 
 def _read_as_unit(item: Item) -> None:

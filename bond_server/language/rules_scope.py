@@ -87,6 +87,28 @@ def unsupported(reading: Reading, _: Draft) -> None:
         reading.refuse("unsupported", detail, item, did_you_mean=(item.name,), instead=instead)
 
 
+def destinations(reading: Reading, _: Draft) -> None:
+    """Refuse to say where records go: `save to csv`, `to my webhook`."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("sink"):
+            continue
+        first = at
+        while (lead := reading.free(first - 1)) and _leads_to_sink(lead):
+            first -= 1
+        detail = (
+            f'where records go is not said in a sentence ("{item.written}"): read them with a '
+            "client or the command line, or name a sink in a spec"
+        )
+        edit = (reading.items[first].start, item.end, "")
+        reading.refuse("unsupported", detail, item, edit=edit)
+        item.take("unparsed")
+
+
+def _leads_to_sink(item: Item) -> bool:
+    is_leading = item.kind in {"unknown", "filler", "join", "mark"} or item.is_key("in", "from")
+    return is_leading or item.is_key("against")
+
+
 def addresses(reading: Reading, draft: Draft) -> None:
     """Take a custom source's address, or refuse one that a stream may not open."""
     for _at, item in reading.every("url"):
@@ -108,5 +130,5 @@ def noise(reading: Reading, _: Draft) -> None:
 
 
 SCOPE_RULES: tuple[Rule, ...] = (
-    foreign_instructions, orders, addresses, noise, unsupported,
+    foreign_instructions, orders, addresses, noise, unsupported, destinations,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules about symbols, and about what is left over when every other rule has had its turn."""
+"""Rules about symbols, what they are priced in, and those that nobody knows."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from bond_server.language.draft import CHAIN, Draft, Rule
 from bond_server.language.items import MOST_PROBLEMS, Item, Reading, Symbol
 from bond_server.language.nearest import nearest
 from bond_server.language.symbols import QUOTES
-from bond_server.language.words import CURRENCIES, SOFT
+from bond_server.language.words import CURRENCIES
 
 _LOOSE = ("filler", "mark", "join")
-_SIDES = ("long", "short")  # they would narrow what they stand before
-_TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
 def swaps(reading: Reading, draft: Draft) -> None:
-    """Read `perp`: the swap market is meant."""
+    """Read `perp`: the swap market is meant; an inverse one settles in what it trades."""
     for _at, item in list(reading.every("swap")):
         draft.swap = True
         item.take("symbol", "swap")
+    for _at, item in list(reading.every("key")):
+        if item.is_key("inverse") and draft.swap and draft.quote is None:
+            draft.quote = "USD"
+            item.take("symbol", "inverse")
 
 
 def currencies(reading: Reading, draft: Draft) -> None:
@@ -193,64 +195,6 @@ def _is_field(reading: Reading, word: str) -> bool:
     return reading.vocabulary.lexicon.single[word].kind == "field"
 
 
-def leftovers(reading: Reading, draft: Draft) -> None:
-    """Say what was not understood; refuse where that is too much of the sentence."""
-    soft = {"filler", "join", "mark", "order_before_asset", "foreign_noun"}
-    hard: list[Item] = []
-    words = 0
-    for at, item in enumerate(reading.items):
-        if item.role is None and (_is_one_of(reading, at) or _is_by_interval(reading, at)):
-            item.take("filler")
-        words += item.kind not in {"join", "mark", "filler"}
-        is_soft = item.kind in soft and item.written not in _SIDES
-        if item.role is None and (is_soft or _is_soft_key(item)):
-            item.take("filler")
-        elif item.role is None:
-            hard.append(item)
-            item.take("unparsed")
-    if reading.troubles or not hard:
-        return
-    nothing = not (draft.asked or draft.symbols or draft.urls)
-    # An alert that looks at nothing would never be told, a comparison let everything pass.
-    nothing |= any(item.is_key("alert") or item.kind == "compare" for item in hard)
-    if nothing or len(hard) > _TOO_MUCH * words:
-        _refuse_leftovers(reading, hard)
-        return
-    for item in hard:
-        reading.warn("unparsed", f'"{item.written}" was not understood', item)
-
-
-def _is_by_interval(reading: Reading, at: int) -> bool:
-    """Whether this is the `at most` of `at most every 10s`."""
-    beside = (*reading.items[max(at - 1, 0) : at], *reading.items[at + 1 : at + 2])
-    is_bound = reading.items[at].kind == "compare" and reading.items[at].name in {"<=", ">="}
-    return is_bound and any(item.role == "interval" for item in beside)
-
-
-def _is_one_of(reading: Reading, at: int) -> bool:
-    """Whether this is the 1 of `the price of 1 bitcoin`."""
-    item, following = reading.items[at], reading.items[at + 1 : at + 2]
-    one = item.kind == "number" and item.number == 1 and not item.unit
-    return one and bool(following) and following[0].kind == "symbol"
-
-
-def _is_soft_key(item: Item) -> bool:
-    return item.kind == "key" and item.name in SOFT
-
-
-def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
-    for item in list(hard)[:5]:
-        single = reading.vocabulary.lexicon.single
-        near = [
-            w for w in nearest(item.written, single)
-            if single[w].kind != "filler" and w.isalpha() and len(item.written) > 2
-        ]  # fmt: skip
-        detail = f'I don\'t understand "{item.written}"'
-        if item.is_key("alert"):
-            detail = "an alert of what? Such as: alert me when BTC drops below 60k, or moves 2%"
-        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
-
-
 def one_place_for_all(reading: Reading, _: Draft) -> None:
     """Refuse `BTC on binance and ETH on okx`: a stream hears all its symbols at each exchange."""
     named = [item for item in reading.items if _names_a_market(item)]
@@ -285,4 +229,3 @@ SYMBOL_RULES: tuple[Rule, ...] = (
     swaps, currencies, priced_in, providers_as_assets, listed_words, only_words, symbols,
     ambiguous_names, unknown_symbols, one_place_for_all,
 )  # fmt: skip
-LAST_RULES: tuple[Rule, ...] = (leftovers,)

@@ -7,6 +7,11 @@ from bond_server.language.durations import ADVERBS, plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import in_range, length_at, refuse_m, take
 
+_THEN_LIVE = frozenset({
+    "go live", "then go live", "and go live", "going live", "go on live", "continue live",
+    "then continue live", "then live",
+})  # fmt: skip
+_REPLAYED = ("symbol", "field", "join", "swap")
 _LOOSE = ("filler", "mark", "join")
 
 
@@ -16,12 +21,16 @@ def replay(reading: Reading, draft: Draft) -> None:
         item = reading.items[at]
         if item.role is None and item.is_key("replay"):
             then = reading.skip(at + 1)
-            while (lead := reading.free(then)) and lead.is_key("last", "for", "from", "next"):
+            while (lead := reading.free(then)) and _leads_to_past(lead):
                 then = reading.skip(then + 1)
-            length = length_at(reading, then)
+            led = reading.items[then - 1]
+            is_apart = led.kind in _REPLAYED  # `replay BTC price 5s` says how often
+            length = None if is_apart else length_at(reading, then)
             if length is not None:
                 draft.replay_s = length
-                take(reading, at, then, "time", f"replay {written(length)}")
+                for taken in reading.items[at : then + 1]:
+                    if taken.kind not in _REPLAYED:
+                        taken.take("time", f"replay {written(length)}")
                 continue
             before = reading.skip(at - 1, step=-1)
             length = length_at(reading, before)
@@ -35,6 +44,11 @@ def replay(reading: Reading, draft: Draft) -> None:
             if length is not None:
                 draft.replay_s = length
                 take(reading, at - 1, at, "time", f"replay {written(length)}")
+
+
+def _leads_to_past(item: Item) -> bool:
+    """Whether it may stand between `replay` and how much of the past."""
+    return item.kind in _REPLAYED or item.is_key("last", "for", "from", "next", "by", "over", "in")
 
 
 def rolling_window(reading: Reading, draft: Draft) -> None:
@@ -60,8 +74,10 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
     first = reading.skip(at - 1, step=-1)
     before = reading.free(first)
     summed = any(True for _ in reading.every("agg"))
-    # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were.
+    # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were, as does
+    # `the last 2 hours of trades, then live`.
     drawn = any(True for _ in reading.every("bars"))
+    drawn |= any(item.written in _THEN_LIVE for item in reading.items)
     if (drawn or (before is not None and before.is_key("for", "from"))) and not summed:
         first = first if before is not None and before.is_key("for", "from", "over", "in") else at
         draft.replay_s = length
@@ -100,12 +116,29 @@ def how_long(reading: Reading, draft: Draft) -> None:
         take(reading, at, then, "time", f"for {written(length)}")
 
 
+def the_past(reading: Reading, _: Draft) -> None:
+    """Refuse `replay BTC trades of yesterday`: no stream has what was before it."""
+    for _at, item in list(reading.every("key")):
+        if item.is_key("past", "replay"):
+            detail = (
+                f'"{item.written}": a stream is of what happens from now on. Its own last minutes '
+                "can be replayed, and a file that `bond record` wrote, with `bond replay FILE`"
+            )
+            near = ("replay the last 5 minutes",)
+            reading.refuse("unsupported", detail, item, did_you_mean=near, instead="")
+            item.take("unparsed")
+
+
 def bars(reading: Reading, draft: Draft) -> None:
     """Read `1m candles`, `5m and 15m OHLCV`, `hourly bars`, `100-tick bars`, `candles 1m`."""
     for at, item in list(reading.every("bars")):
         draft.bars = True
         draft.asked.append(Asked("bars", at))
-        found = _counted_bar(reading, draft, at) or _bar_lengths(reading, draft, at, -1)
+        found = (
+            _counted_bar(reading, draft, at)
+            or _counted_behind(reading, draft, at)
+            or _bar_lengths(reading, draft, at, -1)
+        )
         if not found:
             _bar_lengths(reading, draft, at, 1)
         item.take("field", "bars")
@@ -114,11 +147,12 @@ def bars(reading: Reading, draft: Draft) -> None:
 def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     unit_at = reading.skip(at - 1, over=("mark",), step=-1)
     unit = reading.free(unit_at)
-    is_tick = unit is not None and unit.is_key("tick")
+    is_tick = unit is not None and (unit.is_key("tick") or unit.written == "trade")
     is_volume = unit is not None and unit.kind == "field" and unit.name == "volume"
     if unit is None or not (is_tick or is_volume):
         return False
-    number_at = reading.skip(unit_at - 1, over=("mark", "join"), step=-1)
+    between = ("mark", "join", "symbol") if is_volume else ("mark", "join")
+    number_at = reading.skip(unit_at - 1, over=between, step=-1)
     count = reading.free(number_at)
     if count is None or count.kind != "number":  # `tick bars of 100`
         behind = reading.skip(at + 1)
@@ -137,9 +171,43 @@ def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
     if count.unit or (is_tick and count.number != int(count.number)):
         return False
     draft.timeframes.append(f"{plain(count.number)}{'ticks' if is_tick else 'vol'}")
-    begin, end = min(number_at, unit_at), max(number_at, at)
-    take(reading, begin, end, "interval", draft.timeframes[-1])
+    for item in reading.items[min(number_at, unit_at) : max(number_at, at) + 1]:
+        if item.role is None and item.symbol is None:
+            item.take("interval", draft.timeframes[-1])
     return True
+
+
+def _counted_behind(reading: Reading, draft: Draft, at: int) -> bool:
+    """Read `bars every 500 trades`, and `BTC bars per 10 BTC` and `every 10 BTC traded`."""
+    number_at = at + 1
+    while (item := reading.free(number_at)) and (
+        item.kind in {*_LOOSE, "symbol", "venue"} or item.is_key("for", "from", "every")
+    ):
+        number_at += 1
+    lead, count, unit = (reading.free(number_at + n) for n in (-1, 0, 1))
+    if lead is None or not (lead.is_key("every") or lead.written == "of"):
+        return False
+    if count is None or unit is None or count.kind != "number" or count.unit or count.number <= 0:
+        return False
+    is_whole = count.number == int(count.number)
+    if is_whole and (unit.is_key("tick") or (unit.kind == "field" and unit.name == "trades")):
+        draft.timeframes.append(f"{plain(count.number)}ticks")
+    elif unit.symbol is not None and _bases(reading) == {unit.symbol.base}:
+        draft.timeframes.append(f"{plain(count.number)}vol")
+    else:
+        return False
+    last = number_at + 1
+    behind = reading.free(last + 1)
+    if unit.symbol is not None and behind is not None and behind.written in {"traded", "volume"}:
+        last += 1
+    for item in reading.items[number_at - 1 : last + 1]:
+        if item.symbol is None:
+            item.take("interval", draft.timeframes[-1])
+    return True
+
+
+def _bases(reading: Reading) -> set[str]:
+    return {item.symbol.base for _, item in reading.every("symbol") if item.symbol is not None}
 
 
 def _bar_lengths(reading: Reading, draft: Draft, at: int, step: int) -> bool:
@@ -172,4 +240,4 @@ def _add_bar(reading: Reading, draft: Draft, item: Item) -> None:
         item.take("interval", written(seconds))
 
 
-TIME_RULES: tuple[Rule, ...] = (replay, rolling_window, how_long, bars)
+TIME_RULES: tuple[Rule, ...] = (replay, rolling_window, how_long, bars, the_past)

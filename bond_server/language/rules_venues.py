@@ -34,10 +34,21 @@ def left_out(reading: Reading, draft: Draft) -> None:
         while (target := reading.free(place)) and target.kind in _LEFT_OUT:
             _leave_out(reading, draft, target)
             item.take("filler")
+            _refuse_a_part(reading, place)
             place = _next_of_list(reading, place + 1)
         last = reading.free(place)
         if last is not None and nearest(last.written, reading.vocabulary.venues, limit=1):
             _refuse_unknown(reading, at, place)
+
+
+def _refuse_a_part(reading: Reading, at: int) -> None:
+    """Refuse `excluding bybit futures`: an exchange is left out whole."""
+    part = reading.free(at + 1)
+    if part is not None and part.kind == "swap" and reading.items[at].kind == "venue":
+        detail = "an exchange is left out whole, not one of its markets"
+        reading.refuse("unsupported", detail, reading.items[at], part,
+                       edit=(part.start, part.end, ""))  # fmt: skip
+        part.take("unparsed")
 
 
 def _leave_out(reading: Reading, draft: Draft, target: Item) -> None:
@@ -111,8 +122,23 @@ def _refuse_unknown(reading: Reading, led_by: int, at: int) -> None:
     while (item := reading.free(at)) and item.kind == "unknown":
         if not item.written.isascii() or (_could_be_account(reading, led_by, item)):
             return
-        _refuse(reading, item, reading.items[led_by])
+        if not _is_news_site(reading, led_by, item):
+            _refuse(reading, item, reading.items[led_by])
         at = reading.skip(at + 1, over=_LOOSE)
+
+
+def _is_news_site(reading: Reading, led_by: int, item: Item) -> bool:
+    """Whether it is the `coindesk` of `news from coindesk`, which is then refused as such."""
+    before = reading.items[reading.skip(led_by - 1, step=-1)] if led_by else None
+    if before is None or before.kind not in {"field", "source"} or before.name != "news":
+        return False
+    lead = reading.items[led_by]
+    detail = f'"{item.written}": news come from the feeds that the server reads (NEWS_FEEDS)'
+    edit = (lead.start, item.end, "")
+    reading.refuse("unknown_source", detail, item, did_you_mean=("news",), edit=edit)
+    item.take("unparsed")
+    lead.take("filler")
+    return True
 
 
 def _could_be_account(reading: Reading, led_by: int, item: Item) -> bool:

@@ -44,8 +44,9 @@ def _is_posts(item: Item | None) -> bool:
 
 
 def queries(reading: Reading, draft: Draft) -> None:
-    """Read `containing "ETF approval"` and `#ETF`."""
+    """Read `containing "ETF approval"` and `#ETF`, and `SOL price + #solana tweets` likewise."""
     parts = []
+    _tags_beside_their_asset(reading)
     for at, item in list(reading.every("quote", "tag")):
         if not item.name.strip("#"):
             item.take("filler")
@@ -62,6 +63,16 @@ def queries(reading: Reading, draft: Draft) -> None:
         parts = [f'"{part}"' if " " in part or not has_tag else part for part in parts]
     if parts:
         draft.query = " ".join(parts)
+
+
+def _tags_beside_their_asset(reading: Reading) -> None:
+    """Let `#solana` be what posts contain, where the sentence names Solana without it."""
+    mentions = [item for _, item in reading.every("symbol") if item.symbol is not None]
+    named = {i.symbol.base for i in mentions if i.symbol and not i.written.startswith("#")}
+    for item in mentions:
+        if item.written.startswith("#") and item.symbol and item.symbol.base in named:
+            item.kind, item.symbol = "tag", None
+            item.name = reading.folded.text[item.start : item.end]
 
 
 def about(reading: Reading, draft: Draft) -> None:
@@ -135,8 +146,6 @@ def raw_events(reading: Reading, draft: Draft) -> None:
 
 def every_event(reading: Reading, draft: Draft) -> None:
     """Read `every BTC trade`, `each tweet about BTC` and `BTC order book updates` likewise."""
-    if draft.intervals:
-        return
     items = reading.items
     for at, item in list(reading.every("key")):
         if item.is_key("every"):
@@ -146,7 +155,10 @@ def every_event(reading: Reading, draft: Draft) -> None:
         else:
             is_update = at > 0 and item.written in {"update", "updates"}
             is_one = is_update and items[at - 1].kind == "field" and items[at - 1].name in _UPDATED
-        if is_one:
+        if is_one and draft.intervals:
+            item.take("filler")
+            draft.assumed.append("every event=told together, one record an interval")
+        elif is_one:
             draft.raw = True
             item.take("field", "every event")
 
@@ -179,7 +191,7 @@ def chains(reading: Reading, draft: Draft) -> None:
         after = reading.free(at + 2) if on is not None and on.is_key("from") else None
         for symbol_item in (after, before):
             symbol = symbol_item.symbol if symbol_item is not None else None
-            if symbol_item is None or symbol_item.name == TOPIC:
+            if symbol_item is None or symbol_item.kind == "maybe" or symbol_item.name == TOPIC:
                 continue
             if symbol is None or symbol.base not in CHAINS:
                 continue

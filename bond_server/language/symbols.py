@@ -93,7 +93,7 @@ def _joined_pair(
 ) -> tuple[Symbol, int] | None:
     """Read `BTCUSDT`, `BTCUSDT.P` and `BTCPERP`."""
     suffix = _separated(atoms, end, ".")
-    swap = suffix is not None and suffix[0] == "P"
+    swap = suffix is not None and suffix[0].upper() == "P"
     bare = name[:-4] if name.upper().endswith("PERP") else name
     if bare != name and bare.upper() in known.assets.by_ticker:
         return Symbol(bare.upper(), "crypto", swap=True), end

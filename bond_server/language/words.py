@@ -52,19 +52,34 @@ def _crossings() -> dict[str, tuple[str, ...]]:
     }  # fmt: skip
 
 
+_TURNS = ("turns", "turn", "goes", "go", "becomes", "become", "flips", "flip", "gets", "get")
+# Comparisons with zero: `turns negative`.
+OF_ZERO: Mapping[str, tuple[str, ...]] = {
+    "crosses_below": tuple(f"{verb} negative" for verb in _TURNS),
+    "crosses_above": tuple(f"{verb} positive" for verb in _TURNS),
+    "<": ("is negative", "are negative", "stays negative"),
+    ">": ("is positive", "are positive", "stays positive"),
+}
+
 COMPARISONS: Mapping[str, str] = {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
-             "exceeding|>|is over|are over|is above|are above|gets above|stays above|goes above",
-        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|<|is under|"
-             "are under|is below|are below|stays below",
+             "exceeding|tops|topping|in excess of|wider than|>|is over|are over|is above|are above|"
+             "gets above|stays above|goes above",
+        "<": "below|under|less than|lower than|fewer than|smaller than|beneath|narrower than|"
+             "tighter than|<|is under|are under|is below|are below|stays below",
         ">=": "at least|no less than|not less than|>=|not below",
         "<=": "at most|no more than|not more than|<=|not above",
         "==": "equals|equal to|equal|==|=|exactly",
     }.items()
     for phrase in _phrases(phrases)
-} | {phrase: op for op, phrases in _crossings().items() for phrase in phrases}  # fmt: skip
+} | {
+    phrase: op
+    for phrases in (_crossings(), OF_ZERO)
+    for op, said in phrases.items()
+    for phrase in said
+}  # fmt: skip
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     key: _phrases(phrases)
@@ -79,7 +94,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "hertz": "hz|hertz",
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
                    "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
-        "for": "for|during|stop after|and stop after|lasting|ending after|ends after",
+        "for": "for|during|stop after|and stop after|lasting|ending after|ends after|end after|"
+               "finish after|quit after|duration|duration of|with a duration of|time limit",
         "next": "next|coming|following",
         "last": "last|past|previous|trailing|preceding",
         "over": "over|within|in",
@@ -87,6 +103,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "replay": "replay|replayed|replaying|replay from|backfill|rewind|play back|"
                   "catch up on|catch up",
         "ago": "ago",
+        "past": "historical|historic|history|yesterday|last night|this morning|recording|"
+                "recordings|recorded|prerecorded",
         "only": "only|but only|just|and only",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
                 "but only when|but only if|but only where|filtered by|filter|as long as|provided",
@@ -94,10 +112,13 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
                  "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
                  "ping me when|"
-                 "ping me if|let me know when|let me know if|message me when|message me if",
+                 "ping me if|alarm|alarm me|alarm when|alarm if|wake me|wake me up|beep|buzz me|"
+                 "let me know when|let me know if|message me when|message me if",
         "at_most": "at most",
         "without": "without|no|not|excluding|exclude|except|except for|minus|but not|other than|"
-                   "apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|and not|"
+                   "but never|never on|never from|besides|aside from|save for|barring|instead of|"
+                   "rather than|apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|"
+                   "and not|"
                    "with no|but no|not from|not on|nothing from|don't include|do not include",
         "but": "but",
         "all": "all|any|every exchange|each exchange|anywhere|everywhere",
@@ -105,29 +126,37 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "from": "from|on|at|via|using|through|off",
         "by": "by",
         "in": "in",
-        "against": "against|vs|versus|to|quoted in|priced in|denominated in",
+        "against": "against|relative to|in terms of|vs|versus|to|quoted in|priced in|"
+                   "denominated in",
         "about": "about|regarding|concerning|mentioning|around|related to|on the topic of",
-        "containing": "containing|contains|contain|matching|with the words|with the phrase|"
+        "containing": "tagged|tagged with|hashtag|with the hashtag|containing|"
+                      "contains|contain|matching|with the words|with the phrase|"
                       "that contain|that say|that mention|saying|which contain|including the words",
         "accounts": "account|accounts|user|users|handle|handles",
         "top": "top|first|best",
         "levels": "level|levels|depth|deep|rows|price levels",
         "tick": "tick|ticks",
-        "raw": "tick by tick|raw|raw trades|every tick|every trade|each trade|each tick|raw ticks|"
+        "raw": "tick by tick|unfiltered|raw|raw trades|every tick|every trade|each trade|"
+               "each tick|raw ticks|"
                "every single trade|every single tick|unaggregated|trade by trade|tick data|"
                "all ticks|individual trades|tick level|tick stream|as they happen|as they come|"
                "as it happens|as it comes",
         "spread": "spread|spreads|bid ask spread|bid/ask spread",
-        "cross_spread": "arbitrage|price difference|price gap|difference|premium",
+        "cross_spread": "arbitrage|price difference|price gap|gap|difference|premium",
         "between": "between|across",
         "spot": "spot|spot market",
-        "or": "or",
-        "unless": "unless|until|till",
+        "or": "or|nor",
+        "unless": "unless|until|till|hide|hiding|discard|discarding|suppress|suppressing|mute|"
+                  "filter out|filtering out|throw away|throw out",
         "cooldown": "|".join((
             "cooldown|cooldown of|with a cooldown of|with cooldown",
             *(f"{most} once {per}" for most in ("max", "maximum", "no more than", "not more than")
               for per in ("per", "every", "a", "an", "each")),
         )),
+        "sink": "webhook|webhooks|csv|json|parquet|excel|spreadsheet|google sheets|kafka|nats|"
+                "slack|database|postgres",
+        "inverse": "inverse|coin margined|coin-m|coin m",
+        "both": "both|both of them|all of them",
         "per_symbol": "per symbol|per coin|per asset|each symbol",
     }.items()
 }  # fmt: skip
@@ -136,8 +165,17 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 SOFT = frozenset({
     "every", "other", "times", "once", "twice", "cadence", "for", "next", "last", "over", "in",
     "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
-    "levels", "between", "spot", "or", "per_symbol", "when", "rolling",
+    "levels", "between", "spot", "or", "both", "per_symbol", "rolling",
 })  # fmt: skip
+
+# Right as they are, though near to a word of ours.
+NO_MISSPELLINGS = frozenset(
+    _phrases(
+        "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
+        "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
+        "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides"
+    )
+)
 
 SWAP = _phrases(
     "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
@@ -202,7 +240,7 @@ CURRENCIES: Mapping[str, str] = {
     }.items()
     for word in _phrases(words)
 }
-JOINS = _phrases("and|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
+JOINS = _phrases("and|n|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
 UNKNOWN_SOURCES = _phrases(
     "reddit|subreddit|wallstreetbets|telegram|discord|facebook|instagram|tiktok|youtube|"
     "stocktwits|bloomberg|reuters|linkedin|mastodon|bluesky|farcaster|twitch|weibo|wechat|"
@@ -220,6 +258,9 @@ UNSUPPORTED: Mapping[str, str] = {
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"
+          "verified|retweets|retweet|reposts|likes|quarterly|quarterly futures|dated futures|"
+          "microprice|gas price|gas prices|gas fee|gas fees|mempool|hashrate|hash rate|"
+          "whale|whales|whale alerts|large trades|big trades|block trades|"
           "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
     )
     for phrase in _phrases(phrases)
@@ -248,7 +289,7 @@ FILLER = _phrases(
     "build|set up|live|real time|real-time|realtime|latest|current|currently|right now|now|"
     "data|feed|feeds|updated|fresh|hey|hi|hello|dear|yo|thanks|thank you|thx|ty|cheers|kindly|"
     "is|are|be|being|was|it|its|it's|this|that|that's|these|those|them|they|how many|how much|"
-    "how often|how|people|users are|number|count|counts|then|so|too|some|also|both|let's|lets|"
+    "how often|how|people|users are|number|count|counts|then|so|too|some|also|let's|lets|"
     "what|what's|whats|which|who|do|does|did|go|coin|coins|token|tokens|crypto|cryptos|"
     "cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|stock|stocks|share|"
     "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
@@ -261,5 +302,9 @@ FILLER = _phrases(
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
     "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
-    "one of them|any of them|aggregated|aggregate|per event|while"
+    "one of them|any of them|per window|per record|per bar|in the window|in a window|"
+    "in each window|field|fields|continue|onwards|onward|hit me with|use|run|stay|gm|gn|"
+    "ser|sir|fam|bro|"
+    "mate|dude|u|wanna|a side|per side|each side|both sides|"
+    "aggregated|aggregate|per event|while"
 )

@@ -24,7 +24,9 @@ _SAID = (
     "without except all exchanges but only when alert me if above below drops > < 70k $2,500 5% "
     "average max over the last for next replay ago top 10 levels depth raw 1M 100 + , and or & ; "
     "in EUR usd between x X \u0412\u0422\u0421 pirce evry wss://feeds.example.com/v1 "
-    "wss://10.0.0.1 buy reddit moves more than hits at most rolling daily is it please not no with"
+    "wss://10.0.0.1 buy reddit moves more than hits at most rolling daily is it please not no with "
+    "skip hide unless besides never both either inverse negative turns whale gap csv duration "
+    "yesterday 65,000, 1/2 #SOL BTC/ETH/SOL traded updates a second hourly records in 0.01% -5s"
 )
 _WORDS = _SAID.split()
 

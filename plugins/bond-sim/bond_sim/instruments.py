@@ -81,7 +81,7 @@ def synthetic_markets() -> list[Instrument]:
             for venue in ("coinbaseexchange", "coinbase", "kraken")
         ]
         markets += [linear_swap(venue, base) for venue in ("binancefutures", "bybitlinear")]
-    markets.append(okx_instrument("BTC-USDT-SWAP"))
+        markets.append(okx_instrument(f"{base}-USDT-SWAP", tick))
     markets.append(okx_instrument("BTC-USD-SWAP"))
     return markets
 

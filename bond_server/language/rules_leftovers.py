@@ -1,0 +1,114 @@
+"""The last rule: what is left over when every other rule has had its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bond_server.language.draft import Draft, Rule
+from bond_server.language.items import Item, Reading
+from bond_server.language.nearest import nearest
+from bond_server.language.words import SOFT
+
+_SIDES = ("long", "short")  # they would narrow what they stand before
+_MATTERS = ("change", "currency", "number", "duration", "unit")
+_TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
+
+
+def leftovers(reading: Reading, draft: Draft) -> None:
+    """Say what was not understood; refuse where that is too much of the sentence."""
+    soft = {"filler", "join", "mark", "order_before_asset", "foreign_noun"}
+    hard: list[Item] = []
+    words = 0
+    for at, item in enumerate(reading.items):
+        if item.role is None and (_is_one_of(reading, at) or _is_by_interval(reading, at)):
+            item.take("filler")
+        words += item.kind not in {"join", "mark", "filler"}
+        is_soft = item.kind in soft and item.written not in _SIDES
+        if item.role is None and (is_soft or _is_soft_key(item)):
+            item.take("filler")
+        elif item.role is None:
+            hard.append(item)
+            item.take("unparsed")
+    if reading.troubles or not hard:
+        return
+    nothing = not (draft.asked or draft.symbols or draft.urls)
+    # An alert that looks at nothing would never be told, a comparison let everything pass.
+    nothing |= any(item.is_key("alert") or item.kind == "compare" for item in hard)
+    # Without any symbol it is refused for that, whatever else is left.
+    nothing |= bool(draft.symbols) and any(
+        _matters(reading, item, is_asked=bool(draft.asked)) for item in hard
+    )
+    if nothing or len(hard) > _TOO_MUCH * words:
+        _refuse_leftovers(reading, hard)
+        return
+    for item in hard:
+        reading.warn("unparsed", f'"{item.written}" was not understood', item)
+
+
+def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
+    """Whether a sentence surely means something else without what was not understood.
+
+    A number was how much of something; a word before an exchange, a field or an `if` says
+    which or how (`negative tweets`, `shout if`), one behind `every` and `in` how often or what.
+    """
+    if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
+        return False
+    if item.kind in _MATTERS or item.is_key("without", "unless", "when", "inverse"):
+        return True
+    if item.kind != "unknown" or not item.written.isalpha():
+        return False
+    at = reading.items.index(item)
+    if at and reading.items[at - 1].is_key("every", "in"):
+        return True
+    following = reading.items[at + 1 : at + 2]
+    if following and following[0].role == "field" and not following[0].glued:
+        return True
+    after = (each for each in reading.items[at + 1 :] if each.kind not in {"filler", "mark"})
+    led = next(after, None)
+    if led is not None and (led.role == "exchange" or _leads_on(led)):
+        return True
+    return bool(at) and not is_asked and _is_in_fields_place(reading, at)
+
+
+def _leads_on(item: Item) -> bool:
+    return item.is_key("exchanges") or (item.is_key("when") and item.role == "condition")
+
+
+def _is_in_fields_place(reading: Reading, at: int) -> bool:
+    """Whether an unknown word stands where a field's should: `BTC microprice every 1s`."""
+    last = at + 1 == len(reading.items) or reading.items[at + 1].role == "interval"
+    return last and reading.items[at - 1].role == "symbol"
+
+
+def _is_by_interval(reading: Reading, at: int) -> bool:
+    """Whether this is the `at most` of `at most every 10s`."""
+    beside = (*reading.items[max(at - 1, 0) : at], *reading.items[at + 1 : at + 2])
+    is_bound = reading.items[at].kind == "compare" and reading.items[at].name in {"<=", ">="}
+    return is_bound and any(item.role == "interval" for item in beside)
+
+
+def _is_one_of(reading: Reading, at: int) -> bool:
+    """Whether this is the 1 of `the price of 1 bitcoin`."""
+    item, following = reading.items[at], reading.items[at + 1 : at + 2]
+    one = item.kind == "number" and item.number == 1 and not item.unit
+    return one and bool(following) and following[0].kind == "symbol"
+
+
+def _is_soft_key(item: Item) -> bool:
+    return item.kind == "key" and item.name in SOFT
+
+
+def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
+    for item in list(hard)[:5]:
+        single = reading.vocabulary.lexicon.single
+        near = [
+            w for w in nearest(item.written, single)
+            if single[w].kind != "filler" and w.isalpha() and len(item.written) > 2
+        ]  # fmt: skip
+        detail = f'I don\'t understand "{item.written}"'
+        if item.is_key("alert"):
+            detail = "an alert of what? Such as: alert me when BTC drops below 60k, or moves 2%"
+        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
+
+
+LAST_RULES: tuple[Rule, ...] = (leftovers,)
