@@ -218,6 +218,8 @@ class StreamManager:
             LOG.exception("the stream manager was stopped by a bug")
             self._market.failures.append(f"a bug: {_cause(error)!r}")
             self._owner = None
+            for each in opened:
+                _done(each)
 
     async def _hear(self, spec: Spec, opened: asyncio.Future[None]) -> None:
         """Hear one stream; how it ends is told, and ends no other."""
