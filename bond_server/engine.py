@@ -25,6 +25,7 @@ from bond_core.log.tail import Tail
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, Plugins
 from bond_core.plugin.egress import Egress
+from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.binding import Defaults, bind
 from bond_core.runtime.checkpoints import Checkpoints
 from bond_core.runtime.contained import cause_of
@@ -70,6 +71,7 @@ class Engine:
             (`clamp`) count when they were heard.
         tape: Notes what the engine of its one stream is told; None for no notes.
         ways_out: Makes what stands between connectors and the world; None is nothing.
+        backoff: The pauses before a connector is started anew, and how often it is.
 
     Attributes:
         running: The streams that run here, by id.
@@ -84,6 +86,7 @@ class Engine:
         plugins: Plugins | None = None, places: Places | None = None,
         checkpoints: Checkpoints | None = None, future: Future = "reject",
         tape: Tape | None = None, ways_out: WaysOut | None = None,
+        backoff: Backoff | None = None,
     ) -> None:  # fmt: skip
         self.clock: Clock = clock or SystemClock()
         self.plugins = plugins or (None if catalog else Plugins())
@@ -107,6 +110,7 @@ class Engine:
             egress=egress,
             future=future,
             ways_out=ways_out,
+            backoff=backoff,
         )
         self.sinks = SinkHost(
             clock=self.clock,

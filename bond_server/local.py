@@ -28,7 +28,7 @@ from bond_server.registry.registry import NoRegistry, Registry
 from bond_server.registry.row import Row, compiled_again, new_row
 from bond_server.streams import AnyStream, KnownStream, Stream
 
-__all__ = ["Bond", "Compiled", "Stream", "stream"]
+__all__ = ["Bond", "Compiled", "Stream", "records_of", "stream"]
 
 EPHEMERAL_S = 60.0
 """How long an ephemeral stream outlives its last client."""
@@ -260,12 +260,13 @@ async def stream(
         running, _ = await here.create(here.compile({**asked, **options}))
         cursor = here.cursor(running.stream_id, START)
         try:
-            yield _records(cursor)
+            yield records_of(cursor)
         finally:
             cursor.close()
 
 
-async def _records(cursor: Cursor) -> AsyncIterator[dict[str, Any]]:
+async def records_of(cursor: Cursor) -> AsyncIterator[dict[str, Any]]:
+    """Yield the records behind a place in a stream's log, until the stream ends."""
     while True:
         try:
             batch = await cursor.next()

@@ -20,6 +20,7 @@ from bond_core.clock import Clock
 from bond_core.model.record import Status
 from bond_core.plugin.egress import Egress
 from bond_core.plugin.specs import ConnectorSpec
+from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.contained import cause_of
 from bond_core.runtime.feed import Feed, Future, Listener
 from bond_core.runtime.outside import Outside, WayOut, WaysOut
@@ -86,11 +87,13 @@ class Feeds:
         egress: Guards what connectors reach by URL; None is the plain policy.
         ways_out: Makes what stands in for the outside world; None is the world itself.
         future: What happens to events whose time lies in the future.
+        backoff: The pauses before a connector is started anew.
     """
 
     def __init__(
         self, *, clock: Clock, chance: random.Random, simulators: Simulators,
         egress: Egress | None = None, ways_out: WaysOut | None = None, future: Future = "reject",
+        backoff: Backoff | None = None,
     ) -> None:  # fmt: skip
         self.turns = Turns()
         self.ticks = Ticks(clock)
@@ -100,6 +103,7 @@ class Feeds:
         self._egress = egress or Egress()
         self._ways_out = ways_out or self._outside
         self._future: Future = future
+        self._backoff = backoff
         self._supervisors: dict[Origin, Supervisor] = {}
         self._tasks: dict[Origin, asyncio.Task[None]] = {}
         self._closing: dict[Origin, asyncio.Task[None]] = {}
@@ -144,7 +148,7 @@ class Feeds:
             supervisor = self._supervisors[origin] = Supervisor(
                 origin.spec, origin.config, name=origin.name, clock=self._clock,
                 chance=self._chance, simulated_at=simulated_at, way_out=way_out,
-                future=self._future,
+                future=self._future, backoff=self._backoff,
             )  # fmt: skip
         lingering = self._closing.pop(origin, None)
         if lingering is not None:  # somebody is back; who leaves next gets the full time again

@@ -147,6 +147,10 @@ class Supervisor:
                 pause_s = self._pause_s(error, started_ns)
                 why = getattr(error, "detail", None) or f"{type(error).__name__}: {error}"
                 why = self._hide(why)
+                if self._backoff.gives_up(self.attempts):
+                    why = f"given up after {self.attempts} failures in a row: {why}"
+                    self._turn_all("failed", why)
+                    return
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
                 await self.clock.sleep(pause_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from os import PathLike
 from typing import Any
@@ -85,6 +85,20 @@ async def _handed_over(
     finally:
         owner.cancel()
         await asyncio.wait([owner])
+
+
+def heard_here(
+    spec: Mapping[str, Any], hear: Mapping[str, Callable[..., None]], **options: Any
+) -> AbstractAsyncContextManager[Any]:
+    """Run a stream here that hands over its events beside its records; see bond_server.heard.
+
+    Raises:
+        LocalModeError: Bond's server package isn't installed.
+    """
+    heard: AbstractAsyncContextManager[Any] = bond_module("bond_server.heard").heard(
+        spec, hear, **options
+    )
+    return heard
 
 
 def bond_module(module: str) -> Any:

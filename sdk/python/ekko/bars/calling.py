@@ -1,0 +1,69 @@
+"""Call callbacks one after the other; one that raises is told of, and ends nothing else."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from ekko.bars.model import EventType
+
+Callback = Callable[[Any], Any]
+"""Takes what happened. May be a coroutine function; it is then waited for."""
+
+LOG = logging.getLogger("ekko.bars")
+
+
+class Callbacks:
+    """Who is to be called for what.
+
+    Attributes:
+        errors: How often callbacks raised, by what they were called for.
+        last_error: What was raised last, as text; None while nothing was.
+    """
+
+    def __init__(self) -> None:
+        self.errors: Counter[str] = Counter()
+        self.last_error: str | None = None
+        self._of: dict[EventType, list[Callback]] = {each: [] for each in EventType}
+
+    def add(self, type: EventType, callback: Callback) -> None:  # noqa: A002
+        """Call it for each such event, after those that were added before."""
+        if not callable(callback):
+            raise TypeError(f"a callback can be called, was {callback!r}")
+        self._of[type].append(callback)
+
+    def remove(self, type: EventType, callback: Callback) -> None:  # noqa: A002
+        """Call it no more; one that isn't there is no error."""
+        if callback in self._of[type]:
+            self._of[type].remove(callback)
+
+    def of(self, type: EventType) -> Sequence[Callback]:  # noqa: A002
+        """Return who is to be called: a list that changes with who is added and removed."""
+        return self._of[type]
+
+    async def call(self, type: EventType, argument: Any) -> None:  # noqa: A002
+        """Call all of them with the argument."""
+        for callback in tuple(self._of[type]):
+            try:
+                answer = callback(argument)
+                if answer is not None and inspect.isawaitable(answer):
+                    await answer
+            except Exception as error:  # noqa: BLE001 - it is the user's; the stream goes on
+                self.failed(type.value, callback, error)
+
+    def failed(self, what: str, who: Any, error: Exception) -> None:
+        """Count that somebody's code raised, and log it: the 1st, 10th, 100th, … time."""
+        self.errors[what] += 1
+        self.last_error = f"{what}: {type(error).__name__}: {error}"
+        count = self.errors[what]
+        if str(count).rstrip("0") == "1":
+            name = getattr(who, "__qualname__", None) or repr(who)
+            LOG.error("%s for %s raised (%d so far)", name, what, count, exc_info=error)
+
+
+async def result_of(answer: Awaitable[Any] | Any) -> Any:
+    """Return what a function or coroutine function gave."""
+    return await answer if inspect.isawaitable(answer) else answer

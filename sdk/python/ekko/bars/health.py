@@ -1,0 +1,104 @@
+"""How the sources of a stream manager do, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from ekko.bars.model import Reconnect
+
+_DOWN = ("stale", "reconnecting", "failed")
+_WORST_LAST = ("live", "starting", "stale", "reconnecting", "failed")
+
+
+@attrs.define(eq=False)
+class SourceHealth:
+    """One source.
+
+    Attributes:
+        statuses: By symbol, how it does; `""` for all of them.
+        reason: Why it is down, as it was told last.
+        reconnects: How often it came back.
+        gaps: How many holes it told of.
+    """
+
+    simulated: bool = False
+    statuses: dict[str, str] = attrs.field(factory=dict)
+    reason: str | None = None
+    reconnects: int = 0
+    gaps: int = 0
+    _is_down: bool = False
+    _is_given_up: bool = False
+
+    @property
+    def status(self) -> str:
+        """How the worst of its symbols does."""
+        return max(self.statuses.values(), key=_rank, default="starting")
+
+    def turn(
+        self, name: str, symbol: str | None, status: str, reason: str | None
+    ) -> Reconnect | None:
+        """Take in how it does now; return what is to be told of it."""
+        if symbol is None:
+            self.statuses.clear()
+        self.statuses[symbol or ""] = status
+        if status in _DOWN:
+            self._is_down, self.reason = True, reason or self.reason
+        if status == "failed" and not self._is_given_up:
+            self._is_given_up = True
+            return Reconnect(source=name, count=self.reconnects, status="failed", reason=reason)
+        if status == "live" and self._is_down:
+            self._is_down = self._is_given_up = False
+            self.reconnects += 1
+            why, self.reason = self.reason, None
+            return Reconnect(source=name, count=self.reconnects, status="live", reason=why)
+        return None
+
+
+class Health:
+    """All sources, by name."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, SourceHealth] = {}
+
+    def source(self, name: str) -> SourceHealth:
+        """Return how a source does."""
+        return self.sources.setdefault(name, SourceHealth())
+
+    def know(self, simulated: Mapping[str, bool]) -> None:
+        """Learn which sources there are."""
+        for name, is_simulated in simulated.items():
+            self.source(name).simulated = is_simulated
+
+    @property
+    def simulated(self) -> bool:
+        """Whether anything that is heard is made up."""
+        return any(source.simulated for source in self.sources.values())
+
+    def report(self) -> dict[str, Any]:
+        """Return, by source, how it does."""
+        return {
+            name: {
+                "status": each.status, "reason": each.reason, "simulated": each.simulated,
+                "reconnects": each.reconnects, "gaps": each.gaps,
+            }
+            for name, each in self.sources.items()
+        }  # fmt: skip
+
+
+def overall(report: Mapping[str, Any], *, is_any_stale: bool, problems: bool) -> str:
+    """Return in a word how sources do: healthy, starting, degraded or failed."""
+    statuses = [source["status"] for source in report.values()]
+    if statuses and all(status == "failed" for status in statuses):
+        return "failed"
+    if any(status in _DOWN for status in statuses) or problems:
+        return "degraded"
+    if not statuses or "starting" in statuses:
+        return "starting"
+    return "degraded" if is_any_stale else "healthy"
+
+
+def _rank(status: str) -> int:
+    return _WORST_LAST.index(status) if status in _WORST_LAST else len(_WORST_LAST)

@@ -1,0 +1,84 @@
+"""What waits for callbacks: ticks, so many at most, and all else, in the order of hearing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from ekko.bars.calling import LOG
+from ekko.bars.hearing import Trade
+from ekko.bars.model import EventType
+
+
+@attrs.frozen
+class Ticks:
+    """Trades of one source that wait."""
+
+    source: str
+    trades: Sequence[Trade]
+    repaired: bool
+
+
+@attrs.frozen
+class Told:
+    """Something that is to be told by callbacks of a kind."""
+
+    type: EventType
+    argument: Any
+
+
+class Inbox:
+    """Where hearing leaves what callbacks are to get.
+
+    Args:
+        most_ticks: So many ticks may wait; then the oldest go.
+
+    Attributes:
+        waiting: How many ticks wait.
+        dropped: How many ticks had to go.
+        stirred: Set when there is something.
+    """
+
+    def __init__(self, most_ticks: int) -> None:
+        self.waiting = 0
+        self.dropped = 0
+        self.stirred = asyncio.Event()
+        self._most_ticks = most_ticks
+        self._number = 0
+        self._ticks: deque[tuple[int, Ticks]] = deque()
+        self._told: deque[tuple[int, Told]] = deque()
+
+    def put_ticks(self, ticks: Ticks) -> None:
+        """Leave ticks."""
+        self._number += 1
+        self._ticks.append((self._number, ticks))
+        self.waiting += len(ticks.trades)
+        while (excess := self.waiting - self._most_ticks) > 0:
+            number, oldest = self._ticks.popleft()
+            gone = min(excess, len(oldest.trades))
+            if gone < len(oldest.trades):
+                left = attrs.evolve(oldest, trades=oldest.trades[gone:])
+                self._ticks.appendleft((number, left))
+            self.waiting -= gone
+            if not self.dropped:
+                LOG.warning("on_tick is too slow: ticks are dropped; get_metrics counts them")
+            self.dropped += gone
+        self.stirred.set()
+
+    def put(self, type: EventType, argument: Any) -> None:  # noqa: A002
+        """Leave anything else."""
+        self._number += 1
+        self._told.append((self._number, Told(type, argument)))
+        self.stirred.set()
+
+    def take(self) -> Ticks | Told | None:
+        """Return what was left first; None where nothing waits."""
+        if self._ticks and (not self._told or self._ticks[0][0] < self._told[0][0]):
+            ticks = self._ticks.popleft()[1]
+            self.waiting -= len(ticks.trades)
+            return ticks
+        return self._told.popleft()[1] if self._told else None

@@ -1,0 +1,371 @@
+"""Stream trades and build bars of them, and call back: `StreamManager`.
+
+hearing ─▶ StreamManager ─▶ Building          the bars that are being built
+                │
+                └─▶ History, Inbox ─▶ callbacks, one at a time
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ekko.bars.calling import LOG, Callback, Callbacks
+from ekko.bars.clock import Clock, SystemClock
+from ekko.bars.config import StreamManagerConfig
+from ekko.bars.hearing import hear_from_server, hear_here
+from ekko.bars.history import frame_of
+from ekko.bars.inbox import Inbox, Ticks
+from ekko.bars.market import Market
+from ekko.bars.model import Bar, EventType, StreamEvent, Tick
+from ekko.bars.specs import Spec, specs_of
+
+_AT_ONCE = 200
+"""So many ticks are handed out before everything else gets a turn."""
+
+_YES = {"1", "true", "yes", "on"}
+
+AnyCallback = TypeVar("AnyCallback", bound=Callback)
+
+
+class StreamManager:
+    """Trades and bars of crypto and shares, with callbacks.
+
+        manager = StreamManager()
+        manager.add_crypto_symbols(["BTC/USDT"])
+        manager.on_bar_complete(print)
+        await manager.start()
+
+    Everything runs in this process, where Bond is installed (`pip install "bond-ekko[local]"`);
+    through a server when one is named. A callback may be a coroutine function; they are called
+    one at a time, in the order of what happened, and one that raises ends nothing.
+
+    Args:
+        config: Settings; None for the defaults.
+        api_url: A Bond server; else EKKO_API_URL; None or `local` for this process.
+        api_key: Its API key; else EKKO_API_KEY.
+        clock: Tells the time.
+        bond: What the `Bond` in this process is made with, for tests.
+    """  # fmt: skip
+
+    def __init__(
+        self, config: StreamManagerConfig | None = None, *, api_url: str | None = None,
+        api_key: str | None = None, clock: Clock | None = None,
+        bond: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.config = config or StreamManagerConfig()
+        self.clock: Clock = clock or SystemClock()
+        self._api_url = api_url or os.environ.get("EKKO_API_URL") or "local"
+        self._api_key = api_key
+        self._bond: dict[str, Any] = {**({"clock": clock} if clock else {}), **(bond or {})}
+        self._callbacks = Callbacks()
+        self._crypto: dict[str, None] = {}
+        self._stocks: dict[str, None] = {}
+        self._owner: asyncio.Task[None] | None = None
+        self._calling: asyncio.Task[None] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing yet."""
+        self._inbox = Inbox(self.config.tick_buffer_size)
+        self._market = Market(
+            self.config, self.symbols, inbox=self._inbox, clock=self.clock,
+            tick_callbacks=self._callbacks.of(EventType.TICK),
+        )  # fmt: skip
+
+    # What is listened to
+
+    @property
+    def symbols(self) -> list[str]:
+        """All symbols, crypto first."""
+        return [*self._crypto, *self._stocks]
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not stopped since."""
+        return self._owner is not None
+
+    def add_crypto_symbols(self, symbols: Sequence[str]) -> None:
+        """Listen to pairs such as `BTC/USDT`, too. Before `start`."""
+        self._add(self._crypto, symbols)
+
+    def add_stock_symbols(self, symbols: Sequence[str]) -> None:
+        """Listen to shares such as `TSLA`, too. Before `start`."""
+        self._add(self._stocks, symbols)
+
+    def _add(self, to: dict[str, None], symbols: Sequence[str]) -> None:
+        if isinstance(symbols, str):
+            raise TypeError(f"symbols are a list, such as [{symbols!r}]")
+        if self.is_running:
+            raise RuntimeError("stop it before symbols are added, and start it again")
+        to.update(dict.fromkeys(symbols))
+
+    def specs(self) -> list[Spec]:
+        """Return what is listened to as specs of Bond: for `bond record` and a look."""
+        simulate = self.config.simulate
+        if simulate is None:  # a server has an environment of its own
+            simulate = self._api_url == "local" and _says_simulate()
+        return specs_of(self.config, list(self._crypto), list(self._stocks), simulate=simulate)
+
+    # Callbacks
+
+    def on_tick(self, callback: AnyCallback) -> AnyCallback:
+        """Call back for every trade, with a StreamEvent whose `data` is a Tick."""
+        return self.on(EventType.TICK, callback)
+
+    def on_bar_complete(self, callback: AnyCallback) -> AnyCallback:
+        """Call back for every bar that closes, with the Bar.
+
+        Bars in which nothing was traded are left out; those of which something is unknown come,
+        `partial`, and their prices may be None.
+        """
+        return self.on(EventType.BAR_COMPLETE, callback)
+
+    def on_prediction(self, callback: AnyCallback) -> AnyCallback:
+        """Call back for every prediction, with a StreamEvent whose `data` is a Prediction."""
+        return self.on(EventType.PREDICTION, callback)
+
+    def on_signal(self, callback: AnyCallback) -> AnyCallback:
+        """Call back for every signal, with a StreamEvent whose `data` is a Signal."""
+        return self.on(EventType.SIGNAL, callback)
+
+    def on_reconnect(self, callback: AnyCallback) -> AnyCallback:
+        """Call back when a source is back or given up: a StreamEvent with a Reconnect."""
+        return self.on(EventType.RECONNECT, callback)
+
+    def on_health(self, callback: AnyCallback) -> AnyCallback:
+        """Call back every `health_check_interval`: a StreamEvent with what get_health gives."""
+        return self.on(EventType.HEALTH, callback)
+
+    def on(self, type: EventType, callback: AnyCallback) -> AnyCallback:  # noqa: A002
+        """Call back for what is named; returns the callback, so that it may be a decorator."""
+        self._callbacks.add(EventType(type), callback)
+        return callback
+
+    def off(self, type: EventType, callback: Callback) -> None:  # noqa: A002
+        """Call back no more."""
+        self._callbacks.remove(EventType(type), callback)
+
+    async def emit(self, type: EventType, data: Any) -> None:  # noqa: A002
+        """Have an event told at once: for engines that predict."""
+        self._market.counts[f"{type.value}s"] += 1
+        await self._callbacks.call(type, StreamEvent(type, data))
+
+    def failed(self, what: str, who: Any, error: Exception) -> None:
+        """Tell that somebody's code raised: for engines that call predictors and executors."""
+        self._callbacks.failed(what, who, error)
+
+    # Running
+
+    async def start(self) -> None:
+        """Listen; returns when everything is being listened to. Does nothing when it runs.
+
+        Raises:
+            ValueError: There are no symbols.
+            LocalModeError: It is to run here, and Bond isn't installed.
+            EkkoError: A server refuses it.
+            Exception: Bond's own, for what can't be had here (a key that is missing, say).
+        """
+        if self.is_running:
+            return
+        if not self.symbols:
+            raise ValueError("nothing to listen to: add_crypto_symbols or add_stock_symbols first")
+        self._begin()
+        specs = self.specs()
+        opened = [asyncio.get_running_loop().create_future() for _ in specs]
+        self._owner = asyncio.create_task(self._run(specs, opened), name="ekko stream manager")
+        try:
+            await asyncio.gather(*opened)
+        except BaseException:
+            for each in opened:
+                each.cancel()
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Listen no more, and call back no more; what is known stays. Does nothing when stopped."""
+        owner, self._owner = self._owner, None
+        if owner is None:
+            return
+        owner.cancel()
+        if asyncio.current_task() is not self._calling:  # a callback may stop it
+            await asyncio.wait([owner])
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _run(self, specs: Sequence[Spec], opened: Sequence[asyncio.Future[None]]) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._calling = tasks.create_task(self._call_back(), name="ekko callbacks")
+                tasks.create_task(self._look_after(), name="ekko health")
+                for spec, each in zip(specs, opened, strict=True):
+                    tasks.create_task(self._hear(spec, each), name="ekko hearing")
+        except ExceptionGroup as error:
+            LOG.exception("the stream manager was stopped by a bug")
+            self._market.failures.append(f"a bug: {_cause(error)!r}")
+            self._owner = None
+            for each in opened:
+                _done(each)
+
+    async def _hear(self, spec: Spec, opened: asyncio.Future[None]) -> None:
+        """Hear one stream; how it ends is told, and ends no other."""
+        try:
+            await self._hearing(spec, partial(_done, opened))
+            why = "the stream ended"
+        except Exception as error:  # noqa: BLE001 - told, or raised by start
+            cause = _cause(error)
+            if not opened.done():
+                opened.set_exception(cause)
+                return
+            why = f"{type(cause).__name__}: {cause}"
+        _done(opened)
+        symbols = spec["symbols"]
+        more = f" and {len(symbols) - 3} more" if len(symbols) > 3 else ""
+        why = f"{', '.join(symbols[:3])}{more}: {why}"
+        LOG.error("nothing more is heard of %s", why)
+        self._market.failures.append(why)
+        self._tell_health()
+
+    def _hearing(self, spec: Spec, opened: Callable[[], None]) -> Awaitable[None]:
+        if self._api_url == "local":
+            return hear_here(spec, self._market, opened, config=self.config, bond=self._bond)
+        return hear_from_server(
+            spec, self._market, opened, config=self.config, api_url=self._api_url,
+            api_key=self._api_key, clock=self.clock,
+        )  # fmt: skip
+
+    async def _look_after(self) -> None:
+        while True:
+            await self.clock.sleep(self.config.health_check_interval)
+            self._tell_health()
+
+    def _tell_health(self) -> None:
+        self._inbox.put(EventType.HEALTH, StreamEvent(EventType.HEALTH, self.get_health()))
+
+    async def _call_back(self) -> None:
+        """Hand out what waits, in order."""
+        inbox, handed = self._inbox, 0
+        while True:
+            await inbox.stirred.wait()
+            inbox.stirred.clear()
+            while (item := inbox.take()) is not None:
+                if isinstance(item, Ticks):
+                    await self._call_ticks(item)
+                    handed += len(item.trades)
+                else:
+                    await self._callbacks.call(item.type, item.argument)
+                    handed += 1
+                if handed >= _AT_ONCE:
+                    handed = 0
+                    await asyncio.sleep(0)
+
+    async def _call_ticks(self, ticks: Ticks) -> None:
+        source, call = ticks.source, self._callbacks.call
+        simulated = self._market.health.source(source).simulated
+        for t in ticks.trades:
+            tick = Tick(
+                t.symbol, t.price, t.size, t.side, t.ts, t.recv_ts, source, t.id, simulated,
+                ticks.repaired,
+            )  # fmt: skip
+            await call(EventType.TICK, StreamEvent(EventType.TICK, tick))
+
+    # What is known
+
+    def get_bars(
+        self, symbol: str, timeframe: str | None = None, limit: int | None = None
+    ) -> list[Bar]:
+        """Return closed bars, the oldest first: the newest `limit`, or all that are kept.
+
+        Raises:
+            ValueError: It isn't listened to, or no such bars are built.
+        """
+        self._check(symbol)
+        return self._market.history.newest(symbol, self.config.checked(timeframe), limit)
+
+    def get_bar_dataframe(
+        self, symbol: str, timeframe: str | None = None, limit: int | None = None
+    ) -> Any:
+        """Return closed bars as a pandas.DataFrame; see `ekko.bars.history.frame_of`.
+
+        Raises:
+            ValueError: It isn't listened to, or no such bars are built.
+            MissingLibraryError: pandas isn't installed.
+        """
+        return frame_of(self.get_bars(symbol, timeframe, limit))
+
+    def get_current_bar(self, symbol: str, timeframe: str | None = None) -> Bar | None:
+        """Return the bar that is being built, `complete=False`; None before its first trade.
+
+        Raises:
+            ValueError: It isn't listened to, or no such bars are built.
+        """
+        self._check(symbol)
+        return self._market.current(symbol, self.config.checked(timeframe))
+
+    def get_health(self) -> dict[str, Any]:
+        """Return how it does.
+
+        `status` is `stopped`, `starting`, `healthy`, `degraded` or `failed`; `sources` has by
+        name status, reason, reconnects and gaps, `symbols` how old the newest tick is in seconds
+        (None before the first) and whether that is stale; `problems` says the rest in words.
+        """
+        report = self._market.report(self._callbacks.last_error)
+        if not self.is_running:
+            report["status"] = "stopped"
+        return {**report, "is_running": self.is_running}
+
+    def get_metrics(self) -> dict[str, Any]:
+        """Return counts since `start`: what was heard, built, told, dropped, and what raised."""
+        return {**self._market.metrics(), "callback_errors": dict(self._callbacks.errors)}
+
+    def _check(self, symbol: str) -> None:
+        if symbol not in self.symbols:
+            known = ", ".join(self.symbols) or "none"
+            raise ValueError(f"{symbol!r} isn't listened to; symbols are {known}")
+
+
+def create_default_trading_stream(
+    crypto_symbols: Sequence[str] = (), stock_symbols: Sequence[str] = (),
+    config: StreamManagerConfig | None = None, **options: Any,
+) -> StreamManager:  # fmt: skip
+    """Return a manager of crypto and shares.
+
+    Args:
+        crypto_symbols: Pairs such as `BTC/USDT`.
+        stock_symbols: Shares such as `TSLA`; they need ALPACA_API_KEY and ALPACA_SECRET_KEY.
+        config: Settings; None for the defaults.
+        options: What else `StreamManager` is made with.
+    """
+    manager = StreamManager(config, **options)
+    manager.add_crypto_symbols(crypto_symbols)
+    manager.add_stock_symbols(stock_symbols)
+    return manager
+
+
+def _says_simulate() -> bool:
+    return os.environ.get("BOND_SIMULATE", "").lower() in _YES
+
+
+def _done(opened: asyncio.Future[None]) -> None:
+    if not opened.done():
+        opened.set_result(None)
+
+
+def _cause(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
