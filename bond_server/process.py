@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-_YOUNG, _MIDDLE, _OLD = 5_000, 4, 500
+_YOUNG, _MIDDLE, _OLD = 5_000, 4, 50
 
 
 def tune_for_serving() -> None:

@@ -24,6 +24,7 @@ from typing import Any
 import uvicorn
 from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from bond_server.delivery.drain import Drain
@@ -43,6 +44,35 @@ _BACKLOG = 2048
 _PONGS_AT_ONCE = 20
 
 
+class Ends:
+    """The two ends of a connection that its application gets, and keeps for too long.
+
+    What the web framework makes of a connection refers to itself, and is found by the rare look
+    for such cycles only. So in the end it must lead to nothing large.
+    """
+
+    __slots__ = ("_protocol",)
+
+    def __init__(self, protocol: WebSocketProtocol) -> None:
+        self._protocol: WebSocketProtocol | None = protocol
+
+    async def receive(self) -> Any:
+        """See ASGI."""
+        if self._protocol is None:
+            raise ClientDisconnected
+        return await self._protocol.receive()
+
+    async def send(self, message: Any) -> None:
+        """See ASGI."""
+        if self._protocol is None:
+            raise ClientDisconnected
+        await self._protocol.send(message)
+
+    def let_go(self) -> None:
+        """Lead nowhere from now on."""
+        self._protocol = None
+
+
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """A WebSocket that is written to directly, and given up without its peer's consent."""
 
@@ -57,7 +87,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         """Hand the application a way to the transport."""
         extensions: Any = self.scope.setdefault("extensions", {})
         extensions[LINE] = self._make_line
-        await super().run_asgi()
+        app, ends = self.app, Ends(self)
+        self.app = lambda scope, *_: app(scope, ends.receive, ends.send)
+        try:
+            await super().run_asgi()
+        finally:
+            self.app = app
+            ends.let_go()
+            extensions.pop(LINE, None)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; an address too long for a handshake is answered, and not left open."""
@@ -94,6 +131,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the line, too."""
         super().connection_lost(exc)
+        self.conn.parser.close()  # a generator that holds what holds it
         line, self.line = self.line, None
         if line is not None:
             line.lost()
@@ -216,6 +254,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Leave the connection to the WebSocket protocol."""
         self.unfinished.end(self)
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment] # it holds what holds it
 
     def pause_writing(self) -> None:
         """Tell the line, too."""
@@ -233,9 +272,19 @@ class HttpProtocol(HttpToolsProtocol):
         """Tell the line, too."""
         self.unfinished.end(self)
         super().connection_lost(exc)
+        self._forget_line()
         line, self.line = self.line, None
         if line is not None:
             line.lost()
+
+    def on_response_complete(self) -> None:
+        """Let go of what the response was written by."""
+        self._forget_line()
+        super().on_response_complete()
+
+    def _forget_line(self) -> None:
+        if self.cycle is not None:  # its scope leads back to it
+            self.cycle.scope.get("extensions", {}).pop(LINE, None)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         def make() -> DirectLine | None:

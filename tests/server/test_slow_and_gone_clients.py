@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 
@@ -191,3 +192,53 @@ def test_a_client_that_leaves_is_not_served_on(monkeypatch):
         assert (stream.readers, stream.tail.readers) == (0, 0)
 
     on_a_server(monkeypatch, scenario)
+
+
+EACH_HAS_ONE = {
+    "WebSocketProtocol",
+    "ServerProtocol",
+    "HttpProtocol",
+    "DirectLine",
+    "Client",
+}
+
+
+def kept_by_connections():
+    """Return how many objects there are of which each connection has one."""
+    return sum(type(each).__name__ in EACH_HAS_ONE for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("way", ["websocket", "sse"])
+def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, way):
+    """
+    What it had is let go at once: a server looks for garbage too seldom to wait for that.
+    """
+
+    async def come_and_go(server, created):
+        if way == "websocket":
+            async with server.socket(created, after="0-0") as socket:
+                await socket.recv()
+        else:
+            query = {"token": created["access_token"], "after": "0-0"}
+            path = f"/v1/streams/{created['stream_id']}/events"
+            async with server.http.stream("GET", path, params=query) as answer:
+                async for _ in answer.aiter_lines():
+                    break
+
+    async def run():
+        async with asyncio.timeout(60), serving(monkeypatch) as server:
+            created = await server.create()
+            await server.publish(created["stream_id"], (1_761_053_400_000, 1))
+            await come_and_go(server, created)
+            gc.collect()
+            gc.disable()
+            try:
+                before = kept_by_connections()
+                for _ in range(10):
+                    await come_and_go(server, created)
+                while kept_by_connections() > before + 3:  # the last ones are being ended
+                    await asyncio.sleep(0.01)  # noqa: ASYNC110 -- nobody tells of it
+            finally:
+                gc.enable()
+
+    asyncio.run(run())
