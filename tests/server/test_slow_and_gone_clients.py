@@ -236,8 +236,9 @@ def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, 
                 before = kept_by_connections()
                 for _ in range(10):
                     await come_and_go(server, created)
-                while kept_by_connections() > before + 3:  # the last ones are being ended
-                    await asyncio.sleep(0.01)  # noqa: ASYNC110 -- nobody tells of it
+                # Nobody tells that the last ones have been ended.
+                while kept_by_connections() > before + 3:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
             finally:
                 gc.enable()
 
