@@ -76,6 +76,32 @@ def test_a_callback_may_disconnect():
     within(main())
 
 
+def test_what_a_callback_awaits_may_be_cancelled(caplog):
+    """
+    That is a failure of the callback, logged like others: it ends nothing.
+    """
+
+    async def main():
+        async with DataStream(simulate=True) as streams:
+            heard = Heard()
+
+            async def callback(message):
+                heard(message)
+                asleep = asyncio.create_task(asyncio.sleep(9))
+                asleep.cancel()
+                await asleep
+
+            task = streams.subscribe("BTCUSDT", callback)
+            await heard.until(lambda all_: len(all_) == 3)
+            assert not task.done()
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+    within(main())
+    assert "failed at a message of BTCUSDT" in caplog.text
+
+
 def test_a_loop_that_is_left_leaves_nothing_running(simulators):
     """
     After a `break` the venue is told that nobody listens any more.
