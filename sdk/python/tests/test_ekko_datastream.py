@@ -37,6 +37,9 @@ LIVE = {"binance": {"status": "live"}}
         ("1000PEPEUSDT", "1000PEPE/USDT"), ("OPUSDT", "OP/USDT"), ("BTCUSD", "BTC/USD"),
         ("AAPL", "AAPL"), ("GOOGL", "GOOGL"), ("BRK.B", "BRK.B"), ("BRK-B", "BRK-B"),
         ("USDT", "USDT"), (" tsla ", "TSLA"),
+        ("BNBUSD", "BNB/USD"), ("DOTUSD", "DOT/USD"), ("USDTUSD", "USDT/USD"),
+        ("SHIBUSD", "SHIB/USD"), ("APTUSD", "APT/USD"), ("BTC-BUSD", "BTC/BUSD"),
+        ("BTC_TUSD", "BTC/TUSD"),
     ],
 )  # fmt: skip
 def test_symbols_are_read_as_they_are_written(written, meant):
