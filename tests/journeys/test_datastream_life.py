@@ -118,6 +118,33 @@ def test_a_loop_that_is_left_leaves_nothing_running(simulators):
     within(main())
 
 
+@pytest.mark.parametrize("turns", range(4))
+def test_a_reader_that_is_cancelled_twice_ends_its_stream_whole(turns):
+    """
+    Wherever the second time meets it: nothing runs on, and nothing old is told again.
+    """
+
+    async def main():
+        async with DataStream(simulate=True) as streams:
+            kept, first_, second = Heard(), Heard(), Heard()
+            streams.subscribe("ETHUSDT", kept, "trade")
+            task = streams.subscribe("BTCUSDT", first_, "trade")
+            await first_.until(lambda all_: len(all_) >= 3)
+            await kept.until(len)
+            bond = (await streams._host._bond())._bond
+            task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: len(bond.running) == 1)
+            streams.subscribe("BTCUSDT", second, "trade")
+            await second.until(lambda all_: len(all_) >= 3)
+        assert not {each.trade_id for each in first_} & {each.trade_id for each in second}
+
+    within(main())
+
+
 def test_who_still_reads_when_all_ends_is_told():
     """
     Where Bond itself ends under its readers, for whatever reason, they don't wait for ever.
