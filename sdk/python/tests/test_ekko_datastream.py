@@ -172,6 +172,30 @@ def test_a_quote_of_before_is_forgotten(between):
     assert (tick.price, tick.bid, tick.ask) == (2.0, None, None)
 
 
+@pytest.mark.parametrize(
+    "open_",
+    [{"symbols": {"BTC/USDT": "live"}}, {"symbols": {"X/USDT": "live"}, "other_symbols": 3}],
+)
+def test_one_symbol_s_trouble_is_not_the_others(open_):
+    """A quote stays whose symbol is live, or may be: a source's own status is its worst."""
+    reader = a_reader()
+    list(reader.read(an_item("quote", source="binance.quotes")))
+    stale = {"status": "stale", "reason": "nothing new"}
+
+    list(reader.read(a_status({**LIVE, "binance.quotes": {**stale, **open_}})))
+    (tick,) = reader.read(an_item())
+    list(
+        reader.read(
+            a_status(
+                {**LIVE, "binance.quotes": {"status": "live", "symbols": {"BTC/USDT": "stale"}}}
+            )
+        )
+    )
+    (after,) = reader.read(an_item())
+
+    assert (tick.bid, after.bid) == (1.0, None)
+
+
 def test_a_quote_of_another_venue_is_none_of_the_trade_s():
     """While one of a venue's two feeds is stood in for."""
     reader = a_reader()
