@@ -345,6 +345,29 @@ def test_the_closed_candle_is_the_window_s_own():
     assert (after.open, after.is_closed, after.is_partial) == (6.0, False, False)
 
 
+@pytest.mark.parametrize("lost", [{"coverage": 0.5}, {"coverage": 1.0, "gaps": 1}])
+def test_a_candle_whose_source_was_down_for_a_while_says_so(lost):
+    """The closed one by its own record; an open one from the step on in which that was."""
+    forming = Forming(60)
+    price, sources = (5.0, 5.0, 5.0, 5.0), {"binance": {"status": "live", **lost}}
+    down = {"binance": {"status": "reconnecting", "coverage": 0.0}}
+    seen = [
+        forming.saw(a_window(0, 1, price)),
+        forming.saw(a_window(1, 1, price, sources=sources)),
+        forming.saw(a_window(2, 1, price)),
+        forming.saw(a_window(0, 60, price, sources=sources)),
+        forming.saw(a_window(60, 1, None, volume=None, sources=down)),
+        forming.saw(a_window(61, 1, price)),
+        forming.saw(a_window(120, 1, price)),
+        forming.saw(a_window(60, 60, price)),
+    ]
+
+    assert seen[4] is None
+    partial = [bar.is_partial for bar in seen if bar is not None]
+    assert partial == [False, True, True, True, True, False, False]
+    assert seen[2].volume == 3.0
+
+
 def test_a_candle_that_was_heard_in_part_says_so():
     """Where the stream began within it, and after records were lost."""
     forming = Forming(60)
