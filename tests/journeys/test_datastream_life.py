@@ -56,6 +56,22 @@ def test_disconnecting_ends_loops_tasks_and_everything_behind_them():
     within(main())
 
 
+def test_a_loop_that_is_slow_gets_nothing_after_disconnecting():
+    """
+    Nor what had waited for it already.
+    """
+
+    async def main():
+        streams = DataStream(simulate=True)
+        ticks = streams.stream("BTCUSDT")
+        await anext(ticks)
+        await until(lambda: ticks._waiting.qsize() > 1)
+        await streams.disconnect_streams()
+        assert [tick async for tick in ticks] == []
+
+    within(main())
+
+
 def test_a_callback_may_disconnect():
     """
     Its own stream ends with the others.
