@@ -84,6 +84,7 @@ class Embedded:
         self._bond = bond
         self._sources = [describe(spec) for spec in bond.catalog.connectors]
         self._changing = asyncio.Lock()  # who leaves last must not end what another begins
+        self._leaving: set[asyncio.Task[None]] = set()
         self._is_over = False
 
     def sources(self) -> list[dict[str, Any]]:
@@ -105,10 +106,23 @@ class Embedded:
             yield Reading(stream, cursor)
         finally:
             cursor.close()
-            async with self._changing:
-                is_there = bond.find(stream.stream_id) is stream and not self._is_over
-                if is_there and stream.readers == 0:
-                    await bond.delete(stream.stream_id)
+            # By a task that a reader who is cancelled twice doesn't cancel: never half an end.
+            leaving = asyncio.create_task(self._left(stream), name=f"leave {stream.stream_id}")
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            await asyncio.shield(leaving)
+
+    async def _left(self, stream: Stream) -> None:
+        """End a stream that nobody reads any more."""
+        async with self._changing:
+            is_there = self._bond.find(stream.stream_id) is stream and not self._is_over
+            if is_there and stream.readers == 0:
+                await self._bond.delete(stream.stream_id)
+
+    async def left(self) -> None:
+        """Return when nobody is about to leave."""
+        while self._leaving:
+            await asyncio.wait(self._leaving)
 
     def end(self) -> None:
         """Have all readers see that nothing more will come."""
@@ -146,6 +160,7 @@ async def embedded(credentials: Mapping[str, object]) -> AsyncIterator[Embedded]
             yield here
         finally:
             here.end()
+            await here.left()
 
 
 def variables_of(credentials: Mapping[str, object], catalog: Catalog) -> dict[str, str]:

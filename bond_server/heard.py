@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bond_core.log.cursor import Cursor
+from bond_core.log.cursor import Cursor, Hole
 from bond_core.log.offset import START
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.tape.told import Noted, Tape
@@ -51,8 +51,8 @@ async def heard(
     spec: Mapping[str, Any], hear: Hear, *, sources: Callable[[dict[str, bool]], None],
     first_pause_s: float = 0.5, longest_pause_s: float = 30.0, attempts: int | None = None,
     bond: Mapping[str, Any] | None = None,
-) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:  # fmt: skip
-    """Run one stream for as long as the context lasts; gives its records.
+) -> AsyncIterator[AsyncIterator[dict[str, Any] | Hole]]:  # fmt: skip
+    """Run one stream for as long as the context lasts; gives its records, as `records_of`.
 
     Args:
         spec: What it is.
@@ -80,7 +80,7 @@ async def heard(
             cursor.close()
 
 
-async def _records(cursor: Cursor, running: Stream) -> AsyncIterator[dict[str, Any]]:
+async def _records(cursor: Cursor, running: Stream) -> AsyncIterator[dict[str, Any] | Hole]:
     async for record in records_of(cursor):
         yield record
     if running.failure is not None:

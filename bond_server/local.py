@@ -16,7 +16,7 @@ import msgspec
 
 from bond_core.clock import NS
 from bond_core.errors import BondError, LimitError
-from bond_core.log.cursor import Cursor, StreamEnded
+from bond_core.log.cursor import Cursor, Hole, StreamEnded
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
 from bond_core.plugin.discovery import PluginRow
@@ -237,8 +237,8 @@ async def stream(
     *,
     bond: Mapping[str, Any] | None = None,
     **options: Any,
-) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """Run one stream in this process for as long as the context lasts; gives its records.
+) -> AsyncIterator[AsyncIterator[dict[str, Any] | Hole]]:
+    """Run one stream in this process for as long as the context lasts; see records_of.
 
         async with stream("BTC price every 1s") as records:
             async for record in records:
@@ -265,12 +265,17 @@ async def stream(
             cursor.close()
 
 
-async def records_of(cursor: Cursor) -> AsyncIterator[dict[str, Any]]:
-    """Yield the records behind a place in a stream's log, until the stream ends."""
+async def records_of(cursor: Cursor) -> AsyncIterator[dict[str, Any] | Hole]:
+    """Yield the records behind a place in a stream's log, until the stream ends.
+
+    A hole comes before the record that follows it: who reads too slowly is told.
+    """
     while True:
         try:
             batch = await cursor.next()
         except StreamEnded:
             return
+        if batch.hole is not None:
+            yield batch.hole
         for entry in batch.entries:
             yield msgspec.json.decode(entry.data)

@@ -114,8 +114,8 @@ def making_of(
     plan, spec = bound.plan, bound.spec
     if spec.mode == "raw":
         return RawEngine(
-            plan, stream_id=stream_id, now_ns=clock.now_ns, every_ns=spec.interval_ms * _MS,
-            depth=spec.depth,
+            plan, stream_id=stream_id, now_ns=clock.now_ns, start_ns=started_ns,
+            every_ns=spec.interval_ms * _MS, depth=spec.depth,
         ), RawPublisher(
             log, stream_id, retention, takes_over_ns=started_ns if takes_over else None
         )  # fmt: skip

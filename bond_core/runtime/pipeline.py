@@ -356,7 +356,7 @@ class Pipeline:
                 await self.clock.sleep(0.5)
                 async with self._still:
                     self.take_in()  # windows go on meanwhile
-                more = self.engine.take()  # the publisher has those before
+                more = self._take()  # the publisher has those before
                 self._note_closed(more)
                 steps = self._screened(more)
             except FencedError as error:

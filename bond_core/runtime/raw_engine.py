@@ -117,6 +117,7 @@ class RawEngine:
         plan: Its sources.
         stream_id: Whose items they are.
         now_ns: The clock: an item's id is never ahead of it.
+        start_ns: When it begins.
         every_ns: How often its sources are told of.
         depth: Levels of each side of an order book; None for all.
 
@@ -127,8 +128,8 @@ class RawEngine:
     """
 
     def __init__(
-        self, plan: StreamPlan, *, stream_id: str, now_ns: Callable[[], int], every_ns: int,
-        depth: int | None = None,
+        self, plan: StreamPlan, *, stream_id: str, now_ns: Callable[[], int], start_ns: int,
+        every_ns: int, depth: int | None = None,
     ) -> None:  # fmt: skip
         self.totals: dict[str, Totals] = {}
         self.field_errors: dict[str, int] = {}
@@ -136,7 +137,7 @@ class RawEngine:
         self._clock_ns = now_ns
         self._every_ns = min(every_ns, MAX_SILENCE_NS)
         self._depth = depth
-        self._now_ns = self._told_ns = now_ns()
+        self._now_ns = self._told_ns = start_ns
         self._sources: dict[str, _Source] = {}
         self._items: list[RawItem] = []
         self._notices: list[tuple[str | None, Notice]] = []

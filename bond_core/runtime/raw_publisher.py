@@ -55,7 +55,7 @@ class RawPublisher:
         self._last = START
         self._pending: deque[Sequence[RawItem]] = deque()
         self._waiting = 0
-        self._lost: tuple[int, int] | None = None  # from when to when, ms
+        self._lost: tuple[int, int, int] | None = None  # of this outage: from and to, ms; how many
         self.published = 0
         self.lost = 0
 
@@ -131,7 +131,8 @@ class RawPublisher:
         Whether they are in the log after all is not known, so their ids are left out.
         """
         self.lost += len(items)
-        self._lost = self._lost[0] if self._lost else items[0][0], items[-1][0]
+        from_ms, _, before = self._lost or (items[0][0], 0, 0)
+        self._lost = from_ms, items[-1][0], before + len(items)
         self._last = max(self._last, Offset(items[-1][0], LAST_N))
 
     async def _append(self, items: Sequence[RawItem]) -> None:
@@ -159,8 +160,8 @@ class RawPublisher:
             notices.append(Notice(code="takeover", detail=detail, from_ns=from_ns, to_ns=to_ns))
             lost_until = max(lost_until, Offset(since_ns // _MS, LAST_N))
         if self._lost is not None:
-            from_ms, to_ms = self._lost
-            detail = f"the log could not be reached for long: {self.lost} events are lost"
+            from_ms, to_ms, lost = self._lost
+            detail = f"the log could not be reached for long: {lost} events are lost"
             notices.append(
                 Notice(code="gap", detail=detail, from_ns=from_ms * _MS, to_ns=to_ms * _MS)
             )

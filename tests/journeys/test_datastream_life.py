@@ -56,6 +56,22 @@ def test_disconnecting_ends_loops_tasks_and_everything_behind_them():
     within(main())
 
 
+def test_a_loop_that_is_slow_gets_nothing_after_disconnecting():
+    """
+    Nor what had waited for it already.
+    """
+
+    async def main():
+        streams = DataStream(simulate=True)
+        ticks = streams.stream("BTCUSDT")
+        await anext(ticks)
+        await until(lambda: ticks._waiting.qsize() > 1)
+        await streams.disconnect_streams()
+        assert [tick async for tick in ticks] == []
+
+    within(main())
+
+
 def test_a_callback_may_disconnect():
     """
     Its own stream ends with the others.
@@ -76,6 +92,32 @@ def test_a_callback_may_disconnect():
     within(main())
 
 
+def test_what_a_callback_awaits_may_be_cancelled(caplog):
+    """
+    That is a failure of the callback, logged like others: it ends nothing.
+    """
+
+    async def main():
+        async with DataStream(simulate=True) as streams:
+            heard = Heard()
+
+            async def callback(message):
+                heard(message)
+                asleep = asyncio.create_task(asyncio.sleep(9))
+                asleep.cancel()
+                await asleep
+
+            task = streams.subscribe("BTCUSDT", callback)
+            await heard.until(lambda all_: len(all_) == 3)
+            assert not task.done()
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
+
+    within(main())
+    assert "failed at a message of BTCUSDT" in caplog.text
+
+
 def test_a_loop_that_is_left_leaves_nothing_running(simulators):
     """
     After a `break` the venue is told that nobody listens any more.
@@ -88,6 +130,33 @@ def test_a_loop_that_is_left_leaves_nothing_running(simulators):
             (simulator,) = simulators
             asked = Subscription("binance", "trades", "BTCUSDT")
             await until(lambda: not simulator.subscriptions.open[asked])
+
+    within(main())
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_reader_that_is_cancelled_twice_ends_its_stream_whole(turns):
+    """
+    Wherever the second time meets it: nothing runs on, and nothing old is told again.
+    """
+
+    async def main():
+        async with DataStream(simulate=True) as streams:
+            kept, first_, second = Heard(), Heard(), Heard()
+            streams.subscribe("ETHUSDT", kept, "trade")
+            task = streams.subscribe("BTCUSDT", first_, "trade")
+            await first_.until(lambda all_: len(all_) >= 3)
+            await kept.until(len)
+            bond = (await streams._host._bond())._bond
+            task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await until(lambda: len(bond.running) == 1)
+            streams.subscribe("BTCUSDT", second, "trade")
+            await second.until(lambda all_: len(all_) >= 3)
+        assert not {each.trade_id for each in first_} & {each.trade_id for each in second}
 
     within(main())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from os import PathLike
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from ekko.errors import LocalModeError
-from ekko.event import Event
+from ekko.event import Event, Gap, gap_before
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class _Ended:
 class _Handover:
     """Where the task that owns the stream leaves records: one ahead of the reader, no more."""
 
-    items: asyncio.Queue[dict[str, Any] | _Ended] = attrs.field(factory=asyncio.Queue)
+    items: asyncio.Queue[Mapping[str, Any] | _Ended] = attrs.field(factory=asyncio.Queue)
     room: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(1))
 
     async def run(self, running: AbstractAsyncContextManager[Any]) -> None:
@@ -34,7 +34,7 @@ class _Handover:
         error: Exception | None = None
         try:
             async with running as records:
-                async for record in records:
+                async for record in with_gaps(records):
                     await self.room.acquire()
                     self.items.put_nowait(record)
         except Exception as raised:  # noqa: BLE001 - whatever it is, the reader gets it
@@ -79,7 +79,7 @@ async def _handed_over(
     try:
         while not isinstance(item := await handover.items.get(), _Ended):
             handover.room.release()
-            yield Event(item)
+            yield item if isinstance(item, Gap) else Event(item)
         if item.error is not None:
             raise item.error
     finally:
@@ -99,6 +99,19 @@ def heard_here(
         spec, hear, **options
     )
     return heard
+
+
+async def with_gaps(records: AsyncIterable[Any]) -> AsyncGenerator[Mapping[str, Any], None]:
+    """Yield records as they are, and a Gap for each hole among them (bond_core.log.cursor)."""
+    hole = None
+    async for record in records:
+        if not isinstance(record, Mapping):
+            hole = record
+            continue
+        if hole is not None:
+            yield gap_before(record, after=str(hole.after), reason=hole.reason)
+            hole = None
+        yield record
 
 
 def bond_module(module: str) -> Any:

@@ -37,6 +37,9 @@ LIVE = {"binance": {"status": "live"}}
         ("1000PEPEUSDT", "1000PEPE/USDT"), ("OPUSDT", "OP/USDT"), ("BTCUSD", "BTC/USD"),
         ("AAPL", "AAPL"), ("GOOGL", "GOOGL"), ("BRK.B", "BRK.B"), ("BRK-B", "BRK-B"),
         ("USDT", "USDT"), (" tsla ", "TSLA"),
+        ("BNBUSD", "BNB/USD"), ("DOTUSD", "DOT/USD"), ("USDTUSD", "USDT/USD"),
+        ("SHIBUSD", "SHIB/USD"), ("APTUSD", "APT/USD"), ("BTC-BUSD", "BTC/BUSD"),
+        ("BTC_TUSD", "BTC/TUSD"),
     ],
 )  # fmt: skip
 def test_symbols_are_read_as_they_are_written(written, meant):
@@ -167,6 +170,30 @@ def test_a_quote_of_before_is_forgotten(between):
     (tick,) = reader.read(an_item())
 
     assert (tick.price, tick.bid, tick.ask) == (2.0, None, None)
+
+
+@pytest.mark.parametrize(
+    "open_",
+    [{"symbols": {"BTC/USDT": "live"}}, {"symbols": {"X/USDT": "live"}, "other_symbols": 3}],
+)
+def test_one_symbol_s_trouble_is_not_the_others(open_):
+    """A quote stays whose symbol is live, or may be: a source's own status is its worst."""
+    reader = a_reader()
+    list(reader.read(an_item("quote", source="binance.quotes")))
+    stale = {"status": "stale", "reason": "nothing new"}
+
+    list(reader.read(a_status({**LIVE, "binance.quotes": {**stale, **open_}})))
+    (tick,) = reader.read(an_item())
+    list(
+        reader.read(
+            a_status(
+                {**LIVE, "binance.quotes": {"status": "live", "symbols": {"BTC/USDT": "stale"}}}
+            )
+        )
+    )
+    (after,) = reader.read(an_item())
+
+    assert (tick.bid, after.bid) == (1.0, None)
 
 
 def test_a_quote_of_another_venue_is_none_of_the_trade_s():
@@ -316,6 +343,29 @@ def test_the_closed_candle_is_the_window_s_own():
     assert forming.saw(a_window(59, 1, (5.0, 5.0, 5.0, 5.0))) is None
     after = forming.saw(a_window(60, 1, (6.0, 6.0, 6.0, 6.0)))
     assert (after.open, after.is_closed, after.is_partial) == (6.0, False, False)
+
+
+@pytest.mark.parametrize("lost", [{"coverage": 0.5}, {"coverage": 1.0, "gaps": 1}])
+def test_a_candle_whose_source_was_down_for_a_while_says_so(lost):
+    """The closed one by its own record; an open one from the step on in which that was."""
+    forming = Forming(60)
+    price, sources = (5.0, 5.0, 5.0, 5.0), {"binance": {"status": "live", **lost}}
+    down = {"binance": {"status": "reconnecting", "coverage": 0.0}}
+    seen = [
+        forming.saw(a_window(0, 1, price)),
+        forming.saw(a_window(1, 1, price, sources=sources)),
+        forming.saw(a_window(2, 1, price)),
+        forming.saw(a_window(0, 60, price, sources=sources)),
+        forming.saw(a_window(60, 1, None, volume=None, sources=down)),
+        forming.saw(a_window(61, 1, price)),
+        forming.saw(a_window(120, 1, price)),
+        forming.saw(a_window(60, 60, price)),
+    ]
+
+    assert seen[4] is None
+    partial = [bar.is_partial for bar in seen if bar is not None]
+    assert partial == [False, True, True, True, True, False, False]
+    assert seen[2].volume == 3.0
 
 
 def test_a_candle_that_was_heard_in_part_says_so():

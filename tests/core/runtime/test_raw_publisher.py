@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -112,6 +113,27 @@ def test_what_waits_too_long_is_lost_and_told(monkeypatch):
         cursor = Cursor(tail, START)
         assert cursor.ready().hole is None
         assert cursor.ready().hole is not None
+
+    asyncio.run(go())
+
+
+def test_each_time_the_log_was_away_has_its_own_number(monkeypatch):
+    """The second doesn't tell the first one's losses again; all are counted together."""
+    monkeypatch.setattr(raw_publisher, "MAX_WAITING", 3)
+
+    async def go() -> None:
+        log = UnsureLog()
+        publisher = RawPublisher(log, "s", Retention())
+        await publisher.open()
+        for ms in (10, 20):
+            log.fails = [False, False]
+            for step in (batch(ms, ms), batch(ms + 1, ms + 1)):
+                with contextlib.suppress(LogUnavailableError):
+                    await publisher.publish([step])
+            await publisher.publish([batch(ms + 2)])
+        told = [n["detail"] for item in await in_log(log) for n in item.get("notices", ())]
+        assert [": 2 events are lost" in detail for detail in told] == [True, True]
+        assert publisher.lost == 4
 
     asyncio.run(go())
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bond_core.clock import NS
-from bond_core.errors import RequestError
+from bond_core.errors import LogUnavailableError, RequestError
 from bond_core.model.event import (
     EVENT_CLASSES,
     Candle,
@@ -25,6 +25,7 @@ from bond_core.model.event import (
 )
 from bond_core.plugin import Channel, ConnectorSpec
 from bond_core.runtime.raw_engine import RawEngine
+from bond_core.runtime.tape.told import Tape
 from bond_core.wire.raw import Marks, event_as_json, tail_of
 from bond_core.wire.times import parse_iso
 from tests.core.runtime import markets
@@ -196,10 +197,53 @@ def test_a_standby_that_steps_in_is_told_and_named():
     play(story)
 
 
+def test_a_raw_stream_begins_when_it_is_told():
+    """Not when it looks at the clock: a recording of it begins at the same time again."""
+    engine = RawEngine(
+        bound(RAW).plan, stream_id="s", now_ns=lambda: 9 * NS, start_ns=NS, every_ns=5 * NS
+    )
+    engine.finish(NS)
+
+    (step,) = engine.take()
+    assert [ms for ms, _ in step.items] == [1000]
+
+
+def test_what_is_taken_while_the_log_is_away_is_on_the_tape(monkeypatch):
+    """Else a recording would make other steps of the same events."""
+
+    async def story(world):
+        taken, away = 0, []
+        async with world.stream(RAW) as pipeline:
+            pipeline._tape = tape = Tape()
+            take, append = pipeline.engine.take, world.log.append
+
+            def counting():
+                nonlocal taken
+                steps = take()
+                taken += bool(steps)
+                return steps
+
+            async def unsure(*args, **kwargs):
+                if len(away) < 2:
+                    away.append(args)
+                    raise LogUnavailableError("away")
+                await append(*args, **kwargs)
+
+            monkeypatch.setattr(pipeline.engine, "take", counting)
+            monkeypatch.setattr(world.log, "append", unsure)
+            for n in range(8):
+                world.emit("alpha", "trades", trade(world, n))
+                await world.clock.advance(0.25)
+        assert len(away) == 2
+        assert sum(told is counting for told, _ in tape.noted) == taken > 1
+
+    play(story)
+
+
 def test_a_standby_that_comes_and_goes_loses_no_count():
     """What it counted just before it left is told, also where it is back at once."""
     plan = bound({**RAW, "sources": [{**RAW["sources"][0], "fallback": ["beta"]}]})
-    engine = RawEngine(plan.plan, stream_id="s", now_ns=lambda: NS, every_ns=5 * NS)
+    engine = RawEngine(plan.plan, stream_id="s", now_ns=lambda: NS, start_ns=NS, every_ns=5 * NS)
     beta = next(s.plan for s in plan.all_sources() if s.plan.name == "beta")
     engine.add_source(beta, NS)
     engine.on_duplicates("beta", BTC, 3)

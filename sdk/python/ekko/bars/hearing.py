@@ -21,7 +21,7 @@ from ekko.columns import time_ns
 from ekko.drops import ResumePolicy
 from ekko.event import Gap
 from ekko.iterator import Events
-from ekko.local import heard_here
+from ekko.local import heard_here, with_gaps
 
 
 class Trade(Protocol):
@@ -115,8 +115,11 @@ async def hear_here(
     )  # fmt: skip
     async with stream as records:
         opened()
-        async for record in records:
-            listener.on_record(record)
+        async for record in with_gaps(records):
+            if isinstance(record, Gap):
+                listener.on_lost(f"bars are lost: {record.notices[0]['detail']}")
+            else:
+                listener.on_record(record)
 
 
 async def hear_from_server(

@@ -39,6 +39,7 @@ class Forming:
     _open: dict[str, Bar] = attrs.field(factory=dict)
     _closed: dict[str, dt.datetime] = attrs.field(factory=dict)
     _began: dict[str, dt.datetime] = attrs.field(factory=dict)
+    _in_part: dict[str, dt.datetime] = attrs.field(factory=dict)  # the newest candle that is
 
     def saw(self, record: Mapping[str, Any]) -> Bar | None:
         """Take in a record of a window, or of a step of it; return what the candle is now.
@@ -51,13 +52,15 @@ class Forming:
         if (ends - begins).total_seconds() == self.interval_s:
             self._closed[symbol] = begins
             self._open.pop(symbol, None)
-            return _bar(record, begins, is_closed=True, is_partial=record["partial"])
+            return _bar(record, begins, is_closed=True, is_partial=_is_in_part(record))
         into_s = begins.timestamp() % self.interval_s
         start = begins - dt.timedelta(seconds=into_s)
         closed = self._closed.get(symbol)
         if closed is not None and start <= closed:
             return None
-        is_partial = self._began[symbol] > start
+        if _is_in_part(record):
+            self._in_part[symbol] = start
+        is_partial = self._began[symbol] > start or self._in_part.get(symbol) == start
         step = _bar(record, start, is_closed=False, is_partial=is_partial)
         if step is None:
             return None
@@ -72,6 +75,14 @@ class Forming:
         self._open.clear()
         for symbol in self._began:
             self._began[symbol] = until
+
+
+def _is_in_part(record: Mapping[str, Any]) -> bool:
+    """Whether some of a window wasn't heard: by its edges, or as a source was down for a while."""
+    if record["partial"] or record["volume_sum"] is None:
+        return True
+    sources = record["sources"].values()
+    return any(source.get("coverage", 1) < 1 or source.get("gaps") for source in sources)
 
 
 def _bar(
@@ -89,6 +100,6 @@ def _bar(
 def _sum(bar: Bar, step: Bar) -> Bar:
     volume = None if bar.volume is None or step.volume is None else bar.volume + step.volume
     return attrs.evolve(
-        bar, high=max(bar.high, step.high), low=min(bar.low, step.low), close=step.close,
+        step, open=bar.open, high=max(bar.high, step.high), low=min(bar.low, step.low),
         volume=volume,
     )  # fmt: skip

@@ -36,6 +36,8 @@ class Messages(AsyncIterator[StreamMessage]):
             waiting = self._waiting
             self._task = self._begin(waiting.put)
             self._task.add_done_callback(lambda _: _wake(waiting))
+        if self._task.done() and self._task.cancelled():
+            raise StopAsyncIteration  # it was ended: what still waits isn't wanted
         if not (self._waiting.empty() and self._task.done()):
             message = await self._waiting.get()
             if message is not None:

@@ -78,9 +78,12 @@ class Reader:
                 del waiting[:-MOST_NOTICES]
 
     def _forget_quotes(self, sources: Mapping[str, Mapping[str, Any]]) -> None:
-        """Forget the quotes of sources that are gone or down: they are of before."""
-        live = {name for name, told in sources.items() if told["status"] not in DOWN}
-        self._quotes = {s: quote for s, quote in self._quotes.items() if quote["source"] in live}
+        """Forget the quotes of sources that are gone or, for their symbol, down: of before."""
+        self._quotes = {
+            symbol: quote
+            for symbol, quote in self._quotes.items()
+            if (told := sources.get(quote["source"])) and not _is_down(told, symbol)
+        }
 
     def _event(self, item: Mapping[str, Any]) -> dict[str, Any] | None:
         if item.get("symbol") not in self._notices:
@@ -130,6 +133,14 @@ class Reader:
             "provider": ",".join(_CHANNEL.sub("", name) for name in venues), "made_by": "bond",
             "simulated": any(s.get("simulated") for s in record["sources"].values()),
         }  # fmt: skip
+
+
+def _is_down(told: Mapping[str, Any], symbol: str) -> bool:
+    """Whether a source is known to be down for a symbol; its own status is its worst."""
+    status = (told.get("symbols") or {}).get(symbol)
+    if status is None and told.get("other_symbols"):
+        return False  # it may be among those that had no room
+    return (status or told["status"]) in DOWN
 
 
 def _provider(item: Mapping[str, Any]) -> str:

@@ -241,7 +241,9 @@ def _calling(callback: Callback) -> _Deliver:
             returned = callback(message)
             if inspect.isawaitable(returned):
                 await returned
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancelled(error):
+                raise
             failed += 1
             if failed == 1:
                 log.exception("callback %s failed at a message of %s", name, message.symbol)
@@ -249,6 +251,13 @@ def _calling(callback: Callback) -> _Deliver:
                 log.error("callback %s failed %d times: %s", name, failed, error)  # noqa: TRY400
 
     return deliver
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether it is this task that is cancelled, and not something that a callback awaited."""
+    task = asyncio.current_task()
+    is_ours = task is not None and task.cancelling() > 0
+    return is_ours and isinstance(error, asyncio.CancelledError)
 
 
 def _tell_end(task: asyncio.Task[None]) -> None:

@@ -10,7 +10,10 @@ QUOTES = (
 )  # fmt: skip
 """What markets are quoted in, the longest of a common ending first."""
 
-_STABLE = QUOTES[:6]
+_ONLY_SEPARATED = ("BUSD", "TUSD")
+"""Hardly anything is quoted in these any more, and `BNBUSD` and `DOTUSD` end like them."""
+
+_STABLE = ("FDUSD", "USDT", "USDC", "USDE")
 _LONGEST_TICKER = 5
 """Shares have at most so many letters in America; what is longer is a market."""
 
@@ -20,7 +23,8 @@ _PAIR = re.compile(r"([A-Z0-9]+)[-_]([A-Z]+)")
 def unified(symbol: str) -> str:
     """Return a symbol as Bond writes it: `BTC/USDT`, `AAPL`. What is no market stays as it is.
 
-    `BTC/USDT:USDT`, a swap, is taken too. Nothing is substituted: `BTCUSD` is `BTC/USD`.
+    `BTC/USDT:USDT`, a swap, is taken too. Nothing is substituted: `BTCUSD` is `BTC/USD`, and
+    `BNBUSD` is `BNB/USD`; what is quoted in BUSD or TUSD is written apart: `BTC-BUSD`.
 
     Raises:
         ValueError: It is empty, or no text.
@@ -34,6 +38,8 @@ def unified(symbol: str) -> str:
     if pair is not None and pair[2] in QUOTES:
         return f"{pair[1]}/{pair[2]}"
     for quote in QUOTES:
+        if quote in _ONLY_SEPARATED:
+            continue
         base = name.removesuffix(quote)
         if base != name and base and (len(name) > _LONGEST_TICKER or quote in _STABLE):
             return f"{base}/{quote}"
