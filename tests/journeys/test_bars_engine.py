@@ -144,6 +144,22 @@ def test_whoever_raises_is_told_and_the_engine_goes_on(who, caplog):
     assert engine.get_metrics()["executed"] == 0
 
 
+def test_a_predictor_whose_own_task_was_cancelled_has_failed():
+    """
+    That is not the end of the engine: it is asked again at the next bar.
+    """
+
+    async def cancelled(_):
+        task = asyncio.create_task(asyncio.sleep(9))
+        task.cancel()
+        await task
+
+    _, metrics, health = traded(cancelled)
+
+    assert metrics["callback_errors"] == {"predictor": 2}
+    assert "predictor: CancelledError" in health["problems"][-1]
+
+
 def test_an_answer_that_is_no_prediction_is_told():
     """
     A probability above 1, say: nothing is made of it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections import Counter
@@ -51,10 +52,12 @@ class Callbacks:
                 answer = callback(argument)
                 if answer is not None and inspect.isawaitable(answer):
                     await answer
-            except Exception as error:  # noqa: BLE001 - it is the user's; the stream goes on
+            except (Exception, asyncio.CancelledError) as error:  # the user's; the stream goes on
+                if is_cancelled(error):
+                    raise
                 self.failed(type.value, callback, error)
 
-    def failed(self, what: str, who: Any, error: Exception) -> None:
+    def failed(self, what: str, who: Any, error: BaseException) -> None:
         """Count that somebody's code raised, and log it: the 1st, 10th, 100th, … time."""
         self.errors[what] += 1
         self.last_error = f"{what}: {type(error).__name__}: {error}"
@@ -62,6 +65,13 @@ class Callbacks:
         if str(count).rstrip("0") == "1":
             name = getattr(who, "__qualname__", None) or repr(who)
             LOG.error("%s for %s raised (%d so far)", name, what, count, exc_info=error)
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether this task is to end; a CancelledError may also be of a task it waited for."""
+    task = asyncio.current_task()
+    is_cancel = isinstance(error, asyncio.CancelledError)
+    return is_cancel and (task is None or task.cancelling() > 0)
 
 
 async def result_of(answer: Awaitable[Any] | Any) -> Any:

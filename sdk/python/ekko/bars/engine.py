@@ -7,11 +7,12 @@ Bond places no order: the executor is yours, or `PaperExecutor`.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from ekko.bars.calling import result_of
+from ekko.bars.calling import is_cancelled, result_of
 from ekko.bars.features import LOOKBACK, features_of
 from ekko.bars.manager import StreamManager
 from ekko.bars.model import Bar, EventType, Prediction, Signal
@@ -133,7 +134,9 @@ class StreamingTradingEngine:
             return None
         try:
             return await predicted(self.predictor, features, bar)
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, asyncio.CancelledError) as error:  # as above
+            if is_cancelled(error):
+                raise
             self.stream_manager.failed("predictor", self.predictor, error)
             return None
 
@@ -144,7 +147,9 @@ class StreamingTradingEngine:
         act = executor.execute if isinstance(executor, Executor) else executor
         try:
             await result_of(act(signal))
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, asyncio.CancelledError) as error:  # as above
+            if is_cancelled(error):
+                raise
             self.stream_manager.failed("executor", executor, error)
         else:
             self._counts["executed"] += 1

@@ -155,7 +155,7 @@ class StreamManager:
         self._market.counts[f"{type.value}s"] += 1
         await self._callbacks.call(type, StreamEvent(type, data))
 
-    def failed(self, what: str, who: Any, error: Exception) -> None:
+    def failed(self, what: str, who: Any, error: BaseException) -> None:
         """Tell that somebody's code raised: for engines that call predictors and executors."""
         self._callbacks.failed(what, who, error)
 

@@ -1,0 +1,49 @@
+"""Callbacks of a stream manager that end badly, late, or never."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bond_core.clock import NS
+from bond_core.testing.virtual_clock import VirtualClock
+from tests.journeys.spoken_venue import T0, listening, say_at, trade
+
+QUIET = {"stale_threshold_seconds": 3600}
+
+
+def run(journey):
+    """Run a journey, which gets a clock; not for ever."""
+
+    async def bounded():
+        async with asyncio.timeout(30):
+            return await journey(VirtualClock(T0))
+
+    return asyncio.run(bounded())
+
+
+async def waits_for_a_cancelled_task(_):
+    """Fail as code does that waits for what somebody else has cancelled."""
+    task = asyncio.create_task(asyncio.sleep(9))
+    task.cancel()
+    await task
+
+
+def test_a_callback_that_waits_for_a_cancelled_task_has_failed_and_ends_nothing():
+    """
+    Its CancelledError is not the manager's: it is counted, and the next ticks are told.
+    """
+    told = []
+
+    async def journey(clock):
+        heard = {"on_tick": waits_for_a_cancelled_task}
+        async with listening(clock=clock, callbacks=heard, **QUIET) as (manager, venue):
+            manager.on_tick(told.append)
+            await say_at(venue, clock, trade(61), trade(62))
+            await clock.advance_to(T0 + 65 * NS)
+            return manager.get_metrics(), manager.get_health()
+
+    metrics, health = run(journey)
+
+    assert len(told) == 2
+    assert metrics["callback_errors"] == {"tick": 2}
+    assert "CancelledError" in health["problems"][0]
