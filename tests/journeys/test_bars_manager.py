@@ -9,8 +9,10 @@ from itertools import pairwise
 import pytest
 
 from bond_core.clock import NS, settle
+from bond_core.spec.duration import format_duration
 from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import StreamManager, StreamManagerConfig
+from ekko.bars.config import spelled, timeframe_ns
 from tests.journeys.spoken_venue import T0, listening, manager_of, say_at, trade, until
 
 QUIET = {"stale_threshold_seconds": 3600}
@@ -274,6 +276,35 @@ def test_bars_of_one_five_and_fifteen_minutes_are_built():
             return counts, len(manager.get_bars("A/USDT"))
 
     assert run(journey) == ([15, 3, 1], 15)
+
+
+@pytest.mark.parametrize(
+    "said", ["60s", "1000ms", "120m", "90s", "90m", "24h", "1500ms", "7d", "14d", "25h"]
+)
+def test_a_timeframe_is_spelled_as_in_records(said):
+    """
+    In the largest unit of which it is so many.
+    """
+    assert spelled(said) == format_duration(timeframe_ns(said) // 10**6)
+
+
+@pytest.mark.parametrize(("said", "meant"), [("60s", "1m"), ("120000ms", "2m"), ("90s", "90s")])
+def test_a_timeframe_may_be_said_in_any_unit(said, meant):
+    """
+    Its bars are found by what was said, and by how records write it.
+    """
+
+    async def journey(clock):
+        config = {"supported_timeframes": (said,), "default_timeframe": said, **QUIET}
+        async with listening(clock=clock, **config) as (manager, venue):
+            await say_at(venue, clock, trade(1))
+            await clock.advance_to(T0 + 185 * NS)
+            return [manager.get_bars("A/USDT", asked) for asked in (None, said, meant)]
+
+    default, by_said, by_meant = run(journey)
+
+    assert [bar.timeframe for bar in default] == [meant]
+    assert default == by_said == by_meant
 
 
 def test_pauses_between_attempts_grow_from_one_second_to_sixty_and_end_after_ten():
