@@ -6,7 +6,7 @@ import asyncio
 
 from bond_core.clock import NS
 from bond_core.testing.virtual_clock import VirtualClock
-from tests.journeys.spoken_venue import T0, listening, say_at, trade
+from tests.journeys.spoken_venue import T0, listening, say_at, trade, until
 
 QUIET = {"stale_threshold_seconds": 3600}
 
@@ -47,3 +47,30 @@ def test_a_callback_that_waits_for_a_cancelled_task_has_failed_and_ends_nothing(
     assert len(told) == 2
     assert metrics["callback_errors"] == {"tick": 2}
     assert "CancelledError" in health["problems"][0]
+
+
+def test_nobody_is_called_once_a_callback_has_stopped_the_manager():
+    """
+    Neither the next callback of that tick, nor anyone for the ticks that wait.
+    """
+    told, others = [], []
+
+    async def journey(clock):
+        async with listening(clock=clock, **QUIET) as (manager, venue):
+
+            async def stops(event):
+                told.append(event.data.id)
+                await manager.stop()
+
+            manager.on_tick(stops)
+            manager.on_tick(others.append)
+            manager.on_bar_complete(others.append)
+            await clock.advance_to(T0 + 61 * NS)
+            venue.say(trade(61, id="1"), trade(61, id="2"), trade(61, id="3"))
+            await until(lambda: told)
+            await clock.advance_to(T0 + 125 * NS)
+
+    run(journey)
+
+    assert told == ["1"]
+    assert others == []

@@ -23,7 +23,7 @@ from ekko.bars.predicting import read
 from tests.journeys.spoken_venue import T0, VENUES, Venue, manager_of, say_at, trade
 
 
-def traded(predictor, executor=None, *, minutes=3, callbacks=(), **options):
+def traded(predictor, executor=None, *, minutes=3, callbacks=(), made=None, **options):
     """Run an engine over a few minutes, one trade each; the first bar is only partial."""
 
     async def journey():
@@ -32,6 +32,8 @@ def traded(predictor, executor=None, *, minutes=3, callbacks=(), **options):
         manager = manager_of(clock=clock, stale_threshold_seconds=3600)
         for name, callback in callbacks:
             getattr(manager, name)(callback)
+        if made is not None:
+            made(manager)
         engine = StreamingTradingEngine(
             stream_manager=manager, predictor=predictor, executor=executor, **options
         )
@@ -158,6 +160,23 @@ def test_a_predictor_whose_own_task_was_cancelled_has_failed():
 
     assert metrics["callback_errors"] == {"predictor": 2}
     assert "predictor: CancelledError" in health["problems"][-1]
+
+
+@pytest.mark.parametrize("told", ["on_prediction", "on_signal"])
+def test_nothing_is_executed_once_a_callback_has_stopped_the_manager(told):
+    """
+    Whoever stops at a prediction or signal wants no order of it.
+    """
+    orders, managers = [], []
+
+    async def stop(_):
+        await managers[0].stop()
+
+    callbacks = [(told, stop)]
+    engine, _, _ = traded(lambda _: 0.9, orders.append, made=managers.append, callbacks=callbacks)
+
+    assert engine.get_metrics()["predictions"] == 1
+    assert orders == []
 
 
 def test_an_answer_that_is_no_prediction_is_told():

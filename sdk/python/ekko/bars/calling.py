@@ -7,7 +7,7 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ekko.bars.model import EventType
 
@@ -15,6 +15,12 @@ Callback = Callable[[Any], Any]
 """Takes what happened. May be a coroutine function; it is then waited for."""
 
 LOG = logging.getLogger("ekko.bars")
+
+
+class Closable(Protocol):
+    """What callbacks are called for, as long as it isn't closed."""
+
+    is_closed: bool
 
 
 class Callbacks:
@@ -45,9 +51,11 @@ class Callbacks:
         """Return who is to be called: a list that changes with who is added and removed."""
         return self._of[type]
 
-    async def call(self, type: EventType, argument: Any) -> None:  # noqa: A002
-        """Call all of them with the argument."""
+    async def call(self, type: EventType, argument: Any, of: Closable) -> None:  # noqa: A002
+        """Call all of them with the argument; no more of them once `of` is closed."""
         for callback in tuple(self._of[type]):
+            if of.is_closed:
+                return
             try:
                 answer = callback(argument)
                 if answer is not None and inspect.isawaitable(answer):

@@ -114,11 +114,12 @@ class StreamingTradingEngine:
         self._counts["predictions"] += 1
         await self.stream_manager.emit(EventType.PREDICTION, prediction)
         signal = signal_of(prediction, self.signal_threshold)
-        if signal is None:
+        if signal is None or not self.stream_manager.is_running:  # a callback may stop it
             return
         self._counts["signals"] += 1
         await self.stream_manager.emit(EventType.SIGNAL, signal)
-        await self._execute(signal)
+        if self.stream_manager.is_running:  # a callback may have stopped it
+            await self._execute(signal)
 
     async def _predict(self, bar: Bar) -> Prediction | None:
         # Callbacks run after what they are about: bars that closed since are not known yet here.

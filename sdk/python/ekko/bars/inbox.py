@@ -41,12 +41,14 @@ class Inbox:
         waiting: How many ticks wait.
         dropped: How many ticks had to go.
         stirred: Set when there is something.
+        is_closed: Whether nobody is to be called any more.
     """
 
     def __init__(self, most_ticks: int) -> None:
         self.waiting = 0
         self.dropped = 0
         self.stirred = asyncio.Event()
+        self.is_closed = False
         self._most_ticks = most_ticks
         self._number = 0
         self._ticks: deque[tuple[int, Ticks]] = deque()

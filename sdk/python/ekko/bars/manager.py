@@ -151,9 +151,11 @@ class StreamManager:
         self._callbacks.remove(EventType(type), callback)
 
     async def emit(self, type: EventType, data: Any) -> None:  # noqa: A002
-        """Have an event told at once: for engines that predict."""
-        self._market.counts[f"{type.value}s"] += 1
-        await self._callbacks.call(type, StreamEvent(type, data))
+        """Have an event told at once, unless it was stopped: for engines that predict."""
+        inbox = self._inbox
+        if not inbox.is_closed:
+            self._market.counts[f"{type.value}s"] += 1
+            await self._callbacks.call(type, StreamEvent(type, data), inbox)
 
     def failed(self, what: str, who: Any, error: BaseException) -> None:
         """Tell that somebody's code raised: for engines that call predictors and executors."""
@@ -191,6 +193,7 @@ class StreamManager:
         owner, self._owner = self._owner, None
         if owner is None:
             return
+        self._inbox.is_closed = True
         owner.cancel()
         if asyncio.current_task() is not self._calling:  # a callback may stop it
             await asyncio.wait([owner])
@@ -262,26 +265,28 @@ class StreamManager:
         while True:
             await inbox.stirred.wait()
             inbox.stirred.clear()
-            while (item := inbox.take()) is not None:
+            while not inbox.is_closed and (item := inbox.take()) is not None:
                 if isinstance(item, Ticks):
-                    await self._call_ticks(item)
+                    await self._call_ticks(item, inbox)
                     handed += len(item.trades)
                 else:
-                    await self._callbacks.call(item.type, item.argument)
+                    await self._callbacks.call(item.type, item.argument, inbox)
                     handed += 1
                 if handed >= _AT_ONCE:
                     handed = 0
                     await asyncio.sleep(0)
 
-    async def _call_ticks(self, ticks: Ticks) -> None:
+    async def _call_ticks(self, ticks: Ticks, inbox: Inbox) -> None:
         source, call = ticks.source, self._callbacks.call
         simulated = self._market.health.source(source).simulated
         for t in ticks.trades:
+            if inbox.is_closed:
+                return
             tick = Tick(
                 t.symbol, t.price, t.size, t.side, t.ts, t.recv_ts, source, t.id, simulated,
                 ticks.repaired,
             )  # fmt: skip
-            await call(EventType.TICK, StreamEvent(EventType.TICK, tick))
+            await call(EventType.TICK, StreamEvent(EventType.TICK, tick), inbox)
 
     # What is known
 
