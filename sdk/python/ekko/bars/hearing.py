@@ -134,8 +134,12 @@ async def hear_from_server(
     await client.explain(spec)  # says what is wrong with it before anything is created
     async with asyncio.TaskGroup() as both:
         both.create_task(_records(client.listen(spec), listener))
-        both.create_task(_items(client.listen(raw_spec(spec)), listener))
+        both.create_task(_items(client.listen(raw_spec(spec)), listener, spec["symbols"]))
         opened()
+
+
+Told = dict[tuple[str, str], tuple[str, str | None]]
+"""By source and symbol, the status and reason that were told last."""
 
 
 async def _records(events: Events, listener: Listener) -> None:
@@ -146,13 +150,14 @@ async def _records(events: Events, listener: Listener) -> None:
             listener.on_record(record)
 
 
-async def _items(events: Events, listener: Listener) -> None:
+async def _items(events: Events, listener: Listener, symbols: Sequence[str]) -> None:
     simulated: dict[str, bool] = {}
+    told: Told = {}
     async for item in events:
         if isinstance(item, Gap):
             listener.on_lost(f"ticks are lost: {item.notices[0]['detail']}")
         elif item["kind"] == "status":
-            _status(item, simulated, listener)
+            _status(item, simulated, told, listener, symbols)
         elif item["kind"] == "trade":
             source = item["source"]
             if source not in simulated:
@@ -166,14 +171,25 @@ async def _items(events: Events, listener: Listener) -> None:
             hear(source, (trade,))
 
 
-def _status(item: Mapping[str, Any], simulated: dict[str, bool], listener: Listener) -> None:
+def _status(
+    item: Mapping[str, Any], simulated: dict[str, bool], before: Told, listener: Listener,
+    symbols: Sequence[str],
+) -> None:  # fmt: skip
     sources = item.get("sources") or {}
     simulated |= {name: bool(told.get("simulated")) for name, told in sources.items()}
     listener.on_sources(simulated)
     for name, told in sources.items():
-        listener.on_status(name, None, told["status"], told.get("reason"))
-        for symbol, status in (told.get("symbols") or {}).items():
-            listener.on_status(name, symbol, status, None)
+        named = told.get("symbols") or {}
+        for symbol in symbols:
+            if symbol in named:
+                now = named[symbol], None
+            elif told.get("other_symbols"):  # it may be one of those that aren't named
+                continue
+            else:
+                now = told["status"], told.get("reason")
+            if before.get((name, symbol)) != now:
+                before[name, symbol] = now
+                listener.on_status(name, symbol, *now)
     for notice in item.get("notices") or ():
         if notice.get("code") == "gap":
             source, detail = notice.get("source"), str(notice.get("detail"))

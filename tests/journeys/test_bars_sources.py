@@ -1,0 +1,116 @@
+"""What a stream manager makes of sources that differ: by symbol, by exchange, by a server."""
+
+from __future__ import annotations
+
+import asyncio
+
+import attrs
+
+from bond_core.clock import NS
+from bond_core.testing.virtual_clock import VirtualClock
+from ekko.bars import StreamManagerConfig
+from ekko.bars import hearing as hearing_of
+from ekko.bars.hearing import ServerTrade, hear_from_server
+from ekko.bars.inbox import Inbox
+from ekko.bars.market import Market
+from ekko.bars.specs import specs_of
+from tests.journeys.spoken_venue import T0
+
+BTC, ETH = "BTC/USDT", "ETH/USDT"
+
+
+@attrs.define
+class Wall:
+    """A clock that is set by hand."""
+
+    at_ns: int = T0
+
+    def now_ns(self) -> int:
+        """Return the time that was set."""
+        return self.at_ns
+
+
+def market_of(*exchanges, clock):
+    """Return a market of two symbols, and where it leaves what is to be told."""
+    inbox = Inbox(100)
+    config = StreamManagerConfig(exchanges=exchanges)
+    return Market(config, [BTC, ETH], inbox=inbox, clock=clock, tick_callbacks=[]), inbox
+
+
+def told(inbox):
+    """Return what was told of sources: status and count."""
+    items = iter(inbox.take, None)
+    return [(item.argument.data.status, item.argument.data.count) for item in items]
+
+
+def trade_at(at_ns, symbol=BTC):
+    """Return a trade that is heard when it happens."""
+    return ServerTrade(symbol, at_ns, 100.0, 1.0, "buy", None, at_ns)
+
+
+def hear(monkeypatch, listener, *, bars=(), raw=()):
+    """Hear what a server sends in its two streams, until both are over."""
+
+    async def sends(items):
+        for item in items:
+            yield item
+
+    class Client:
+        def __init__(self, *_, **__):
+            pass
+
+        async def explain(self, spec):
+            pass
+
+        def listen(self, spec):
+            return sends(raw if "mode" in spec else bars)
+
+    async def bounded():
+        async with asyncio.timeout(10):
+            await hear_from_server(
+                spec, listener, lambda: None, config=config, api_url="http://localhost",
+                api_key=None, clock=VirtualClock(T0),
+            )  # fmt: skip
+
+    monkeypatch.setattr(hearing_of, "EkkoClient", Client)
+    config = StreamManagerConfig()
+    (spec,) = specs_of(config, [BTC, ETH], [], simulate=False)
+    asyncio.run(bounded())
+
+
+def status(worst, reason=None, **more):
+    """Return a status item of a server with one source."""
+    return {"kind": "status", "sources": {"binance": {"status": worst, "reason": reason, **more}}}
+
+
+def test_a_symbol_that_does_well_beside_one_that_is_down_is_left_alone(monkeypatch):
+    """
+    The server says the worst status and who does otherwise, again and again: nothing came back.
+    """
+    clock = Wall()
+    market, inbox = market_of("binance", clock=clock)
+
+    def items():
+        for _ in range(5):
+            yield status("failed", "no such symbol", symbols={BTC: "live"})
+            clock.at_ns += 15 * NS
+
+    hear(monkeypatch, market, raw=items())
+    market.on_trades("binance", [trade_at(clock.at_ns)])
+
+    assert told(inbox) == [("failed", 0)]
+    assert market.counts["reconnects"] == 0
+    assert market.current(BTC, "1m").partial is False
+
+
+def test_a_symbol_that_a_server_leaves_open_stays_as_it_was(monkeypatch):
+    """
+    Beside `other_symbols` nobody knows which ones do otherwise.
+    """
+    market, inbox = market_of("binance", clock=Wall())
+    items = [status("live"), status("failed", "gone", symbols={ETH: "live"}, other_symbols=7)]
+
+    hear(monkeypatch, market, raw=items)
+
+    assert told(inbox) == []
+    assert market.health.report()["binance"]["status"] == "live"
