@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from ekko.bars.clock import Clock
 from ekko.bars.model import EventType
 
 Callback = Callable[[Any], Any]
@@ -26,12 +27,18 @@ class Closable(Protocol):
 class Callbacks:
     """Who is to be called for what.
 
+    Args:
+        clock: Tells how long they take.
+
     Attributes:
         errors: How often callbacks raised, by what they were called for.
         last_error: What was raised last, as text; None while nothing was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._running: dict[int, tuple[EventType, int]] = {}
+        self._number = 0
         self.errors: Counter[str] = Counter()
         self.last_error: str | None = None
         self._of: dict[EventType, list[Callback]] = {each: [] for each in EventType}
@@ -56,6 +63,8 @@ class Callbacks:
         for callback in tuple(self._of[type]):
             if of.is_closed:
                 return
+            number = self._number = self._number + 1
+            self._running[number] = type, self._clock.monotonic_ns()
             try:
                 answer = callback(argument)
                 if answer is not None and inspect.isawaitable(answer):
@@ -64,6 +73,14 @@ class Callbacks:
                 if is_cancelled(error):
                     raise
                 self.failed(type.value, callback, error)
+            finally:
+                del self._running[number]
+
+    def slow(self, seconds: float) -> list[str]:
+        """Return, in words, which callbacks have run for longer than that."""
+        now_ns = self._clock.monotonic_ns()
+        took_s = [(what, (now_ns - began) / 10**9) for what, began in self._running.values()]
+        return [f"on_{what} has run for {took:.0f} s" for what, took in took_s if took > seconds]
 
     def failed(self, what: str, who: Any, error: BaseException) -> None:
         """Count that somebody's code raised, and log it: the 1st, 10th, 100th, … time."""

@@ -62,7 +62,7 @@ class StreamManager:
         self._api_url = api_url or os.environ.get("EKKO_API_URL") or "local"
         self._api_key = api_key
         self._bond: dict[str, Any] = {**({"clock": clock} if clock else {}), **(bond or {})}
-        self._callbacks = Callbacks()
+        self._callbacks = Callbacks(self.clock)
         self._crypto: dict[str, None] = {}
         self._stocks: dict[str, None] = {}
         self._owner: asyncio.Task[None] | None = None
@@ -328,7 +328,8 @@ class StreamManager:
         name status, reason, reconnects and gaps, `symbols` how old the newest tick is in seconds
         (None before the first) and whether that is stale; `problems` says the rest in words.
         """
-        report = self._market.report(self._callbacks.last_error)
+        slow = self._callbacks.slow(self.config.health_check_interval)
+        report = self._market.report(self._callbacks.last_error, slow)
         if not self.is_running:
             report["status"] = "stopped"
         return {**report, "is_running": self.is_running}
