@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import attrs
+import pytest
 
 from bond_core.clock import NS
 from bond_core.testing.virtual_clock import VirtualClock
@@ -14,6 +15,7 @@ from ekko.bars.hearing import ServerTrade, hear_from_server
 from ekko.bars.inbox import Inbox
 from ekko.bars.market import Market
 from ekko.bars.specs import specs_of
+from ekko.errors import StreamError
 from tests.journeys.spoken_venue import T0
 
 BTC, ETH = "BTC/USDT", "ETH/USDT"
@@ -48,12 +50,14 @@ def trade_at(at_ns, symbol=BTC):
     return ServerTrade(symbol, at_ns, 100.0, 1.0, "buy", None, at_ns)
 
 
-def hear(monkeypatch, listener, *, bars=(), raw=()):
-    """Hear what a server sends in its two streams, until both are over."""
+def hear(monkeypatch, listener, *, bars=None, raw=None):
+    """Hear what a server sends in its two streams until it ends one; returns what is raised."""
 
     async def sends(items):
-        for item in items:
+        for item in () if items is None else items:
             yield item
+        if items is None:
+            await asyncio.Event().wait()
 
     class Client:
         def __init__(self, *_, **__):
@@ -75,7 +79,10 @@ def hear(monkeypatch, listener, *, bars=(), raw=()):
     monkeypatch.setattr(hearing_of, "EkkoClient", Client)
     config = StreamManagerConfig()
     (spec,) = specs_of(config, [BTC, ETH], [], simulate=False)
-    asyncio.run(bounded())
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(bounded())
+    (error,) = raised.value.exceptions
+    return error
 
 
 def status(worst, reason=None, **more):
@@ -114,3 +121,16 @@ def test_a_symbol_that_a_server_leaves_open_stays_as_it_was(monkeypatch):
 
     assert told(inbox) == []
     assert market.health.report()["binance"]["status"] == "live"
+
+
+@pytest.mark.parametrize("which", ["bars", "raw"])
+def test_a_server_that_ends_one_of_the_two_streams_is_told(monkeypatch, which):
+    """
+    Bars without ticks, or ticks without bars, would look as if all were well.
+    """
+    market, _ = market_of("binance", clock=Wall())
+
+    error = hear(monkeypatch, market, **{which: ()})
+
+    assert isinstance(error, StreamError)
+    assert "the server ended it" in str(error)

@@ -19,6 +19,7 @@ from ekko.bars.specs import Spec, raw_spec
 from ekko.client import EkkoClient
 from ekko.columns import time_ns
 from ekko.drops import ResumePolicy
+from ekko.errors import StreamError
 from ekko.event import Gap
 from ekko.iterator import Events
 from ekko.local import heard_here
@@ -123,7 +124,11 @@ async def hear_from_server(
     spec: Spec, listener: Listener, opened: Callable[[], None], *, config: StreamManagerConfig,
     api_url: str, api_key: str | None, clock: Clock,
 ) -> None:  # fmt: skip
-    """Listen to a server's two streams until one ends. Args and errors as of EkkoClient."""
+    """Listen to a server's two streams until one ends. Args and errors as of EkkoClient.
+
+    Raises:
+        ExceptionGroup: Of the error that ended it; a StreamError where the server ended it.
+    """
     policy = ResumePolicy(
         backoff=Backoff(first_s=config.reconnect_delay, cap_s=config.max_reconnect_delay),
         first_attempts=config.reconnect_attempts,
@@ -148,6 +153,7 @@ async def _records(events: Events, listener: Listener) -> None:
             listener.on_lost(f"bars are lost: {record.notices[0]['detail']}")
         else:
             listener.on_record(record)
+    raise StreamError("of bars", "the server ended it")
 
 
 async def _items(events: Events, listener: Listener, symbols: Sequence[str]) -> None:
@@ -169,6 +175,7 @@ async def _items(events: Events, listener: Listener, symbols: Sequence[str]) -> 
             )  # fmt: skip
             hear = listener.on_repaired if item.get("repaired") else listener.on_trades
             hear(source, (trade,))
+    raise StreamError("of ticks", "the server ended it")
 
 
 def _status(
