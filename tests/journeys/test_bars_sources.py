@@ -134,3 +134,31 @@ def test_a_server_that_ends_one_of_the_two_streams_is_told(monkeypatch, which):
 
     assert isinstance(error, StreamError)
     assert "the server ended it" in str(error)
+
+
+def test_the_bar_that_is_being_built_is_whole_only_once_every_exchange_is_heard():
+    """
+    One that is heard since the middle of a bar, or is down, leaves it partial.
+    """
+    clock = Wall()
+    market, _ = market_of("binance", "okx", clock=clock)
+    partial = []
+
+    def at(s, **statuses):
+        clock.at_ns = T0 + s * NS
+        for source, now in statuses.items():
+            market.on_status(source, BTC, now, None)
+        market.on_trades("binance", [trade_at(clock.at_ns)])
+        partial.append(market.current(BTC, "1m").partial)
+
+    at(-5, binance="starting", okx="starting")
+    at(-4, binance="live")
+    at(30, okx="live")  # half of it lacks okx
+    at(61)
+    at(90, okx="reconnecting", binance="stale")
+    at(91, binance="live")
+    at(121)  # okx is still away
+    at(130, okx="live")
+    at(181)
+
+    assert partial == [True, True, True, False, True, True, True, True, False]

@@ -110,11 +110,12 @@ class Building:
     """The bars of one symbol that are being built.
 
     Attributes:
-        whole_since_ns: Since when nothing of it was missed, ns; None while it isn't heard.
+        whole_since_ns: Since when nothing of it was missed, ns; None while a source isn't heard.
     """
 
     def __init__(self, symbol: str, timeframes: Iterable[str]) -> None:
         self.whole_since_ns: int | None = None
+        self._unheard: set[str] = set()
         self._last_ns: int | None = None
         self._waiting: list[Trade] = []
         self._symbol = symbol
@@ -128,6 +129,16 @@ class Building:
     def last_ns(self) -> int | None:
         """When its newest trade was heard, ns; None before any."""
         return self._waiting[-1].recv_ts if self._waiting else self._last_ns
+
+    def turn(self, source: str, *, is_live: bool, now_ns: int) -> None:
+        """Take in whether one of its sources is heard; it is whole while all are."""
+        if not is_live:
+            self._unheard.add(source)
+            self.whole_since_ns = None
+            return
+        self._unheard.discard(source)
+        if self.whole_since_ns is None and not self._unheard:
+            self.whole_since_ns = now_ns
 
     def add(self, trades: Sequence[Trade]) -> None:
         """Add trades; those of bars that are closed are in none."""

@@ -79,10 +79,7 @@ class Market:
         """See Listener."""
         now_ns = self._clock.now_ns()
         for building in self._about(symbol):
-            if status != "live":
-                building.whole_since_ns = None
-            elif building.whole_since_ns is None:
-                building.whole_since_ns = now_ns
+            building.turn(source, is_live=status == "live", now_ns=now_ns)
         told = self.health.source(source).turn(source, symbol, status, reason)
         if told is not None:
             if told.status == "failed":
