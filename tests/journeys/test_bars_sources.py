@@ -162,3 +162,37 @@ def test_the_bar_that_is_being_built_is_whole_only_once_every_exchange_is_heard(
     at(181)
 
     assert partial == [True, True, True, False, True, True, True, True, False]
+
+
+def test_a_symbol_that_begins_is_no_source_that_came_back():
+    """
+    ETH was given up: BTC's first time live says nothing of that, and the reason stays.
+    """
+    market, inbox = market_of("binance", clock=Wall())
+
+    market.on_status("binance", ETH, "failed", "no such symbol")
+    market.on_status("binance", BTC, "live", None)
+    (given_up,) = (item.argument.data for item in iter(inbox.take, None))
+    assert (given_up.status, given_up.symbol) == ("failed", ETH)
+    assert market.health.report()["binance"]["reason"] == "no such symbol"
+
+    market.on_status("binance", BTC, "reconnecting", "hung up")
+    market.on_status("binance", BTC, "live", None)
+    assert told(inbox) == [("live", 1)]
+
+
+def test_a_source_is_back_once_all_its_symbols_are():
+    """
+    Two that went away and came back are one reconnect.
+    """
+    market, inbox = market_of("binance", clock=Wall())
+
+    for now in ("live", "reconnecting", "starting", "live"):
+        for symbol in (BTC, ETH):
+            market.on_status("binance", symbol, now, "hung up" if now == "reconnecting" else None)
+
+    events = [item.argument.data for item in iter(inbox.take, None)]
+    assert [(event.status, event.count, event.reason) for event in events] == [
+        ("live", 1, "hung up")
+    ]
+    assert market.health.report()["binance"]["reason"] is None
