@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bond_core.clock import NS
+from bond_core.clock import NS, settle
 from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import (
     Bar,
@@ -177,6 +177,46 @@ def test_nothing_is_executed_once_a_callback_has_stopped_the_manager(told):
 
     assert engine.get_metrics()["predictions"] == 1
     assert orders == []
+
+
+def test_bars_that_are_no_longer_kept_when_their_turn_comes_are_skipped():
+    """
+    A predictor that lags behind what is kept gets no features of nothing: that is counted.
+    """
+    seen = []
+
+    async def journey():
+        clock = VirtualClock(T0 + 30 * NS)
+        VENUES.append(Venue())
+        manager = manager_of(clock=clock, stale_threshold_seconds=3600, bar_history_size=2)
+        free = asyncio.Event()
+
+        async def slow(_):
+            await free.wait()
+
+        def features(bars):
+            seen.append(len(bars))
+            return {}
+
+        engine = StreamingTradingEngine(manager, slow, features=features)
+        try:
+            await engine.start()
+            await clock.advance(1)
+            for n in range(6):
+                await say_at(VENUES[-1], clock, trade(60 * n + 45))
+            await clock.advance(20)
+            free.set()
+            await settle()
+            return engine.get_metrics(), manager.get_metrics()
+        finally:
+            await engine.stop()
+            VENUES.pop()
+
+    engine, metrics = asyncio.run(asyncio.wait_for(journey(), 30))
+
+    assert metrics["callback_errors"] == {}
+    assert seen == [2, 1, 2]  # the first whole bar, and the two that are still kept
+    assert (engine["bars"], engine["bars_skipped"]) == (6, 3)
 
 
 def test_an_answer_that_is_no_prediction_is_told():

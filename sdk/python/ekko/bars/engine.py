@@ -34,10 +34,11 @@ class Executor(Protocol):
 class StreamingTradingEngine:
     """Predicts at each bar that closes, and hands sure predictions to an executor.
 
-    Bars that don't tell of all their time (`partial`), and those without a price, are not
-    predicted on: they are counted as `bars_skipped`. What a predictor or executor raises is
-    logged and counted, and ends nothing. All of it runs in the manager's callbacks: a predictor
-    that computes for long should be a coroutine function that does it elsewhere.
+    Bars that don't tell of all their time (`partial`), those without a price, and those that are
+    no longer kept when their turn comes are not predicted on: counted as `bars_skipped`. What a
+    predictor or executor raises is logged and counted, and ends nothing. All of it runs in the
+    manager's callbacks: a predictor that computes for long should be a coroutine function that
+    does it elsewhere.
 
     Args:
         stream_manager: Where bars come from.
@@ -126,6 +127,9 @@ class StreamingTradingEngine:
         bars = self.stream_manager.get_bars(bar.symbol, bar.timeframe)
         if bars and bars[-1].start_ns > bar.start_ns:
             bars = [each for each in bars if each.start_ns <= bar.start_ns]
+        if not bars or bars[-1].start_ns != bar.start_ns:  # no longer kept: this came too late
+            self._counts["bars_skipped"] += 1
+            return None
         try:
             features = self.latest_features[bar.symbol] = self._features(bars[-self._lookback :])
         except Exception as error:  # noqa: BLE001 - it is the user's; the stream goes on
