@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bond_core.clock import NS
+from bond_core.clock import NS, settle
 from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import (
     Bar,
@@ -23,7 +23,7 @@ from ekko.bars.predicting import read
 from tests.journeys.spoken_venue import T0, VENUES, Venue, manager_of, say_at, trade
 
 
-def traded(predictor, executor=None, *, minutes=3, callbacks=(), **options):
+def traded(predictor, executor=None, *, minutes=3, callbacks=(), made=None, **options):
     """Run an engine over a few minutes, one trade each; the first bar is only partial."""
 
     async def journey():
@@ -32,6 +32,8 @@ def traded(predictor, executor=None, *, minutes=3, callbacks=(), **options):
         manager = manager_of(clock=clock, stale_threshold_seconds=3600)
         for name, callback in callbacks:
             getattr(manager, name)(callback)
+        if made is not None:
+            made(manager)
         engine = StreamingTradingEngine(
             stream_manager=manager, predictor=predictor, executor=executor, **options
         )
@@ -142,6 +144,79 @@ def test_whoever_raises_is_told_and_the_engine_goes_on(who, caplog):
     assert metrics["callback_errors"] == {who: 2}
     assert f"{who}: RuntimeError: mine" in health["problems"][-1]
     assert engine.get_metrics()["executed"] == 0
+
+
+def test_a_predictor_whose_own_task_was_cancelled_has_failed():
+    """
+    That is not the end of the engine: it is asked again at the next bar.
+    """
+
+    async def cancelled(_):
+        task = asyncio.create_task(asyncio.sleep(9))
+        task.cancel()
+        await task
+
+    _, metrics, health = traded(cancelled)
+
+    assert metrics["callback_errors"] == {"predictor": 2}
+    assert "predictor: CancelledError" in health["problems"][-1]
+
+
+@pytest.mark.parametrize("told", ["on_prediction", "on_signal"])
+def test_nothing_is_executed_once_a_callback_has_stopped_the_manager(told):
+    """
+    Whoever stops at a prediction or signal wants no order of it.
+    """
+    orders, managers = [], []
+
+    async def stop(_):
+        await managers[0].stop()
+
+    callbacks = [(told, stop)]
+    engine, _, _ = traded(lambda _: 0.9, orders.append, made=managers.append, callbacks=callbacks)
+
+    assert engine.get_metrics()["predictions"] == 1
+    assert orders == []
+
+
+def test_bars_that_are_no_longer_kept_when_their_turn_comes_are_skipped():
+    """
+    A predictor that lags behind what is kept gets no features of nothing: that is counted.
+    """
+    seen = []
+
+    async def journey():
+        clock = VirtualClock(T0 + 30 * NS)
+        VENUES.append(Venue())
+        manager = manager_of(clock=clock, stale_threshold_seconds=3600, bar_history_size=2)
+        free = asyncio.Event()
+
+        async def slow(_):
+            await free.wait()
+
+        def features(bars):
+            seen.append(len(bars))
+            return {}
+
+        engine = StreamingTradingEngine(manager, slow, features=features)
+        try:
+            await engine.start()
+            await clock.advance(1)
+            for n in range(6):
+                await say_at(VENUES[-1], clock, trade(60 * n + 45))
+            await clock.advance(20)
+            free.set()
+            await settle()
+            return engine.get_metrics(), manager.get_metrics()
+        finally:
+            await engine.stop()
+            VENUES.pop()
+
+    engine, metrics = asyncio.run(asyncio.wait_for(journey(), 30))
+
+    assert metrics["callback_errors"] == {}
+    assert seen == [2, 1, 2]  # the first whole bar, and the two that are still kept
+    assert (engine["bars"], engine["bars_skipped"]) == (6, 3)
 
 
 def test_an_answer_that_is_no_prediction_is_told():

@@ -9,8 +9,12 @@ from itertools import pairwise
 import pytest
 
 from bond_core.clock import NS, settle
+from bond_core.spec.duration import format_duration
 from bond_core.testing.virtual_clock import VirtualClock
-from ekko.bars import StreamManager, StreamManagerConfig
+from ekko.bars import Bar, StreamManager, StreamManagerConfig
+from ekko.bars.building import Building
+from ekko.bars.config import spelled, timeframe_ns
+from ekko.bars.hearing import ServerTrade
 from tests.journeys.spoken_venue import T0, listening, manager_of, say_at, trade, until
 
 QUIET = {"stale_threshold_seconds": 3600}
@@ -204,6 +208,39 @@ def test_the_bar_that_is_being_built_is_that_of_all_its_ticks():
     assert not any(bar.complete for bar in (one, five, fifteen))
 
 
+def test_volume_without_a_price_is_no_part_of_a_longer_vwap():
+    """
+    A closed minute with an odd lot weighs as much in five minutes as its priced trades did.
+    """
+
+    async def journey(clock):
+        async with listening(clock=clock, **QUIET) as (manager, venue):
+            await say_at(venue, clock, trade(61, 10.0, 10.0), trade(62, None, 990.0))
+            await say_at(venue, clock, trade(125, 20.0, 10.0))
+            return manager.get_current_bar("A/USDT", "5m")
+
+    bar = run(journey)
+
+    assert (bar.volume, bar.vwap) == (1010.0, 15.0)
+
+
+def test_a_longer_vwap_of_which_a_closed_bar_s_trades_were_not_heard_is_unknown():
+    """
+    How much of that bar's volume had a price can't be said.
+    """
+    building = Building("A/USDT", ("1m", "5m"))
+    closed = Bar(
+        symbol="A/USDT", timeframe="1m", start_ns=T0, end_ns=T0 + 60 * NS, open=10.0, high=10.0,
+        low=10.0, close=10.0, volume=1000.0, vwap=10.0, trades=2,
+    )  # fmt: skip
+    building.close(closed)
+    building.add([ServerTrade("A/USDT", T0 + 61 * NS, 20.0, 10.0, None, None, T0 + 61 * NS)])
+
+    bar = building.current("5m", T0 + 62 * NS, simulated=False)
+
+    assert (bar.volume, bar.vwap) == (1010.0, None)
+
+
 def test_a_callback_may_stop_the_manager():
     """
     It returns, and nothing is left running.
@@ -274,6 +311,35 @@ def test_bars_of_one_five_and_fifteen_minutes_are_built():
             return counts, len(manager.get_bars("A/USDT"))
 
     assert run(journey) == ([15, 3, 1], 15)
+
+
+@pytest.mark.parametrize(
+    "said", ["60s", "1000ms", "120m", "90s", "90m", "24h", "1500ms", "7d", "14d", "25h"]
+)
+def test_a_timeframe_is_spelled_as_in_records(said):
+    """
+    In the largest unit of which it is so many.
+    """
+    assert spelled(said) == format_duration(timeframe_ns(said) // 10**6)
+
+
+@pytest.mark.parametrize(("said", "meant"), [("60s", "1m"), ("120000ms", "2m"), ("90s", "90s")])
+def test_a_timeframe_may_be_said_in_any_unit(said, meant):
+    """
+    Its bars are found by what was said, and by how records write it.
+    """
+
+    async def journey(clock):
+        config = {"supported_timeframes": (said,), "default_timeframe": said, **QUIET}
+        async with listening(clock=clock, **config) as (manager, venue):
+            await say_at(venue, clock, trade(1))
+            await clock.advance_to(T0 + 185 * NS)
+            return [manager.get_bars("A/USDT", asked) for asked in (None, said, meant)]
+
+    default, by_said, by_meant = run(journey)
+
+    assert [bar.timeframe for bar in default] == [meant]
+    assert default == by_said == by_meant
 
 
 def test_pauses_between_attempts_grow_from_one_second_to_sixty_and_end_after_ten():

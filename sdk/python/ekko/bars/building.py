@@ -22,7 +22,10 @@ _AT_ONCE = 256
 
 @attrs.define(eq=False)
 class Sums:
-    """What was traded in some time. `first` and `last` are the times of its open and close."""
+    """What was traded in some time. `first` and `last` are the times of its open and close.
+
+    `priced` is the volume that `turnover` is of; both say nothing where not `knows_turnover`.
+    """
 
     trades: int = 0
     volume: float = 0.0
@@ -30,6 +33,7 @@ class Sums:
     sold: float = 0.0
     turnover: float = 0.0
     priced: float = 0.0
+    knows_turnover: bool = True
     open: float | None = None
     high: float = 0.0
     low: float = 0.0
@@ -45,6 +49,7 @@ class Sums:
         self.sold += other.sold
         self.turnover += other.turnover
         self.priced += other.priced
+        self.knows_turnover = self.knows_turnover and other.knows_turnover
         if other.open is None:
             return
         if self.open is None:
@@ -89,8 +94,12 @@ def _last_of(prices: Sequence[float], times: Sequence[int], last: int) -> float:
     return prices[max(at for at, time in enumerate(times) if time == last)]
 
 
-def sums_of(bar: Bar) -> Sums:
-    """Return what a closed bar holds; where something in it is unknown, it adds nothing."""
+def sums_of(bar: Bar, heard: Sums) -> Sums:
+    """Return what a closed bar holds; where something in it is unknown, it adds nothing.
+
+    A bar doesn't say how much of its volume had a price: `heard`, what its trades added up to,
+    does if they are the same ones.
+    """
     volume = bar.volume or 0.0
     unknown = bar.unknown_volume or 0.0
     sums = Sums(trades=bar.trades or 0, volume=volume)
@@ -101,8 +110,8 @@ def sums_of(bar: Bar) -> Sums:
         sums.open, sums.close, sums.first, sums.last = bar.open, bar.close, bar.start_ns, bar.end_ns
         sums.high = bar.open if bar.high is None else bar.high
         sums.low = bar.open if bar.low is None else bar.low
-    if bar.vwap is not None:
-        sums.turnover, sums.priced = bar.vwap * volume, volume
+    sums.turnover, sums.priced = heard.turnover, heard.priced
+    sums.knows_turnover = abs(heard.volume - volume) <= 1e-9 * volume
     return sums
 
 
@@ -110,11 +119,12 @@ class Building:
     """The bars of one symbol that are being built.
 
     Attributes:
-        whole_since_ns: Since when nothing of it was missed, ns; None while it isn't heard.
+        whole_since_ns: Since when nothing of it was missed, ns; None while a source isn't heard.
     """
 
     def __init__(self, symbol: str, timeframes: Iterable[str]) -> None:
         self.whole_since_ns: int | None = None
+        self._unheard: set[str] = set()
         self._last_ns: int | None = None
         self._waiting: list[Trade] = []
         self._symbol = symbol
@@ -128,6 +138,16 @@ class Building:
     def last_ns(self) -> int | None:
         """When its newest trade was heard, ns; None before any."""
         return self._waiting[-1].recv_ts if self._waiting else self._last_ns
+
+    def turn(self, source: str, *, is_live: bool, now_ns: int) -> None:
+        """Take in whether one of its sources is heard; it is whole while all are."""
+        if not is_live:
+            self._unheard.add(source)
+            self.whole_since_ns = None
+            return
+        self._unheard.discard(source)
+        if self.whole_since_ns is None and not self._unheard:
+            self.whole_since_ns = now_ns
 
     def add(self, trades: Sequence[Trade]) -> None:
         """Add trades; those of bars that are closed are in none."""
@@ -160,6 +180,8 @@ class Building:
         """Take in a closed bar of the shortest timeframe."""
         if bar.end_ns - bar.start_ns != self._shortest_ns:
             return
+        self._take_in()
+        heard = self._open.get(bar.start_ns, Sums())
         self._closed_until_ns = max(self._closed_until_ns, bar.end_ns)
         for start in [each for each in self._open if each < bar.end_ns]:
             del self._open[start]
@@ -169,7 +191,7 @@ class Building:
                 begun, sums = self._longer.get(name, (start, Sums()))
                 if begun != start:
                     sums = Sums()
-                sums.merge(sums_of(bar))
+                sums.merge(sums_of(bar, heard))
                 self._longer[name] = start, sums
 
     def current(self, timeframe: str, now_ns: int, *, simulated: bool) -> Bar | None:
@@ -188,6 +210,7 @@ class Building:
         if not whole.trades:
             return None
         since_ns = self.whole_since_ns
+        vwap = whole.turnover / whole.priced if whole.knows_turnover and whole.priced else None
         unknown = whole.volume - whole.bought - whole.sold
         knows_sides = abs(unknown) <= 1e-9 * whole.volume
         return Bar(
@@ -196,7 +219,7 @@ class Building:
             high=None if whole.open is None else whole.high,
             low=None if whole.open is None else whole.low,
             volume=whole.volume, trades=whole.trades,
-            vwap=whole.turnover / whole.priced if whole.priced else None,
+            vwap=vwap,
             buy_volume=whole.bought if knows_sides else None,
             sell_volume=whole.sold if knows_sides else None,
             unknown_volume=0.0 if knows_sides else unknown,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
-_TIMEFRAME = re.compile(r"([1-9]\d*)(ms|s|m|h|d)")
-_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+_TIMEFRAME = re.compile(r"([1-9]\d*)(ms|s|m|h|d|w)")
+_NS = {
+    "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9,
+    "w": 7 * 86_400 * 10**9,
+}  # fmt: skip
 
 
 def timeframe_ns(text: str) -> int:
@@ -20,8 +23,25 @@ def timeframe_ns(text: str) -> int:
     """
     found = _TIMEFRAME.fullmatch(text) if isinstance(text, str) else None
     if found is None:
-        raise ValueError(f"a timeframe is a number and ms, s, m, h or d, such as 5m; was {text!r}")
+        raise ValueError(
+            f"a timeframe is a number and ms, s, m, h, d or w, such as 5m; was {text!r}"
+        )
     return int(found[1]) * _NS[found[2]]
+
+
+def spelled(text: str) -> str:
+    """Return a timeframe as Bond writes it in records: `60s` is `1m`.
+
+    Raises:
+        ValueError: It is no length of time.
+    """
+    length = timeframe_ns(text)
+    unit = next(unit for unit in reversed(_NS) if not length % _NS[unit])
+    return f"{length // _NS[unit]}{unit}"
+
+
+def _spelled_each(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(spelled(text) for text in texts))
 
 
 def _positive(_: object, field: attrs.Attribute[Any], value: Any) -> None:
@@ -53,8 +73,10 @@ class StreamManagerConfig:
         simulate: Listen to simulated markets, labelled so; None is what BOND_SIMULATE says.
     """
 
-    default_timeframe: str = "1m"
-    supported_timeframes: Sequence[str] = attrs.field(default=("1m", "5m", "15m"), converter=tuple)
+    default_timeframe: str = attrs.field(default="1m", converter=spelled)
+    supported_timeframes: Sequence[str] = attrs.field(
+        default=("1m", "5m", "15m"), converter=_spelled_each
+    )
     reconnect_delay: float = attrs.field(default=1.0, validator=_positive)
     max_reconnect_delay: float = attrs.field(default=60.0, validator=_positive)
     reconnect_attempts: int = attrs.field(default=10, validator=_positive)
@@ -78,12 +100,12 @@ class StreamManagerConfig:
         self.checked(self.default_timeframe)
 
     def checked(self, timeframe: str | None) -> str:
-        """Return a timeframe that is built; None is the default one.
+        """Return a timeframe that is built, as Bond writes it; None is the default one.
 
         Raises:
             ValueError: No such bars are built.
         """
-        chosen = timeframe or self.default_timeframe
+        chosen = spelled(timeframe or self.default_timeframe)
         if chosen not in self.supported_timeframes:
             known = ", ".join(self.supported_timeframes)
             raise ValueError(f"no {chosen} bars are built; supported_timeframes are {known}")

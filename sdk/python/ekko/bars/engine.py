@@ -7,11 +7,12 @@ Bond places no order: the executor is yours, or `PaperExecutor`.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from ekko.bars.calling import result_of
+from ekko.bars.calling import is_cancelled, result_of
 from ekko.bars.features import LOOKBACK, features_of
 from ekko.bars.manager import StreamManager
 from ekko.bars.model import Bar, EventType, Prediction, Signal
@@ -33,10 +34,11 @@ class Executor(Protocol):
 class StreamingTradingEngine:
     """Predicts at each bar that closes, and hands sure predictions to an executor.
 
-    Bars that don't tell of all their time (`partial`), and those without a price, are not
-    predicted on: they are counted as `bars_skipped`. What a predictor or executor raises is
-    logged and counted, and ends nothing. All of it runs in the manager's callbacks: a predictor
-    that computes for long should be a coroutine function that does it elsewhere.
+    Bars that don't tell of all their time (`partial`), those without a price, and those that are
+    no longer kept when their turn comes are not predicted on: counted as `bars_skipped`. What a
+    predictor or executor raises is logged and counted, and ends nothing. All of it runs in the
+    manager's callbacks: a predictor that computes for long should be a coroutine function that
+    does it elsewhere.
 
     Args:
         stream_manager: Where bars come from.
@@ -113,17 +115,21 @@ class StreamingTradingEngine:
         self._counts["predictions"] += 1
         await self.stream_manager.emit(EventType.PREDICTION, prediction)
         signal = signal_of(prediction, self.signal_threshold)
-        if signal is None:
+        if signal is None or not self.stream_manager.is_running:  # a callback may stop it
             return
         self._counts["signals"] += 1
         await self.stream_manager.emit(EventType.SIGNAL, signal)
-        await self._execute(signal)
+        if self.stream_manager.is_running:  # a callback may have stopped it
+            await self._execute(signal)
 
     async def _predict(self, bar: Bar) -> Prediction | None:
         # Callbacks run after what they are about: bars that closed since are not known yet here.
         bars = self.stream_manager.get_bars(bar.symbol, bar.timeframe)
         if bars and bars[-1].start_ns > bar.start_ns:
             bars = [each for each in bars if each.start_ns <= bar.start_ns]
+        if not bars or bars[-1].start_ns != bar.start_ns:  # no longer kept: this came too late
+            self._counts["bars_skipped"] += 1
+            return None
         try:
             features = self.latest_features[bar.symbol] = self._features(bars[-self._lookback :])
         except Exception as error:  # noqa: BLE001 - it is the user's; the stream goes on
@@ -133,7 +139,9 @@ class StreamingTradingEngine:
             return None
         try:
             return await predicted(self.predictor, features, bar)
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, asyncio.CancelledError) as error:  # as above
+            if is_cancelled(error):
+                raise
             self.stream_manager.failed("predictor", self.predictor, error)
             return None
 
@@ -144,7 +152,9 @@ class StreamingTradingEngine:
         act = executor.execute if isinstance(executor, Executor) else executor
         try:
             await result_of(act(signal))
-        except Exception as error:  # noqa: BLE001 - as above
+        except (Exception, asyncio.CancelledError) as error:  # as above
+            if is_cancelled(error):
+                raise
             self.stream_manager.failed("executor", executor, error)
         else:
             self._counts["executed"] += 1

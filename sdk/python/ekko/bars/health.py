@@ -19,42 +19,57 @@ class SourceHealth:
 
     Attributes:
         statuses: By symbol, how it does; `""` for all of them.
-        reason: Why it is down, as it was told last.
         reconnects: How often it came back.
         gaps: How many holes it told of.
     """
 
     simulated: bool = False
     statuses: dict[str, str] = attrs.field(factory=dict)
-    reason: str | None = None
     reconnects: int = 0
     gaps: int = 0
-    _is_down: bool = False
-    _is_given_up: bool = False
+    _down: dict[str, str | None] = attrs.field(factory=dict)  # by symbol, why
+    _given_up: set[str] = attrs.field(factory=set)
 
     @property
     def status(self) -> str:
         """How the worst of its symbols does."""
         return max(self.statuses.values(), key=_rank, default="starting")
 
+    @property
+    def reason(self) -> str | None:
+        """Why it is down, as it was told last; None while it isn't."""
+        return next((why for why in reversed(self._down.values()) if why), None)
+
     def turn(
         self, name: str, symbol: str | None, status: str, reason: str | None
     ) -> Reconnect | None:
-        """Take in how it does now; return what is to be told of it."""
+        """Take in how it does now; return what is to be told of it.
+
+        It is back once no symbol is down any more but those for which it was given up.
+        """
+        about = symbol or ""
         if symbol is None:
             self.statuses.clear()
-        self.statuses[symbol or ""] = status
+        self.statuses[about] = status
         if status in _DOWN:
-            self._is_down, self.reason = True, reason or self.reason
-        if status == "failed" and not self._is_given_up:
-            self._is_given_up = True
-            return Reconnect(source=name, count=self.reconnects, status="failed", reason=reason)
-        if status == "live" and self._is_down:
-            self._is_down = self._is_given_up = False
-            self.reconnects += 1
-            why, self.reason = self.reason, None
-            return Reconnect(source=name, count=self.reconnects, status="live", reason=why)
-        return None
+            before = self._down.pop(about, None)
+            self._down[about] = reason or before
+        if status == "failed" and about not in self._given_up:
+            self._given_up.add(about)
+            return Reconnect(
+                source=name, count=self.reconnects, status="failed", reason=reason, symbol=symbol
+            )
+        if status != "live":
+            return None
+        back = list(self._down) if symbol is None else [about] if about in self._down else []
+        why = self.reason
+        for each in back:
+            del self._down[each]
+            self._given_up.discard(each)
+        if not back or self._down.keys() - self._given_up:
+            return None
+        self.reconnects += 1
+        return Reconnect(source=name, count=self.reconnects, status="live", reason=why)
 
 
 class Health:

@@ -19,6 +19,7 @@ from ekko.bars.specs import Spec, raw_spec
 from ekko.client import EkkoClient
 from ekko.columns import time_ns
 from ekko.drops import ResumePolicy
+from ekko.errors import StreamError
 from ekko.event import Gap
 from ekko.iterator import Events
 from ekko.local import heard_here, with_gaps
@@ -126,7 +127,11 @@ async def hear_from_server(
     spec: Spec, listener: Listener, opened: Callable[[], None], *, config: StreamManagerConfig,
     api_url: str, api_key: str | None, clock: Clock,
 ) -> None:  # fmt: skip
-    """Listen to a server's two streams until one ends. Args and errors as of EkkoClient."""
+    """Listen to a server's two streams until one ends. Args and errors as of EkkoClient.
+
+    Raises:
+        ExceptionGroup: Of the error that ended it; a StreamError where the server ended it.
+    """
     policy = ResumePolicy(
         backoff=Backoff(first_s=config.reconnect_delay, cap_s=config.max_reconnect_delay),
         first_attempts=config.reconnect_attempts,
@@ -137,8 +142,12 @@ async def hear_from_server(
     await client.explain(spec)  # says what is wrong with it before anything is created
     async with asyncio.TaskGroup() as both:
         both.create_task(_records(client.listen(spec), listener))
-        both.create_task(_items(client.listen(raw_spec(spec)), listener))
+        both.create_task(_items(client.listen(raw_spec(spec)), listener, spec["symbols"]))
         opened()
+
+
+Told = dict[tuple[str, str], tuple[str, str | None]]
+"""By source and symbol, the status and reason that were told last."""
 
 
 async def _records(events: Events, listener: Listener) -> None:
@@ -147,15 +156,17 @@ async def _records(events: Events, listener: Listener) -> None:
             listener.on_lost(f"bars are lost: {record.notices[0]['detail']}")
         else:
             listener.on_record(record)
+    raise StreamError("of bars", "the server ended it")
 
 
-async def _items(events: Events, listener: Listener) -> None:
+async def _items(events: Events, listener: Listener, symbols: Sequence[str]) -> None:
     simulated: dict[str, bool] = {}
+    told: Told = {}
     async for item in events:
         if isinstance(item, Gap):
             listener.on_lost(f"ticks are lost: {item.notices[0]['detail']}")
         elif item["kind"] == "status":
-            _status(item, simulated, listener)
+            _status(item, simulated, told, listener, symbols)
         elif item["kind"] == "trade":
             source = item["source"]
             if source not in simulated:
@@ -167,16 +178,28 @@ async def _items(events: Events, listener: Listener) -> None:
             )  # fmt: skip
             hear = listener.on_repaired if item.get("repaired") else listener.on_trades
             hear(source, (trade,))
+    raise StreamError("of ticks", "the server ended it")
 
 
-def _status(item: Mapping[str, Any], simulated: dict[str, bool], listener: Listener) -> None:
+def _status(
+    item: Mapping[str, Any], simulated: dict[str, bool], before: Told, listener: Listener,
+    symbols: Sequence[str],
+) -> None:  # fmt: skip
     sources = item.get("sources") or {}
     simulated |= {name: bool(told.get("simulated")) for name, told in sources.items()}
     listener.on_sources(simulated)
     for name, told in sources.items():
-        listener.on_status(name, None, told["status"], told.get("reason"))
-        for symbol, status in (told.get("symbols") or {}).items():
-            listener.on_status(name, symbol, status, None)
+        named = told.get("symbols") or {}
+        for symbol in symbols:
+            if symbol in named:
+                now = named[symbol], None
+            elif told.get("other_symbols"):  # it may be one of those that aren't named
+                continue
+            else:
+                now = told["status"], told.get("reason")
+            if before.get((name, symbol)) != now:
+                before[name, symbol] = now
+                listener.on_status(name, symbol, *now)
     for notice in item.get("notices") or ():
         if notice.get("code") == "gap":
             source, detail = notice.get("source"), str(notice.get("detail"))

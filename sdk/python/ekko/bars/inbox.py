@@ -1,4 +1,4 @@
-"""What waits for callbacks: ticks, so many at most, and all else, in the order of hearing."""
+"""What waits for callbacks, in the order of hearing: so much at most, of health the newest."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ class Told:
     argument: Any
 
 
+MOST_TOLD = 10_000
+"""So many bars and reconnects may wait."""
+
+
 class Inbox:
     """Where hearing leaves what callbacks are to get.
 
@@ -40,17 +44,27 @@ class Inbox:
     Attributes:
         waiting: How many ticks wait.
         dropped: How many ticks had to go.
+        told_dropped: How many bars and reconnects had to go.
         stirred: Set when there is something.
+        is_closed: Whether nobody is to be called any more.
     """
 
     def __init__(self, most_ticks: int) -> None:
         self.waiting = 0
         self.dropped = 0
+        self.told_dropped = 0
         self.stirred = asyncio.Event()
+        self.is_closed = False
         self._most_ticks = most_ticks
         self._number = 0
         self._ticks: deque[tuple[int, Ticks]] = deque()
         self._told: deque[tuple[int, Told]] = deque()
+        self._health: tuple[int, Told] | None = None
+
+    @property
+    def told_waiting(self) -> int:
+        """How many bars and reconnects wait."""
+        return len(self._told)
 
     def put_ticks(self, ticks: Ticks) -> None:
         """Leave ticks."""
@@ -72,13 +86,32 @@ class Inbox:
     def put(self, type: EventType, argument: Any) -> None:  # noqa: A002
         """Leave anything else."""
         self._number += 1
-        self._told.append((self._number, Told(type, argument)))
+        told = self._number, Told(type, argument)
+        if type is EventType.HEALTH:  # how it did before is of no use to anyone
+            self._health = told
+        else:
+            self._told.append(told)
+        if len(self._told) > MOST_TOLD:
+            self._told.popleft()
+            if not self.told_dropped:
+                LOG.warning("callbacks are too slow: bars are dropped; get_metrics counts them")
+            self.told_dropped += 1
         self.stirred.set()
 
     def take(self) -> Ticks | Told | None:
         """Return what was left first; None where nothing waits."""
-        if self._ticks and (not self._told or self._ticks[0][0] < self._told[0][0]):
+        told = self._told[0] if self._told else None
+        health = self._health
+        is_health = health is not None and (told is None or health[0] < told[0])
+        first = health if is_health else told
+        if self._ticks and (first is None or self._ticks[0][0] < first[0]):
             ticks = self._ticks.popleft()[1]
             self.waiting -= len(ticks.trades)
             return ticks
-        return self._told.popleft()[1] if self._told else None
+        if first is None:
+            return None
+        if is_health:
+            self._health = None
+        else:
+            self._told.popleft()
+        return first[1]

@@ -62,7 +62,7 @@ class StreamManager:
         self._api_url = api_url or os.environ.get("EKKO_API_URL") or "local"
         self._api_key = api_key
         self._bond: dict[str, Any] = {**({"clock": clock} if clock else {}), **(bond or {})}
-        self._callbacks = Callbacks()
+        self._callbacks = Callbacks(self.clock)
         self._crypto: dict[str, None] = {}
         self._stocks: dict[str, None] = {}
         self._owner: asyncio.Task[None] | None = None
@@ -151,11 +151,13 @@ class StreamManager:
         self._callbacks.remove(EventType(type), callback)
 
     async def emit(self, type: EventType, data: Any) -> None:  # noqa: A002
-        """Have an event told at once: for engines that predict."""
-        self._market.counts[f"{type.value}s"] += 1
-        await self._callbacks.call(type, StreamEvent(type, data))
+        """Have an event told at once, unless it was stopped: for engines that predict."""
+        inbox = self._inbox
+        if not inbox.is_closed:
+            self._market.counts[f"{type.value}s"] += 1
+            await self._callbacks.call(type, StreamEvent(type, data), inbox)
 
-    def failed(self, what: str, who: Any, error: Exception) -> None:
+    def failed(self, what: str, who: Any, error: BaseException) -> None:
         """Tell that somebody's code raised: for engines that call predictors and executors."""
         self._callbacks.failed(what, who, error)
 
@@ -191,6 +193,7 @@ class StreamManager:
         owner, self._owner = self._owner, None
         if owner is None:
             return
+        self._inbox.is_closed = True
         owner.cancel()
         if asyncio.current_task() is not self._calling:  # a callback may stop it
             await asyncio.wait([owner])
@@ -262,26 +265,28 @@ class StreamManager:
         while True:
             await inbox.stirred.wait()
             inbox.stirred.clear()
-            while (item := inbox.take()) is not None:
+            while not inbox.is_closed and (item := inbox.take()) is not None:
                 if isinstance(item, Ticks):
-                    await self._call_ticks(item)
+                    await self._call_ticks(item, inbox)
                     handed += len(item.trades)
                 else:
-                    await self._callbacks.call(item.type, item.argument)
+                    await self._callbacks.call(item.type, item.argument, inbox)
                     handed += 1
                 if handed >= _AT_ONCE:
                     handed = 0
                     await asyncio.sleep(0)
 
-    async def _call_ticks(self, ticks: Ticks) -> None:
+    async def _call_ticks(self, ticks: Ticks, inbox: Inbox) -> None:
         source, call = ticks.source, self._callbacks.call
         simulated = self._market.health.source(source).simulated
         for t in ticks.trades:
+            if inbox.is_closed:
+                return
             tick = Tick(
                 t.symbol, t.price, t.size, t.side, t.ts, t.recv_ts, source, t.id, simulated,
                 ticks.repaired,
             )  # fmt: skip
-            await call(EventType.TICK, StreamEvent(EventType.TICK, tick))
+            await call(EventType.TICK, StreamEvent(EventType.TICK, tick), inbox)
 
     # What is known
 
@@ -323,7 +328,8 @@ class StreamManager:
         name status, reason, reconnects and gaps, `symbols` how old the newest tick is in seconds
         (None before the first) and whether that is stale; `problems` says the rest in words.
         """
-        report = self._market.report(self._callbacks.last_error)
+        slow = self._callbacks.slow(self.config.health_check_interval)
+        report = self._market.report(self._callbacks.last_error, slow)
         if not self.is_running:
             report["status"] = "stopped"
         return {**report, "is_running": self.is_running}

@@ -79,10 +79,7 @@ class Market:
         """See Listener."""
         now_ns = self._clock.now_ns()
         for building in self._about(symbol):
-            if status != "live":
-                building.whole_since_ns = None
-            elif building.whole_since_ns is None:
-                building.whole_since_ns = now_ns
+            building.turn(source, is_live=status == "live", now_ns=now_ns)
         told = self.health.source(source).turn(source, symbol, status, reason)
         if told is not None:
             if told.status == "failed":
@@ -134,7 +131,7 @@ class Market:
             return None
         return building.current(timeframe, self._clock.now_ns(), simulated=self.health.simulated)
 
-    def report(self, last_error: str | None) -> dict[str, Any]:
+    def report(self, last_error: str | None, slow: Sequence[str] = ()) -> dict[str, Any]:
         """Return how all of it does; see StreamManager.get_health."""
         stale_s, now_ns = self._config.stale_threshold_seconds, self._clock.now_ns()
         symbols: dict[str, Any] = {}
@@ -142,9 +139,11 @@ class Market:
             age_s = None if building.last_ns is None else (now_ns - building.last_ns) / 10**9
             is_stale = age_s is not None and age_s > stale_s
             symbols[symbol] = {"last_tick_age_s": age_s, "is_stale": is_stale}
-        problems = list(self.failures)
+        problems = [*self.failures, *slow]
         if self._inbox.dropped:
             problems.append(f"{self._inbox.dropped} ticks were dropped: on_tick is too slow")
+        if lost := self._inbox.told_dropped:
+            problems.append(f"{lost} bars and reconnects were dropped: callbacks are too slow")
         if last_error:
             problems.append(f"a callback raised, last {last_error}")
         sources = self.health.report()
@@ -164,6 +163,8 @@ class Market:
             **{name: self.counts[name] for name in _COUNTS},
             "ticks_waiting": self._inbox.waiting,
             "ticks_dropped": self._inbox.dropped,
+            "told_waiting": self._inbox.told_waiting,
+            "told_dropped": self._inbox.told_dropped,
             "uptime_s": (self._clock.now_ns() - self._began_ns) / 10**9,
             "simulated": self.health.simulated,
         }

@@ -174,12 +174,14 @@ class Reconnect:
         count: How often it has come back so far.
         status: `live`, or `failed` when it was given up.
         reason: Why it had gone, as it was told.
+        symbol: For which one it was given up; None is all.
     """
 
     source: str
     count: int
     status: str
     reason: str | None
+    symbol: str | None = None
 
 
 @attrs.define(eq=False)
