@@ -79,7 +79,7 @@ class Access:
         self.replays = asyncio.Semaphore(limits.replays)
         self._bad_tokens = Limiter(limits.bad_tokens, clock)
         self._clock = clock
-        self._judged_generation = self.registry.generation
+        self._judged = (self.registry.generation, self.keys.generation)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,7 +112,7 @@ class Access:
             raise
         self.listeners.check(grant, address)
         self.registry.saw(grant)
-        return Admission(grant, address, self.listeners)
+        return Admission(grant, address, self.listeners, self._is_revoked)
 
     async def issue(
         self, stream_id: str, project: str, asked: TokenRequest | None = None
@@ -210,12 +210,14 @@ class Access:
     def _end_revoked(self) -> None:
         """Take over what was revoked, here or elsewhere, and end whose token counts no more."""
         self.registry.follow()
-        if self.registry.generation == self._judged_generation:
+        self.keys.follow()
+        now = (self.registry.generation, self.keys.generation)
+        if now == self._judged:
             return
-        self._judged_generation = self.registry.generation
-        ended = self.listeners.end_those(self._is_revoked)
+        self._judged = now
+        ended = self.listeners.end_over()
         if ended:
-            _log.info("%d listeners of revoked tokens were told to go", ended)
+            _log.info("%d listeners of revoked tokens or keys were told to go", ended)
 
     def _is_revoked(self, grant: Grant) -> bool:
         try:

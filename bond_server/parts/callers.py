@@ -53,7 +53,9 @@ def admit(
         end_s=_NEVER_S,
     )
     access.listeners.check(grant, address)
-    return Admission(grant, address, access.listeners)
+    return Admission(
+        grant, address, access.listeners, lambda _: is_asked and not access.keys.holds(key.digest)
+    )
 
 
 def _refuse_strangers_pages(request: Request[Any, Any, Any], access: Access) -> None:

@@ -35,7 +35,7 @@ _log = logging.getLogger("bond.server")
 
 _SAYS: Mapping[Ending, str] = {
     EXPIRED: "The token has expired: get another",
-    REVOKED: "The token was revoked",
+    REVOKED: "The token or the key was revoked",
     TOO_MANY_CONNECTIONS: "There are too many listeners: come back later",
     INTERNAL: "Something went wrong in the server; its log says what",
 }

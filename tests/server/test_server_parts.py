@@ -26,7 +26,7 @@ from bond_core.plugin import (
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, register
 from bond_server import cli
-from bond_server.auth.keys import parse_keys
+from bond_server.auth.keys import key_file, make_key, parse_keys, revoke_key
 from bond_server.cli import added
 from tests.server import running
 from tests.server.running import serving
@@ -45,6 +45,7 @@ class Acme:
     """A part that works."""
 
     closed = 0
+    meanwhile = staticmethod(lambda: None)
 
     def __init__(self, host):
         self.host = host
@@ -85,6 +86,7 @@ class Acme:
 
     async def live(self, asked):
         """Send two messages, then wait for ever."""
+        Acme.meanwhile()
 
         async def messages():
             try:
@@ -274,6 +276,33 @@ def test_keys_and_tokens_open_it(monkeypatch):
             return [(await each).status_code for each in asked]
 
     assert asyncio.run(go()) == [401, 200, 401, 200, 200, 401, 200, 401, 403]
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_revoked_key_listens_no_more(monkeypatch, tmp_path, is_early):
+    """
+    Whether it is revoked between being admitted and listening, or while it listens.
+    """
+    file = key_file(tmp_path)
+    text, key = make_key(file, project="local", scopes=["streams:read"], label=None, now_s=1)
+
+    def revoke():
+        revoke_key(file, key.key_id, now_s=2)
+
+    async def go():
+        headers = {"Authorization": f"Bearer {text}"}
+        async with (
+            server_of(monkeypatch, acme(), data_dir=tmp_path) as server,
+            asyncio.timeout(5),
+            server.http.stream("GET", "/acme/Chur/live", headers=headers) as answer,
+        ):
+            if not is_early:
+                revoke()
+            return [line async for line in answer.aiter_lines()]
+
+    if is_early:
+        monkeypatch.setattr(Acme, "meanwhile", revoke)
+    assert asyncio.run(go())[-2] == 'data: {"bye": "token_revoked"}'
 
 
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
