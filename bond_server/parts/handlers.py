@@ -55,19 +55,24 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         drain: Given[Drain],
     ) -> Response[Any]:  # fmt: skip
         admission = None
-        if by_token:
+        if by_token or described.gives == "events":  # before anything is opened upstream
             admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
         path = {name: str(value) for name, value in request.path_params.items()}
         said = await described.handler(Asked(path=path, query=dict(request.query_params)))
         if not isinstance(said, EventFlow):
             return Response(said.body, status_code=said.status, headers=dict(said.headers))
-        if admission is None:
-            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
-        return EventStream(
-            FlowSession(
-                flow=said, admission=admission, drain=drain, clock=bond.clock, scope=request.scope
-            )
-        )
+        try:
+            if admission is None:
+                admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+            return EventStream(
+                FlowSession(
+                    flow=said, admission=admission, drain=drain, clock=bond.clock,
+                    scope=request.scope,
+                )
+            )  # fmt: skip
+        except BaseException:
+            await said.messages.aclose()
+            raise
 
     return answer
 

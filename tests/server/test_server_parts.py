@@ -44,7 +44,7 @@ class AcmeConfig:
 class Acme:
     """A part that works."""
 
-    closed = 0
+    closed = opened = 0
     meanwhile = staticmethod(lambda: None)
 
     def __init__(self, host):
@@ -60,6 +60,8 @@ class Acme:
                 gives="events",
                 parameters={"ends": "Whether it ends"},
             ),
+            Route("GET", "/acme/kept/live", self.keep, summary="By key", gives="events"),
+            Route("GET", "/acme/odd/live", self.keep, summary="Says it gives JSON"),
             Route("DELETE", "/acme/{city}", self.refuse, summary="No", scope="admin"),
             Route("GET", "/acme/bug/here", self.bug, summary="Breaks"),
         )
@@ -79,6 +81,11 @@ class Acme:
     async def refuse(self, asked):
         """Say no."""
         raise AnsweredError("Not here", status=418, code="acme_no", more={"error": {"code": "X"}})
+
+    async def keep(self, asked):
+        """Open something upstream, and send what comes."""
+        Acme.opened += 1
+        return EventFlow(messages=Opened())
 
     async def bug(self, asked):
         """Break."""
@@ -101,6 +108,17 @@ class Acme:
 
         said = lambda word, _: json.dumps({"bye": word}).encode()  # noqa: E731
         return EventFlow(messages=messages(), bye=said, headers={"Acme-City": asked.path["city"]})
+
+
+class Opened:
+    """Messages that hold something from the start, and are over at once."""
+
+    async def __anext__(self):
+        raise StopAsyncIteration
+
+    async def aclose(self):
+        """Let go."""
+        Acme.closed += 1
 
 
 class Raises:
@@ -303,6 +321,21 @@ def test_a_revoked_key_listens_no_more(monkeypatch, tmp_path, is_early):
     if is_early:
         monkeypatch.setattr(Acme, "meanwhile", revoke)
     assert asyncio.run(go())[-2] == 'data: {"bye": "token_revoked"}'
+
+
+@pytest.mark.parametrize(("path", "opens"), [("/acme/kept/live", 0), ("/acme/odd/live", 1)])
+def test_who_may_not_listen_leaves_nothing_open(monkeypatch, path, opens):
+    """
+    A refused caller of events by key opens nothing; what is open when it is refused is closed.
+    """
+
+    async def go():
+        Acme.closed = Acme.opened = 0
+        async with server_of(monkeypatch, acme()) as server:
+            answer = await server.http.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+        return answer.status_code, Acme.opened, Acme.closed
+
+    assert asyncio.run(go()) == (403, opens, opens)
 
 
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
