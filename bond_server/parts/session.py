@@ -46,6 +46,10 @@ class _ReadsNothingError(Exception):
     """The client takes nothing any more."""
 
 
+class _GoneError(Exception):
+    """The client's connection is over."""
+
+
 class _Beats:
     """Sends to a client, and a comment where nothing was sent for a while."""
 
@@ -55,13 +59,20 @@ class _Beats:
         self._is_quiet = True
 
     async def send(self, body: bytes) -> None:
-        """Send a part of the body. _ReadsNothingError: it is not taken."""
+        """Send a part of the body.
+
+        Raises:
+            _ReadsNothingError: It is not taken.
+            _GoneError: Nobody is there.
+        """
         self._is_quiet = False
         try:
             async with asyncio.timeout(READS_WITHIN_S):
                 await self._send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             raise _ReadsNothingError from None
+        except OSError:  # told apart from one of the plugin's own
+            raise _GoneError from None
 
     async def run(self) -> None:
         """Beat, for ever."""
@@ -163,7 +174,7 @@ def _ending_of(error: BaseException | None) -> Ending | None:
         return None
     if isinstance(error, _ReadsNothingError):
         return SLOW
-    if isinstance(error, OSError):
+    if isinstance(error, _GoneError):
         return GONE
     _log.error("the events of a plugin's route broke off", exc_info=error)
     return INTERNAL

@@ -102,6 +102,8 @@ class Acme:
                     return
                 if asked.query.get("breaks"):
                     raise ZeroDivisionError
+                if asked.query.get("fails"):
+                    raise ConnectionResetError
                 await asyncio.get_running_loop().create_future()
             finally:
                 Acme.closed += 1
@@ -336,6 +338,20 @@ def test_who_may_not_listen_leaves_nothing_open(monkeypatch, path, opens):
         return answer.status_code, Acme.opened, Acme.closed
 
     assert asyncio.run(go()) == (403, opens, opens)
+
+
+def test_a_plugins_own_lost_connection_is_told(monkeypatch, caplog):
+    """
+    An OSError of the messages is a fault in the server, told and logged; not a client that left.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme()) as server:
+            return (await server.http.get("/acme/Chur/live?fails=1")).text
+
+    caplog.set_level(logging.ERROR, "bond.server")
+    assert asyncio.run(go()).endswith('data: {"bye": "internal"}\n\n')
+    assert "broke off" in caplog.text
 
 
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
