@@ -13,6 +13,7 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from bond_core.plugin.serving import Asked, EventFlow, Route
 from bond_server.auth.access import Access
+from bond_server.auth.listeners import Admission
 from bond_server.auth.project import OPEN, needs
 from bond_server.delivery.drain import Drain
 from bond_server.parts.callers import admit, token_id_of
@@ -37,7 +38,13 @@ def part_handlers(parts: Iterable[Part]) -> list[HTTPRouteHandler]:
 
 
 def _handler(part: Part, described: Route) -> HTTPRouteHandler:
-    by_token, scope = described.by_token, described.scope
+    by_token = described.by_token
+
+    def admission_of(request: Request[Any, Any, Any], access: Access, bond: Service) -> Admission:
+        return admit(
+            request, access, bond.clock, part=part.spec.name, prefix=part.spec.prefix,
+            scope=described.scope,
+        )  # fmt: skip
 
     @route(
         _PARAMETER.sub(r"{\1:str}", described.path),
@@ -47,7 +54,7 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         operation_id=_operation_id(described),
         operation_class=_operation(described),
         media_type="text/event-stream" if described.gives == "events" else "application/json",
-        opt=needs(OPEN if by_token else scope),
+        opt=needs(OPEN if by_token else described.scope),
         responses=guarded_answers(400, 404, 503),
     )
     async def answer(
@@ -56,14 +63,14 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
     ) -> Response[Any]:  # fmt: skip
         admission = None
         if by_token or described.gives == "events":  # before anything is opened upstream
-            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+            admission = admission_of(request, access, bond)
         path = {name: str(value) for name, value in request.path_params.items()}
         said = await described.handler(Asked(path=path, query=dict(request.query_params)))
         if not isinstance(said, EventFlow):
             return Response(said.body, status_code=said.status, headers=dict(said.headers))
         try:
             if admission is None:
-                admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+                admission = admission_of(request, access, bond)
             return EventStream(
                 FlowSession(
                     flow=said, admission=admission, drain=drain, clock=bond.clock,

@@ -354,6 +354,19 @@ def test_a_plugins_own_lost_connection_is_told(monkeypatch, caplog):
     assert "broke off" in caplog.text
 
 
+def test_a_bad_token_is_told_where_to_get_another(monkeypatch):
+    """
+    The fix is the part's own address, which this caller can ask.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme(), api_keys=parse_keys(KEY)) as server:
+            return (await server.http.get("/acme/Chur/live?token=1.bad")).json()
+
+    said = asyncio.run(go())
+    assert (said["code"], said["fix"]) == ("token_invalid", "POST /acme/token")
+
+
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
 FRIENDS = {}, {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
 
