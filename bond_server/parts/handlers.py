@@ -24,6 +24,9 @@ from bond_server.routes.operations import guarded_answers
 from bond_server.routes.sse import EventStream
 from bond_server.service import Service
 
+_OPENS = ("token", "ticket")
+"""What in a query opens a route: none of the plugin's business."""
+
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -65,7 +68,10 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         if by_token or described.gives == "events":  # before anything is opened upstream
             admission = admission_of(request, access, bond)
         path = {name: str(value) for name, value in request.path_params.items()}
-        said = await described.handler(Asked(path=path, query=dict(request.query_params)))
+        query = dict(request.query_params.multi_items())  # the last of those named alike
+        if by_token:
+            query = {name: value for name, value in query.items() if name not in _OPENS}
+        said = await described.handler(Asked(path=path, query=query))
         if not isinstance(said, EventFlow):
             return Response(said.body, status_code=said.status, headers=dict(said.headers))
         try:

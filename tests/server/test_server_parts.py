@@ -109,7 +109,8 @@ class Acme:
                 Acme.closed += 1
 
         said = lambda word, _: json.dumps({"bye": word}).encode()  # noqa: E731
-        return EventFlow(messages=messages(), bye=said, headers={"Acme-City": asked.path["city"]})
+        headers = {"Acme-City": asked.path["city"], "Acme-Query": json.dumps(dict(asked.query))}
+        return EventFlow(messages=messages(), bye=said, headers=headers)
 
 
 class Opened:
@@ -365,6 +366,20 @@ def test_a_bad_token_is_told_where_to_get_another(monkeypatch):
 
     said = asyncio.run(go())
     assert (said["code"], said["fix"]) == ("token_invalid", "POST /acme/token")
+
+
+def test_a_query_is_the_last_said_and_keeps_no_token(monkeypatch):
+    """
+    Of a name that stands there twice the last counts; what opens the route is not handed on.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme()) as server:
+            shown = await server.http.get("/acme/Chur?now=1&now=2&token=mine")
+            live = await server.http.get("/acme/Chur/live?ends=1&ends=2&token=a.b&ticket=c")
+            return shown.json()["query"], json.loads(live.headers["acme-query"])
+
+    assert asyncio.run(go()) == ({"now": "2", "token": "mine"}, {"ends": "2"})
 
 
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
