@@ -50,12 +50,14 @@ class TokenRequest:
         persistent: Long-lived, and registered.
         label: What to call it in the list of registered tokens.
         scopes: What it shall let do; a token of version 1 always lets do everything.
+        is_short: Good for a day at most, so that it need not be registered.
     """
 
     version: int = 1
     persistent: bool = False
     label: str | None = None
     scopes: frozenset[str] = TOKEN_SCOPES
+    is_short: bool = False
 
 
 class Access:
@@ -125,6 +127,8 @@ class Access:
         """
         asked = asked or TokenRequest()
         ttl_s = PERSISTENT_S if asked.persistent else None
+        if asked.is_short:
+            ttl_s = min(self.tokens.ttl_s, DAY_S)
         later_than_s = self.registry.later_than_s(stream_id)
         while True:
             if asked.version == 1:

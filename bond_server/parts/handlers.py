@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from litestar import Request, Response, post, route
+from litestar import Request, Response, delete, post, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from bond_core.plugin.serving import Asked, EventFlow, Route
-from bond_server.auth.access import Access
+from bond_server.auth.access import Access, TokenRequest
 from bond_server.auth.listeners import Admission
 from bond_server.auth.project import OPEN, needs
 from bond_server.delivery.drain import Drain
@@ -36,7 +36,7 @@ def part_handlers(parts: Iterable[Part]) -> list[HTTPRouteHandler]:
     for part in parts:
         handlers += [_handler(part, each) for each in part.routes]
         if any(each.by_token for each in part.routes):
-            handlers.append(_token_handler(part))
+            handlers += [_token_handler(part), _revoking_handler(part)]
     return handlers
 
 
@@ -127,8 +127,26 @@ def _token_handler(part: Part) -> HTTPRouteHandler:
     )
     async def token(access: Given[Access], project: Given[str]) -> Response[dict[str, Any]]:
         """Return a fresh token, for clients that can't send an API key: `?token=…`."""
-        fresh, _ = await access.issue(token_id_of(part.spec.name), project)
+        fresh, _ = await access.issue(
+            token_id_of(part.spec.name), project, TokenRequest(is_short=True)
+        )
         body = {"token": fresh.text, "expires_in_sec": fresh.expires_in_s}
         return Response(body, headers={"Cache-Control": "no-store"})
 
     return token
+
+
+def _revoking_handler(part: Part) -> HTTPRouteHandler:
+    @delete(
+        f"{part.spec.prefix}/tokens",
+        status_code=204,
+        summary=f"Revoke all tokens that open what is below {part.spec.prefix}",
+        operation_id=f"delete{part.spec.prefix}/tokens",
+        opt=needs("tokens:mint"),
+        responses=guarded_answers(503),
+    )
+    async def revoke(access: Given[Access]) -> None:
+        """Let no token count that was given until now, and end who listens with one."""
+        await access.revoke_all(token_id_of(part.spec.name))
+
+    return revoke

@@ -382,6 +382,39 @@ def test_a_query_is_the_last_said_and_keeps_no_token(monkeypatch):
     assert asyncio.run(go()) == ({"now": "2", "token": "mine"}, {"ends": "2"})
 
 
+def test_the_tokens_of_a_part_are_short_and_can_be_revoked(monkeypatch):
+    """
+    A day at most, unregistered; one call ends those given and who listens, and spares new ones.
+    """
+
+    async def go():
+        keys = parse_keys(KEY)
+        async with (
+            asyncio.timeout(10),
+            server_of(monkeypatch, acme(), api_keys=keys, token_ttl_s=3 * 86_400) as server,
+        ):
+            http, key = server.http, {"Authorization": f"Bearer {KEY}"}
+
+            async def token():
+                said = (await http.post("/acme/token", headers=key)).json()
+                return said["token"], said["expires_in_sec"]
+
+            old, lasts_s = await token()
+            async with http.stream("GET", f"/acme/Chur/live?token={old}") as answer:
+                revoked = await http.delete("/acme/tokens", headers=key)
+                lines = [line async for line in answer.aiter_lines()]
+            fresh, _ = await token()
+            opened = [
+                (await http.get(f"/acme/Chur/live?ends=1&token={each}")).status_code
+                for each in (old, fresh)
+            ]
+            strangers = await http.delete("/acme/tokens")
+            return lasts_s, revoked.status_code, lines[-2], opened, strangers.status_code
+
+    bye = 'data: {"bye": "token_revoked"}'
+    assert asyncio.run(go()) == (86_400, 204, bye, [401, 200], 401)
+
+
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
 FRIENDS = {}, {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
 
