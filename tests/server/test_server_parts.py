@@ -415,6 +415,20 @@ def test_the_tokens_of_a_part_are_short_and_can_be_revoked(monkeypatch):
     assert asyncio.run(go()) == (86_400, 204, bye, [401, 200], 401)
 
 
+def test_a_page_may_read_that_it_is_simulated(monkeypatch):
+    """
+    `Bond-Simulated` is among the headers that browsers show to pages of another origin.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme()) as server:
+            said = {"Origin": "http://localhost:3000"}
+            return (await server.http.get("/acme/Chur", headers=said)).headers
+
+    shown = asyncio.run(go())["access-control-expose-headers"]
+    assert "Bond-Simulated" in shown.split(", ")
+
+
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
 FRIENDS = {}, {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}
 
