@@ -18,7 +18,7 @@ from bond_server.auth.project import OPEN, needs
 from bond_server.delivery.drain import Drain
 from bond_server.parts.callers import admit, token_id_of
 from bond_server.parts.loading import Part
-from bond_server.parts.session import FlowSession
+from bond_server.parts.session import FlowSession, while_there
 from bond_server.routes.given import Given
 from bond_server.routes.operations import guarded_answers
 from bond_server.routes.sse import EventStream
@@ -71,7 +71,12 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         query = dict(request.query_params.multi_items())  # the last of those named alike
         if by_token:
             query = {name: value for name, value in query.items() if name not in _OPENS}
-        said = await described.handler(Asked(path=path, query=query))
+        asked = Asked(path=path, query=query)
+        if described.gives == "events" and admission is not None:
+            with admission:
+                said = await while_there(described.handler(asked), request.receive, drain)
+        else:
+            said = await described.handler(asked)
         if not isinstance(said, EventFlow):
             return Response(said.body, status_code=said.status, headers=dict(said.headers))
         try:

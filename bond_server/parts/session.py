@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -12,7 +12,7 @@ import attrs
 from litestar.types import Receive, Send
 
 from bond_core.clock import NS, Clock
-from bond_core.plugin.serving import EventFlow
+from bond_core.plugin.serving import Answer, EventFlow
 from bond_server.auth.listeners import Admission, ServerFullError
 from bond_server.auth.refusals import TooManyError
 from bond_server.delivery.drain import Drain
@@ -178,6 +178,37 @@ def _ending_of(error: BaseException | None) -> Ending | None:
         return GONE
     _log.error("the events of a plugin's route broke off", exc_info=error)
     return INTERNAL
+
+
+async def while_there(
+    asked: Awaitable[Answer | EventFlow], receive: Receive, drain: Drain
+) -> Answer | EventFlow:
+    """Return what a handler says; it is cancelled where its client leaves, or the server does.
+
+    Raises:
+        ServerFullError: The server leaves.
+    """
+    handling = asyncio.ensure_future(asked)
+    gone = asyncio.create_task(_until_gone(receive))
+    left: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+    awaited: list[asyncio.Future[Any]] = [handling, gone, left]
+
+    def end(ending: Ending) -> None:
+        if not left.done():
+            left.set_result(ending)
+
+    with drain.session(end):
+        try:
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if handling.done():
+                return handling.result()
+            if left.done():
+                raise ServerFullError(_LEAVING, fix="Connect again later")
+            return Answer(None, status=499)  # nobody reads it
+        finally:
+            handling.cancel()
+            gone.cancel()
+            await asyncio.gather(handling, gone, return_exceptions=True)
 
 
 async def _until_gone(receive: Receive) -> None:

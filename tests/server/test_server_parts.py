@@ -85,6 +85,11 @@ class Acme:
     async def keep(self, asked):
         """Open something upstream, and send what comes."""
         Acme.opened += 1
+        if asked.query.get("waits"):
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                Acme.closed += 1
         return EventFlow(messages=Opened())
 
     async def bug(self, asked):
@@ -427,6 +432,24 @@ def test_a_page_may_read_that_it_is_simulated(monkeypatch):
 
     shown = asyncio.run(go())["access-control-expose-headers"]
     assert "Bond-Simulated" in shown.split(", ")
+
+
+def test_who_leaves_before_the_first_event_is_noticed(monkeypatch):
+    """
+    The handler that still waits for something upstream is cancelled.
+    """
+
+    async def go():
+        Acme.closed = Acme.opened = 0
+        async with server_of(monkeypatch, acme()) as server, asyncio.timeout(5):
+            asking = asyncio.create_task(server.http.get("/acme/kept/live?waits=1"))
+            while not Acme.opened:  # noqa: ASYNC110 -- nothing tells
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            while not Acme.closed:  # noqa: ASYNC110 -- nothing tells
+                await asyncio.sleep(0.01)
+
+    asyncio.run(go())
 
 
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
