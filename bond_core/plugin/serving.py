@@ -32,7 +32,8 @@ class Asked:
 
     Attributes:
         path: What stands in place of the path's `{names}`, as text.
-        query: What stands behind `?`; of a name that stands there twice, the last.
+        query: What stands behind `?`; of a name that stands there twice, the last. What opened
+            the route (`token`, `ticket`) is left out where `by_token` is set.
     """
 
     path: Mapping[str, str] = attrs.field(factory=dict)

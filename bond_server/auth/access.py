@@ -50,12 +50,14 @@ class TokenRequest:
         persistent: Long-lived, and registered.
         label: What to call it in the list of registered tokens.
         scopes: What it shall let do; a token of version 1 always lets do everything.
+        is_short: Good for a day at most, so that it need not be registered.
     """
 
     version: int = 1
     persistent: bool = False
     label: str | None = None
     scopes: frozenset[str] = TOKEN_SCOPES
+    is_short: bool = False
 
 
 class Access:
@@ -79,7 +81,7 @@ class Access:
         self.replays = asyncio.Semaphore(limits.replays)
         self._bad_tokens = Limiter(limits.bad_tokens, clock)
         self._clock = clock
-        self._judged_generation = self.registry.generation
+        self._judged = (self.registry.generation, self.keys.generation)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,7 +114,7 @@ class Access:
             raise
         self.listeners.check(grant, address)
         self.registry.saw(grant)
-        return Admission(grant, address, self.listeners)
+        return Admission(grant, address, self.listeners, self._is_revoked)
 
     async def issue(
         self, stream_id: str, project: str, asked: TokenRequest | None = None
@@ -125,6 +127,8 @@ class Access:
         """
         asked = asked or TokenRequest()
         ttl_s = PERSISTENT_S if asked.persistent else None
+        if asked.is_short:
+            ttl_s = min(self.tokens.ttl_s, DAY_S)
         later_than_s = self.registry.later_than_s(stream_id)
         while True:
             if asked.version == 1:
@@ -210,12 +214,14 @@ class Access:
     def _end_revoked(self) -> None:
         """Take over what was revoked, here or elsewhere, and end whose token counts no more."""
         self.registry.follow()
-        if self.registry.generation == self._judged_generation:
+        self.keys.follow()
+        now = (self.registry.generation, self.keys.generation)
+        if now == self._judged:
             return
-        self._judged_generation = self.registry.generation
-        ended = self.listeners.end_those(self._is_revoked)
+        self._judged = now
+        ended = self.listeners.end_over()
         if ended:
-            _log.info("%d listeners of revoked tokens were told to go", ended)
+            _log.info("%d listeners of revoked tokens or keys were told to go", ended)
 
     def _is_revoked(self, grant: Grant) -> bool:
         try:

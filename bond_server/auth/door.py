@@ -24,7 +24,10 @@ _CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
 _ANSWERS_TO_ANYBODY = ("/health", "/health/live", "/health/ready")
 _METHODS = b"GET, POST, DELETE"
 _HEADERS = b"Authorization, Content-Type, Last-Event-ID"
-_EXPOSED = b"Bond-Epoch, Bond-Oldest-Id, Bond-Replay, Bond-Top-Id, Retry-After, X-Request-Id"
+_EXPOSED = (
+    b"Bond-Epoch, Bond-Oldest-Id, Bond-Replay, Bond-Simulated, Bond-Top-Id, Retry-After, "
+    b"X-Request-Id"
+)
 _REMEMBER_S = b"600"
 
 

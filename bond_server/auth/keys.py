@@ -97,17 +97,19 @@ class Keys:
         self._given = {key.key_id: key for key in given}
         self._asked = bool(given)
         self._kept = file.read()
+        self.generation = 0
+        """Changes whenever other keys may count."""
 
     @property
     def are_asked_for(self) -> bool:
         """Whether a guarded call needs a key."""
-        self._follow()
+        self.follow()
         self._asked = self._asked or bool(self._kept.keys)
         return self._asked
 
     def find(self, text: str) -> ApiKey | None:
         """Return the key that somebody presents; None if it is none, or counts no more."""
-        self._follow()
+        self.follow()
         parts = _KEY.fullmatch(text)
         if parts is None:
             return None
@@ -115,11 +117,19 @@ class Keys:
         is_it = hmac.compare_digest(digest_of(text), found.digest if found else _NOBODYS)
         return found if is_it and found and found.revoked_s is None else None
 
-    def _follow(self) -> None:
+    def holds(self, digest: str) -> bool:
+        """Return whether a key with this digest counts."""
+        self.follow()
+        known = (*self._given.values(), *self._kept.keys.values())
+        return any(key.digest == digest and key.revoked_s is None for key in known)
+
+    def follow(self) -> None:
+        """Take over what the file says now."""
         if not self._file.has_changed():
             return
         try:
             self._kept = self._file.read()
+            self.generation += 1
         except SetupError as error:  # what was known stays: nobody gets in by damaging the file
             _log.error("%s; the keys known so far stay in force", error.detail)
 

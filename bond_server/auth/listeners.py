@@ -25,15 +25,21 @@ class ServerFullError(BondError):
 class Admission:
     """The right of one connection to listen. Use as `with admission:` while it does.
 
+    Args:
+        is_over: Whether what it rests on counts no more.
+
     Attributes:
         grant: What its token gives.
         is_revoked: Whether its token counts no more.
     """
 
-    def __init__(self, grant: Grant, address: str, listeners: Listeners) -> None:
+    def __init__(
+        self, grant: Grant, address: str, listeners: Listeners, is_over: Callable[[Grant], bool]
+    ) -> None:
         self.grant = grant
         self.address = address
         self._listeners = listeners
+        self._is_over = is_over
         self.is_revoked = False
         self._calls: list[Callable[[], None]] = []
 
@@ -51,10 +57,16 @@ class Admission:
         for call in calls:
             call()
 
+    def is_over(self) -> bool:
+        """Return whether the token or the key counts no more."""
+        return self._is_over(self.grant)
+
     def __enter__(self) -> Self:
         """Be counted. Raises as `Listeners.check`: others may have come since it was asked."""
         self._listeners.check(self.grant, self.address)
         self._listeners.enter(self)
+        if self.is_over():  # nobody told it while it was not counted
+            self.revoke()
         return self
 
     def __exit__(
@@ -113,15 +125,15 @@ class Listeners:
             if counter[key] <= 0:
                 del counter[key]
 
-    def end_those(self, is_over: Callable[[Grant], bool]) -> int:
-        """End every listener whose grant is over; return how many."""
+    def end_over(self) -> int:
+        """End every listener whose right is over; return how many."""
         judged: dict[str, bool] = {}
         over = []
         for admission in self._all:
-            grant = admission.grant
-            if grant.digest not in judged:
-                judged[grant.digest] = is_over(grant)
-            if judged[grant.digest]:
+            digest = admission.grant.digest
+            if digest not in judged:
+                judged[digest] = admission.is_over()
+            if judged[digest]:
                 over.append(admission)
         for admission in over:
             admission.revoke()

@@ -16,7 +16,7 @@ from bond_server.auth.listeners import Admission
 from bond_server.auth.presented import bearer, header_of
 from bond_server.auth.project import caller
 from bond_server.auth.refusals import bad_origin, scope_missing
-from bond_server.auth.tokens import Grant
+from bond_server.auth.tokens import Grant, TokenError
 
 _NEVER_S = 1 << 53
 _HOUR_S = 3600
@@ -28,8 +28,9 @@ def token_id_of(part: str) -> str:
 
 
 def admit(
-    request: Request[Any, Any, Any], access: Access, clock: Clock, *, part: str, scope: str
-) -> Admission:
+    request: Request[Any, Any, Any], access: Access, clock: Clock, *, part: str, prefix: str,
+    scope: str,
+) -> Admission:  # fmt: skip
     """Return the right to listen that a request's key or token gives, or that everybody has.
 
     Raises:
@@ -41,7 +42,10 @@ def admit(
     _refuse_strangers_pages(request, access)
     is_asked = access.keys.are_asked_for
     if is_asked and _has_token(request):
-        return access.admit(request, token_id_of(part))
+        try:
+            return access.admit(request, token_id_of(part))
+        except TokenError as error:  # it knows of streams only
+            raise TokenError(error.detail, code=error.code, fix=f"POST {prefix}/token") from None
     key = caller(request)
     if not key.may(scope):
         raise scope_missing(scope, key.scopes)
@@ -53,7 +57,9 @@ def admit(
         end_s=_NEVER_S,
     )
     access.listeners.check(grant, address)
-    return Admission(grant, address, access.listeners)
+    return Admission(
+        grant, address, access.listeners, lambda _: is_asked and not access.keys.holds(key.digest)
+    )
 
 
 def _refuse_strangers_pages(request: Request[Any, Any, Any], access: Access) -> None:

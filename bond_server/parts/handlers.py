@@ -7,21 +7,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from litestar import Request, Response, post, route
+from litestar import Request, Response, delete, post, route
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from bond_core.plugin.serving import Asked, EventFlow, Route
-from bond_server.auth.access import Access
+from bond_server.auth.access import Access, TokenRequest
+from bond_server.auth.listeners import Admission
 from bond_server.auth.project import OPEN, needs
 from bond_server.delivery.drain import Drain
 from bond_server.parts.callers import admit, token_id_of
 from bond_server.parts.loading import Part
-from bond_server.parts.session import FlowSession
+from bond_server.parts.session import FlowSession, while_there
 from bond_server.routes.given import Given
 from bond_server.routes.operations import guarded_answers
 from bond_server.routes.sse import EventStream
 from bond_server.service import Service
+
+_OPENS = ("token", "ticket")
+"""What in a query opens a route: none of the plugin's business."""
 
 _PARAMETER = re.compile(r"\{([a-z_]+)\}")
 
@@ -32,12 +36,18 @@ def part_handlers(parts: Iterable[Part]) -> list[HTTPRouteHandler]:
     for part in parts:
         handlers += [_handler(part, each) for each in part.routes]
         if any(each.by_token for each in part.routes):
-            handlers.append(_token_handler(part))
+            handlers += [_token_handler(part), _revoking_handler(part)]
     return handlers
 
 
 def _handler(part: Part, described: Route) -> HTTPRouteHandler:
-    by_token, scope = described.by_token, described.scope
+    by_token = described.by_token
+
+    def admission_of(request: Request[Any, Any, Any], access: Access, bond: Service) -> Admission:
+        return admit(
+            request, access, bond.clock, part=part.spec.name, prefix=part.spec.prefix,
+            scope=described.scope,
+        )  # fmt: skip
 
     @route(
         _PARAMETER.sub(r"{\1:str}", described.path),
@@ -47,7 +57,7 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         operation_id=_operation_id(described),
         operation_class=_operation(described),
         media_type="text/event-stream" if described.gives == "events" else "application/json",
-        opt=needs(OPEN if by_token else scope),
+        opt=needs(OPEN if by_token else described.scope),
         responses=guarded_answers(400, 404, 503),
     )
     async def answer(
@@ -55,19 +65,32 @@ def _handler(part: Part, described: Route) -> HTTPRouteHandler:
         drain: Given[Drain],
     ) -> Response[Any]:  # fmt: skip
         admission = None
-        if by_token:
-            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
+        if by_token or described.gives == "events":  # before anything is opened upstream
+            admission = admission_of(request, access, bond)
         path = {name: str(value) for name, value in request.path_params.items()}
-        said = await described.handler(Asked(path=path, query=dict(request.query_params)))
+        query = dict(request.query_params.multi_items())  # the last of those named alike
+        if by_token:
+            query = {name: value for name, value in query.items() if name not in _OPENS}
+        asked = Asked(path=path, query=query)
+        if described.gives == "events" and admission is not None:
+            with admission:
+                said = await while_there(described.handler(asked), request.receive, drain)
+        else:
+            said = await described.handler(asked)
         if not isinstance(said, EventFlow):
             return Response(said.body, status_code=said.status, headers=dict(said.headers))
-        if admission is None:
-            admission = admit(request, access, bond.clock, part=part.spec.name, scope=scope)
-        return EventStream(
-            FlowSession(
-                flow=said, admission=admission, drain=drain, clock=bond.clock, scope=request.scope
-            )
-        )
+        try:
+            if admission is None:
+                admission = admission_of(request, access, bond)
+            return EventStream(
+                FlowSession(
+                    flow=said, admission=admission, drain=drain, clock=bond.clock,
+                    scope=request.scope,
+                )
+            )  # fmt: skip
+        except BaseException:
+            await said.messages.aclose()
+            raise
 
     return answer
 
@@ -109,8 +132,26 @@ def _token_handler(part: Part) -> HTTPRouteHandler:
     )
     async def token(access: Given[Access], project: Given[str]) -> Response[dict[str, Any]]:
         """Return a fresh token, for clients that can't send an API key: `?token=…`."""
-        fresh, _ = await access.issue(token_id_of(part.spec.name), project)
+        fresh, _ = await access.issue(
+            token_id_of(part.spec.name), project, TokenRequest(is_short=True)
+        )
         body = {"token": fresh.text, "expires_in_sec": fresh.expires_in_s}
         return Response(body, headers={"Cache-Control": "no-store"})
 
     return token
+
+
+def _revoking_handler(part: Part) -> HTTPRouteHandler:
+    @delete(
+        f"{part.spec.prefix}/tokens",
+        status_code=204,
+        summary=f"Revoke all tokens that open what is below {part.spec.prefix}",
+        operation_id=f"delete{part.spec.prefix}/tokens",
+        opt=needs("tokens:mint"),
+        responses=guarded_answers(503),
+    )
+    async def revoke(access: Given[Access]) -> None:
+        """Let no token count that was given until now, and end who listens with one."""
+        await access.revoke_all(token_id_of(part.spec.name))
+
+    return revoke

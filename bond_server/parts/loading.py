@@ -119,7 +119,8 @@ def _load(
 
 def _check(spec: ServerSpec, routes: Sequence[Route]) -> None:
     """Raise PluginError for what the web framework would refuse together with the whole server."""
-    seen = {("POST", f"{spec.prefix}/token")} if any(r.by_token for r in routes) else set()
+    own = {("POST", f"{spec.prefix}/token"), ("DELETE", f"{spec.prefix}/tokens")}
+    seen = own if any(route.by_token for route in routes) else set()
     names: dict[str, str] = {}
     for route in routes:
         if route.method not in get_args(Method):

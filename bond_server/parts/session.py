@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -12,7 +12,7 @@ import attrs
 from litestar.types import Receive, Send
 
 from bond_core.clock import NS, Clock
-from bond_core.plugin.serving import EventFlow
+from bond_core.plugin.serving import Answer, EventFlow
 from bond_server.auth.listeners import Admission, ServerFullError
 from bond_server.auth.refusals import TooManyError
 from bond_server.delivery.drain import Drain
@@ -35,7 +35,7 @@ _log = logging.getLogger("bond.server")
 
 _SAYS: Mapping[Ending, str] = {
     EXPIRED: "The token has expired: get another",
-    REVOKED: "The token was revoked",
+    REVOKED: "The token or the key was revoked",
     TOO_MANY_CONNECTIONS: "There are too many listeners: come back later",
     INTERNAL: "Something went wrong in the server; its log says what",
 }
@@ -44,6 +44,10 @@ _LEAVING = "The server restarts: come back"
 
 class _ReadsNothingError(Exception):
     """The client takes nothing any more."""
+
+
+class _GoneError(Exception):
+    """The client's connection is over."""
 
 
 class _Beats:
@@ -55,13 +59,20 @@ class _Beats:
         self._is_quiet = True
 
     async def send(self, body: bytes) -> None:
-        """Send a part of the body. _ReadsNothingError: it is not taken."""
+        """Send a part of the body.
+
+        Raises:
+            _ReadsNothingError: It is not taken.
+            _GoneError: Nobody is there.
+        """
         self._is_quiet = False
         try:
             async with asyncio.timeout(READS_WITHIN_S):
                 await self._send({"type": "http.response.body", "body": body, "more_body": True})
         except TimeoutError:
             raise _ReadsNothingError from None
+        except OSError:  # told apart from one of the plugin's own
+            raise _GoneError from None
 
     async def run(self) -> None:
         """Beat, for ever."""
@@ -163,10 +174,41 @@ def _ending_of(error: BaseException | None) -> Ending | None:
         return None
     if isinstance(error, _ReadsNothingError):
         return SLOW
-    if isinstance(error, OSError):
+    if isinstance(error, _GoneError):
         return GONE
     _log.error("the events of a plugin's route broke off", exc_info=error)
     return INTERNAL
+
+
+async def while_there(
+    asked: Awaitable[Answer | EventFlow], receive: Receive, drain: Drain
+) -> Answer | EventFlow:
+    """Return what a handler says; it is cancelled where its client leaves, or the server does.
+
+    Raises:
+        ServerFullError: The server leaves.
+    """
+    handling = asyncio.ensure_future(asked)
+    gone = asyncio.create_task(_until_gone(receive))
+    left: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+    awaited: list[asyncio.Future[Any]] = [handling, gone, left]
+
+    def end(ending: Ending) -> None:
+        if not left.done():
+            left.set_result(ending)
+
+    with drain.session(end):
+        try:
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if handling.done():
+                return handling.result()
+            if left.done():
+                raise ServerFullError(_LEAVING, fix="Connect again later")
+            return Answer(None, status=499)  # nobody reads it
+        finally:
+            handling.cancel()
+            gone.cancel()
+            await asyncio.gather(handling, gone, return_exceptions=True)
 
 
 async def _until_gone(receive: Receive) -> None:

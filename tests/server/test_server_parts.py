@@ -26,7 +26,7 @@ from bond_core.plugin import (
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.discovery import PluginRow, register
 from bond_server import cli
-from bond_server.auth.keys import parse_keys
+from bond_server.auth.keys import key_file, make_key, parse_keys, revoke_key
 from bond_server.cli import added
 from tests.server import running
 from tests.server.running import serving
@@ -44,7 +44,8 @@ class AcmeConfig:
 class Acme:
     """A part that works."""
 
-    closed = 0
+    closed = opened = 0
+    meanwhile = staticmethod(lambda: None)
 
     def __init__(self, host):
         self.host = host
@@ -59,6 +60,8 @@ class Acme:
                 gives="events",
                 parameters={"ends": "Whether it ends"},
             ),
+            Route("GET", "/acme/kept/live", self.keep, summary="By key", gives="events"),
+            Route("GET", "/acme/odd/live", self.keep, summary="Says it gives JSON"),
             Route("DELETE", "/acme/{city}", self.refuse, summary="No", scope="admin"),
             Route("GET", "/acme/bug/here", self.bug, summary="Breaks"),
         )
@@ -79,12 +82,23 @@ class Acme:
         """Say no."""
         raise AnsweredError("Not here", status=418, code="acme_no", more={"error": {"code": "X"}})
 
+    async def keep(self, asked):
+        """Open something upstream, and send what comes."""
+        Acme.opened += 1
+        if asked.query.get("waits"):
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                Acme.closed += 1
+        return EventFlow(messages=Opened())
+
     async def bug(self, asked):
         """Break."""
         raise ZeroDivisionError
 
     async def live(self, asked):
         """Send two messages, then wait for ever."""
+        Acme.meanwhile()
 
         async def messages():
             try:
@@ -93,12 +107,26 @@ class Acme:
                     return
                 if asked.query.get("breaks"):
                     raise ZeroDivisionError
+                if asked.query.get("fails"):
+                    raise ConnectionResetError
                 await asyncio.get_running_loop().create_future()
             finally:
                 Acme.closed += 1
 
         said = lambda word, _: json.dumps({"bye": word}).encode()  # noqa: E731
-        return EventFlow(messages=messages(), bye=said, headers={"Acme-City": asked.path["city"]})
+        headers = {"Acme-City": asked.path["city"], "Acme-Query": json.dumps(dict(asked.query))}
+        return EventFlow(messages=messages(), bye=said, headers=headers)
+
+
+class Opened:
+    """Messages that hold something from the start, and are over at once."""
+
+    async def __anext__(self):
+        raise StopAsyncIteration
+
+    async def aclose(self):
+        """Let go."""
+        Acme.closed += 1
 
 
 class Raises:
@@ -274,6 +302,154 @@ def test_keys_and_tokens_open_it(monkeypatch):
             return [(await each).status_code for each in asked]
 
     assert asyncio.run(go()) == [401, 200, 401, 200, 200, 401, 200, 401, 403]
+
+
+@pytest.mark.parametrize("is_early", [True, False])
+def test_a_revoked_key_listens_no_more(monkeypatch, tmp_path, is_early):
+    """
+    Whether it is revoked between being admitted and listening, or while it listens.
+    """
+    file = key_file(tmp_path)
+    text, key = make_key(file, project="local", scopes=["streams:read"], label=None, now_s=1)
+
+    def revoke():
+        revoke_key(file, key.key_id, now_s=2)
+
+    async def go():
+        headers = {"Authorization": f"Bearer {text}"}
+        async with (
+            server_of(monkeypatch, acme(), data_dir=tmp_path) as server,
+            asyncio.timeout(5),
+            server.http.stream("GET", "/acme/Chur/live", headers=headers) as answer,
+        ):
+            if not is_early:
+                revoke()
+            return [line async for line in answer.aiter_lines()]
+
+    if is_early:
+        monkeypatch.setattr(Acme, "meanwhile", revoke)
+    assert asyncio.run(go())[-2] == 'data: {"bye": "token_revoked"}'
+
+
+@pytest.mark.parametrize(("path", "opens"), [("/acme/kept/live", 0), ("/acme/odd/live", 1)])
+def test_who_may_not_listen_leaves_nothing_open(monkeypatch, path, opens):
+    """
+    A refused caller of events by key opens nothing; what is open when it is refused is closed.
+    """
+
+    async def go():
+        Acme.closed = Acme.opened = 0
+        async with server_of(monkeypatch, acme()) as server:
+            answer = await server.http.get(path, headers={"Sec-Fetch-Site": "cross-site"})
+        return answer.status_code, Acme.opened, Acme.closed
+
+    assert asyncio.run(go()) == (403, opens, opens)
+
+
+def test_a_plugins_own_lost_connection_is_told(monkeypatch, caplog):
+    """
+    An OSError of the messages is a fault in the server, told and logged; not a client that left.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme()) as server:
+            return (await server.http.get("/acme/Chur/live?fails=1")).text
+
+    caplog.set_level(logging.ERROR, "bond.server")
+    assert asyncio.run(go()).endswith('data: {"bye": "internal"}\n\n')
+    assert "broke off" in caplog.text
+
+
+def test_a_bad_token_is_told_where_to_get_another(monkeypatch):
+    """
+    The fix is the part's own address, which this caller can ask.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme(), api_keys=parse_keys(KEY)) as server:
+            return (await server.http.get("/acme/Chur/live?token=1.bad")).json()
+
+    said = asyncio.run(go())
+    assert (said["code"], said["fix"]) == ("token_invalid", "POST /acme/token")
+
+
+def test_a_query_is_the_last_said_and_keeps_no_token(monkeypatch):
+    """
+    Of a name that stands there twice the last counts; what opens the route is not handed on.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme()) as server:
+            shown = await server.http.get("/acme/Chur?now=1&now=2&token=mine")
+            live = await server.http.get("/acme/Chur/live?ends=1&ends=2&token=a.b&ticket=c")
+            return shown.json()["query"], json.loads(live.headers["acme-query"])
+
+    assert asyncio.run(go()) == ({"now": "2", "token": "mine"}, {"ends": "2"})
+
+
+def test_the_tokens_of_a_part_are_short_and_can_be_revoked(monkeypatch):
+    """
+    A day at most, unregistered; one call ends those given and who listens, and spares new ones.
+    """
+
+    async def go():
+        keys = parse_keys(KEY)
+        async with (
+            asyncio.timeout(10),
+            server_of(monkeypatch, acme(), api_keys=keys, token_ttl_s=3 * 86_400) as server,
+        ):
+            http, key = server.http, {"Authorization": f"Bearer {KEY}"}
+
+            async def token():
+                said = (await http.post("/acme/token", headers=key)).json()
+                return said["token"], said["expires_in_sec"]
+
+            old, lasts_s = await token()
+            async with http.stream("GET", f"/acme/Chur/live?token={old}") as answer:
+                revoked = await http.delete("/acme/tokens", headers=key)
+                lines = [line async for line in answer.aiter_lines()]
+            fresh, _ = await token()
+            opened = [
+                (await http.get(f"/acme/Chur/live?ends=1&token={each}")).status_code
+                for each in (old, fresh)
+            ]
+            strangers = await http.delete("/acme/tokens")
+            return lasts_s, revoked.status_code, lines[-2], opened, strangers.status_code
+
+    bye = 'data: {"bye": "token_revoked"}'
+    assert asyncio.run(go()) == (86_400, 204, bye, [401, 200], 401)
+
+
+def test_a_page_may_read_that_it_is_simulated(monkeypatch):
+    """
+    `Bond-Simulated` is among the headers that browsers show to pages of another origin.
+    """
+
+    async def go():
+        async with server_of(monkeypatch, acme()) as server:
+            said = {"Origin": "http://localhost:3000"}
+            return (await server.http.get("/acme/Chur", headers=said)).headers
+
+    shown = asyncio.run(go())["access-control-expose-headers"]
+    assert "Bond-Simulated" in shown.split(", ")
+
+
+def test_who_leaves_before_the_first_event_is_noticed(monkeypatch):
+    """
+    The handler that still waits for something upstream is cancelled.
+    """
+
+    async def go():
+        Acme.closed = Acme.opened = 0
+        async with server_of(monkeypatch, acme()) as server, asyncio.timeout(5):
+            asking = asyncio.create_task(server.http.get("/acme/kept/live?waits=1"))
+            while not Acme.opened:  # noqa: ASYNC110 -- nothing tells
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            while not Acme.closed:  # noqa: ASYNC110 -- nothing tells
+                await asyncio.sleep(0.01)
+
+    asyncio.run(go())
 
 
 STRANGERS = {"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}
