@@ -72,7 +72,8 @@ CANDLES = Channel(
 
 
 RAW = tuple(
-    Channel(name=name, kind="custom", fields=(), stale_s=STALE_S)
+    # A quiet contract is no broken connection: Desk.watch proves that TWS is alive.
+    Channel(name=name, kind="custom", fields=(), stale_s=None)
     for name in ("raw_last", "raw_all_last", "raw_bid_ask", "raw_midpoint")
 )
 """All that TWS says of a tick, for `/stream` and `bond ib`."""
