@@ -11,7 +11,7 @@ import attrs
 from bond_core.clock import NS
 from bond_core.plugin import Context, Subscription
 from bond_ibkr.contracts import Listed, as_json, choose, contract_of
-from bond_ibkr.refusals import Refusal
+from bond_ibkr.refusals import Refusal, is_pace
 from bond_ibkr.session import Session, TickType
 from bond_ibkr.ticks import RAW_TYPES, RawReader, Reader
 from bond_ibkr.waiting import done_within
@@ -96,7 +96,10 @@ class Desk:
         """Have a subscription, and ask again where that may help."""
         while True:
             refusal = await self._have(wanted)
-            if refusal.fails:
+            if is_pace(refusal.reason) and wanted.channel in RAW_TYPES:
+                # It is late, and nobody who waits for its first tick is to be told it failed.
+                self.ctx.tell(wanted.channel, wanted.symbol, code="waiting", detail=refusal.reason)
+            elif refusal.fails:
                 self.ctx.failed(wanted.channel, wanted.symbol, refusal.reason)
             if refusal.again_s is None:
                 return

@@ -25,7 +25,7 @@ from bond_ibkr.config import (
 from bond_ibkr.refusals import refusal_of
 from bond_ibkr.server.asking import CHANNELS, Key, Wish, read_wish
 from bond_ibkr.server.client import Client
-from bond_ibkr.server.command import add_arguments, line_of
+from bond_ibkr.server.command import add_arguments, line_of, said_of
 from bond_ibkr.server.streams import Streams
 from bond_ibkr.server.upstream import Upstream
 from bond_server.auth.keys import parse_keys
@@ -173,7 +173,7 @@ def test_who_asks_too_often_waits():
         upstream.clients.add(client)
         settling = asyncio.create_task(upstream.settled())
         upstream.on_status("starting", None)
-        upstream.on_status("failed", refusal_of(10200, "API pacing violation").reason)
+        upstream.on_notice("waiting", refusal_of(10200, "API pacing violation").reason)
         for _ in range(5):
             await asyncio.sleep(0)
         waits = not settling.done()
@@ -186,6 +186,56 @@ def test_who_asks_too_often_waits():
     assert fault is None
     assert client.ending is None
     assert json.loads(said)["data"]["status"] == "waiting"
+
+
+def test_a_quiet_contract_that_was_asked_for_too_soon_is_had_a_moment_later(
+    kit, serving, monkeypatch
+):
+    """
+    TWS takes it at the second try; with no tick yet the stream begins, and isn't told it failed.
+    """
+    monkeypatch.setattr("bond_ibkr.refusals.SAME_INSTRUMENT_S", 0.2)
+
+    async def go():
+        async with kit.tws() as tws, serving(tws) as server:
+            tws.refuse(10200, "API pacing violation", symbol="AAPL", tick_type="Last", times=1)
+            path = f"/stream/{AAPL}?timeout=1"
+            async with server.http.stream("GET", path) as answer:
+                lines = [line async for line in answer.aiter_lines() if line.startswith("data:")]
+            return answer.status_code, [json.loads(line[5:]) for line in lines]
+
+    status, told = asyncio.run(go())
+    assert status == 200
+    assert [each["type"] for each in told][-1] == "complete"
+    assert "error" not in {each["type"] for each in told}
+    (started,) = [each for each in told if each.get("data", {}).get("status") == "started"]
+    assert started["data"]["contract"]["symbol"] == "AAPL"
+
+
+def test_other_messages_that_are_not_read_in_time_are_counted():
+    """
+    Errors and gaps are few; where they aren't, the oldest go, and that is told.
+    """
+    client = Client(buffer_size=3)
+    for n in range(25):
+        client.take_news(b"%d" % n)
+
+    news, _ = client.ready(None)
+    assert news[-1] == b"24"
+    assert client.told_of_dropped() == (0, 25 - len(news))
+    assert client.told_of_dropped() == (0, 0)
+
+
+def test_what_is_simulated_says_so_in_every_line():
+    """
+    `bond ib` labels what it says of a stream, too, not only its ticks.
+    """
+    fault = {"code": "TWS_LIMIT", "message": "no", "details": "more"}
+    for body in ({"type": "error", "error": fault},
+                 {"type": "complete", "reason": "timeout", "total_ticks": 0},
+                 {"type": "info", "data": {"status": "gap", "message": "a hole"}}):  # fmt: skip
+        assert said_of(body | {"simulated": True}).endswith(", simulated")
+        assert "simulated" not in said_of(body)
 
 
 def test_a_number_that_is_no_contract_is_404(kit, serving):
@@ -298,7 +348,9 @@ def test_a_burst_is_kept_whole():
     assert whole == burst
     assert client.ready(4)[1] == burst[:4]
     assert client.ready(None) == ([], burst[4:])
-    assert (client.dropped_in_all, client.told_of_dropped(), client.told_of_dropped()) == (1, 1, 0)
+    assert (client.dropped_in_all, client.told_of_dropped(), client.told_of_dropped()) == (
+        1, (1, 0), (0, 0),
+    )  # fmt: skip
 
 
 def test_where_keys_are_asked_for_a_key_or_token_opens_it(kit, serving):

@@ -21,11 +21,12 @@ class Client:
     Attributes:
         dropped: Ticks that went so and that it wasn't told of yet.
         dropped_in_all: All of them.
+        news_dropped: Other messages that went so, the oldest first, and that it wasn't told of.
         ending: Why it is over; None while it is not.
     """
 
     def __init__(self, buffer_size: int) -> None:
-        self.dropped = self.dropped_in_all = 0
+        self.dropped = self.dropped_in_all = self.news_dropped = 0
         self.ending: Reason | None = None
         self._most = buffer_size
         self._ticks: deque[bytes] = deque()
@@ -51,6 +52,7 @@ class Client:
     def take_news(self, message: bytes) -> None:
         """Keep something for it that is no tick; it is told ahead of the ticks that wait."""
         if self.ending is None:
+            self.news_dropped += len(self._news) == _MOST_NEWS
             self._news.append(message)
             self._more.set()
 
@@ -69,9 +71,10 @@ class Client:
             self._more.clear()
         return news, ticks
 
-    def told_of_dropped(self) -> int:
-        """Return how many ticks it is to be told of as dropped."""
-        dropped, self.dropped = self.dropped, 0
+    def told_of_dropped(self) -> tuple[int, int]:
+        """Return how many ticks, and other messages, it is to be told of as dropped."""
+        dropped = self.dropped, self.news_dropped
+        self.dropped = self.news_dropped = 0
         return dropped
 
     async def more(self) -> None:

@@ -55,7 +55,7 @@ def _show(body: Mapping[str, Any], as_json: str | None) -> None:
         label = "  (simulated)" if body.get("simulated") else ""
         _print(sys.stdout, f"{line_of(body['data'])}{label}")
     else:
-        _print(sys.stderr, _said(body))
+        _print(sys.stderr, said_of(body))
 
 
 def _print(stream: TextIO, line: str) -> None:
@@ -78,15 +78,16 @@ def line_of(tick: Mapping[str, Any]) -> str:
             return f"{at}  {price}  {tick['exchange']}{more}".rstrip()
 
 
-def _said(body: Mapping[str, Any]) -> str:
+def said_of(body: Mapping[str, Any]) -> str:
+    """Return what is told of a stream besides its ticks as a line."""
+    label = ", simulated" if body.get("simulated") else ""
     if body["type"] == "error":
         error = body["error"]
-        return f"error: {error['message']} ({error['details']})"
+        return f"error: {error['message']} ({error['details']}){label}"
     if body["type"] == "complete":
-        return f"complete: {body['reason']}, {body['total_ticks']} ticks"
+        return f"complete: {body['reason']}, {body['total_ticks']} ticks{label}"
     data = body["data"]
     named = data.get("contract", {}).get("symbol", "")
-    label = ", simulated" if body.get("simulated") else ""
     what = data.get("message") or f"{named} {data.get('tick_type', '')}".strip()
     return f"{data['status']}: {what}{label}"
 

@@ -166,8 +166,10 @@ class IbServer:
             return {"status": "connected", "connected": True}
         if "stale" in statuses:
             return {"status": "stale", "connected": None}
-        word = "disconnected" if "reconnecting" in statuses else "connecting"
-        return {"status": word, "connected": False}
+        if "reconnecting" in statuses:
+            return {"status": "disconnected", "connected": False}
+        word = "connecting" if "starting" in statuses else "refused"
+        return {"status": word, "connected": None}  # it has yet to say something that lasts
 
 
 def _stopped(keys: list[Key], clients: int) -> dict[str, Any]:

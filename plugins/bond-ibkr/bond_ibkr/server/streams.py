@@ -164,10 +164,12 @@ class Listening:
     async def aclose(self) -> None:
         """Leave."""
         self._is_over = True
-        if self._timer is not None:
-            self._timer.cancel()
-            await asyncio.gather(self._timer, return_exceptions=True)
-        await self._streams.leave(self._upstream, self._client)
+        try:
+            if self._timer is not None:
+                self._timer.cancel()
+                await asyncio.gather(self._timer, return_exceptions=True)
+        finally:  # also where the one who closes it is cancelled
+            await self._streams.leave(self._upstream, self._client)
 
     async def _expire(self, seconds: float) -> None:
         await self._streams.clock.sleep(seconds)
@@ -182,9 +184,10 @@ class Listening:
         )  # fmt: skip
 
     def _dropped(self) -> list[bytes]:
-        dropped = self._client.told_of_dropped()
-        if not dropped:
+        ticks, news = self._client.told_of_dropped()
+        if not (ticks or news):
             return []
-        message = f"{dropped} ticks were left out because they were not read in time"
+        other = f" and {news} other messages" if news else ""
+        message = f"{ticks} ticks{other} were left out because they were not read in time"
         now_ns = self._streams.clock.now_ns()
-        return [self._upstream.write.info(now_ns, status="dropped", ticks=dropped, message=message)]
+        return [self._upstream.write.info(now_ns, status="dropped", ticks=ticks, message=message)]

@@ -14,7 +14,6 @@ import msgspec
 
 from bond_core.clock import Clock
 from bond_core.plugin import Custom, Event, Heard
-from bond_ibkr.refusals import is_pace
 from bond_ibkr.server.asking import CHANNELS, Key
 from bond_ibkr.server.client import Client
 from bond_ibkr.server.faults import fault_of, tws_away, tws_lost
@@ -102,8 +101,6 @@ class Upstream:
                 self._inform(status="reconnected" if before == "reconnecting" else "live")
             self._was_live, self._fault = True, None
             self._settle()
-        elif status == "failed" and is_pace(why):
-            self._inform(status="waiting", message=why)
         elif status == "failed":
             self._end_with(fault_of(self.key.contract_id, why, is_connected=True))
         elif status == "reconnecting" and before != status:
