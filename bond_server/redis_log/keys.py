@@ -19,13 +19,21 @@ from functools import cache, lru_cache
 
 import attrs
 
+from bond_server.redis_log.resp import bulk
+
 PARTITIONS = 64
 _SLOTS = 16384
 
 
 @attrs.frozen
 class StreamKeys:
-    """Where one stream lives. `partition` is the same for streams that share a slot."""
+    """Where one stream lives.
+
+    Attributes:
+        partition: The same for streams that share a slot.
+        to_append: The names that the script for appending is given, in its order.
+        packed: The same, as they are sent.
+    """
 
     partition: int
     log: str
@@ -33,6 +41,16 @@ class StreamKeys:
     ends: str
     bus: str
     sinks: str
+    to_append: tuple[str, ...] = attrs.field(init=False)
+    packed: bytes = attrs.field(init=False)
+
+    @to_append.default
+    def _to_append(self) -> tuple[str, ...]:
+        return self.log, self.meta, self.ends, self.bus
+
+    @packed.default
+    def _packed(self) -> bytes:
+        return b"".join(map(bulk, self.to_append))
 
 
 @cache

@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
 from bond_core.clock import Clock, SystemClock
-from bond_core.errors import LogError
+from bond_core.errors import FencedError, LogError
 from bond_core.log.event_log import Entry, Page, Retention
 from bond_core.log.offset import START, Offset
-from bond_server.redis_log.appends import Appends
+from bond_server.redis_log.appends import AHEAD, DELETED, FENCED, NOT_OPEN, Appends
 from bond_server.redis_log.bus import Bus
 from bond_server.redis_log.connect import connected
 from bond_server.redis_log.keys import keys_of
@@ -57,14 +57,13 @@ class RedisLog:
     ) -> None:  # fmt: skip
         """See EventLog."""
         keys = keys_of(stream_id)
-        if await self.appends.append(stream_id, keys, items, fence, lost_until):
-            return
-        retention = self._opened.get(stream_id)
-        if retention is not None:  # not deleted here: the server has lost it
-            await self.open_stream(stream_id, retention)
-            if await self.appends.append(stream_id, keys, items, fence, lost_until):
-                return
-        raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
+        answer = await self.appends.append(keys, items, fence, lost_until)
+        if answer == NOT_OPEN and stream_id in self._opened:
+            # It was not deleted here: the server has lost it.
+            await self.open_stream(stream_id, self._opened[stream_id])
+            answer = await self.appends.append(keys, items, fence, lost_until)
+        if answer < 0:
+            raise _refusal(stream_id, answer)
 
     async def read(self, stream_id: str, after: Offset, limit: int = 1000) -> Page:
         """See EventLog."""
@@ -129,3 +128,13 @@ async def log_on(
         yield log
     finally:
         await stopped(*running)
+
+
+def _refusal(stream_id: str, answer: int) -> LogError:
+    if answer == FENCED:
+        return FencedError(f"stream {stream_id} is written by another owner now")
+    if answer == AHEAD:
+        detail = f"a window of stream {stream_id} is yet to end, by the clock of Redis"
+        return LogError(f"{detail}: this machine's is ahead")
+    how = "it was deleted" if answer == DELETED else "it was deleted, or never opened"
+    return LogError(f"stream {stream_id} isn't open: {how}")

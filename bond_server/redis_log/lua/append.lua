@@ -1,8 +1,8 @@
 -- Append to streams of one slot, each in one step, and tell who watches.
 --
--- KEYS  per stream: log, meta, ends
--- ARGV  PUBLISH or SPUBLISH; then per stream: channel, fence, lost_until, n, and n times:
---       id, data
+-- KEYS  per stream: log, meta, ends, channel
+-- ARGV  PUBLISH or SPUBLISH; per stream a line `<fence> <lost_until> <id>:<bytes> <id>:<bytes> …`;
+--       and the data of all entries, without anything between
 -- Returns per stream: how many entries were new, -1 if fenced, -2 if it isn't open,
 --          -3 if it was deleted, -4 if an owner's window ends more than 10 s from now: a clock that
 --          is ahead must not take the ids of what is to come.
@@ -10,18 +10,16 @@
 -- meta is a hash: epoch, top, fence, bytes, and the retention: keep_ms, windows, max_bytes.
 -- ends is a list with a `<ms> <bytes>` for each window kept, the oldest first.
 
-local publish = ARGV[1]
-local at = 2
+local publish, heads, data = ARGV[1], ARGV[2], ARGV[3]
+local at = 1 -- where in the data the next entry begins
+
+local function is_newer(ms, n, than_ms, than_n)
+  return ms > than_ms or (ms == than_ms and n > than_n)
+end
 
 local function split(id)
   local ms, n = string.match(id, '^(%d+)-(%d+)$')
   return tonumber(ms), tonumber(n)
-end
-
-local function is_newer(id, top)
-  local ms, n = split(id)
-  local top_ms, top_n = split(top)
-  return ms > top_ms or (ms == top_ms and n > top_n)
 end
 
 local function now_ms()
@@ -61,38 +59,49 @@ local function trim(log, ends, newest_ms, bytes, keep_ms, windows, max_bytes)
   return bytes
 end
 
-local function append(log, meta, ends, channel, fence, lost_until, n)
+-- Return the entries of a line that are newer than the top, with the data of each.
+local function newer_than(top, line)
+  local top_ms, top_n = split(top)
+  local entries = {}
+  for ms, n, size in string.gmatch(line, ' (%d+)-(%d+):(%d+)') do
+    local first = at
+    at = at + tonumber(size)
+    if is_newer(tonumber(ms), tonumber(n), top_ms, top_n) then
+      entries[#entries + 1] = { ms = ms, id = ms .. '-' .. n, data = string.sub(data, first, at - 1) }
+    end
+  end
+  return entries
+end
+
+local function append(log, meta, ends, channel, line)
+  local fence, lost_until, items = string.match(line, '^(%d+) (%d+-%d+)(.*)$')
   local is = redis.call('HMGET', meta, 'epoch', 'top', 'fence', 'bytes', 'keep_ms', 'windows', 'max_bytes')
+  local entries = newer_than(is[2] or '0-0', items)
+  fence = tonumber(fence)
   if not is[1] then
     return redis.call('HEXISTS', meta, 'deleted') == 1 and -3 or -2
   end
   if fence < tonumber(is[3]) then
     return -1
   end
-  local top, bytes = is[2], tonumber(is[4])
-  local first = at
-  while first < at + 2 * n and not is_newer(ARGV[first], top) do
-    first = first + 2
-  end
-  if is_newer(lost_until, top) then
-    top = lost_until
-  end
-  local ahead = first < at + 2 * n and fence > 0 and split(ARGV[first]) - now_ms()
-  if ahead and ahead > 10000 then
+  if #entries > 0 and fence > 0 and tonumber(entries[1].ms) - now_ms() > 10000 then
     return -4
   end
+  local top, bytes = is[2], tonumber(is[4])
+  local lost_ms, lost_n = split(lost_until)
+  if is_newer(lost_ms, lost_n, split(top)) then
+    top = lost_until
+  end
   local head, bodies, window_ms, window_size = { top }, {}, nil, 0
-  for i = first, at + 2 * n - 2, 2 do
-    local id, data = ARGV[i], ARGV[i + 1]
-    redis.call('XADD', log, id, 'd', data, 'p', top)
-    local ms = string.match(id, '^%d+')
-    if ms ~= window_ms and window_ms then
+  for i, entry in ipairs(entries) do
+    redis.call('XADD', log, entry.id, 'd', entry.data, 'p', top)
+    if entry.ms ~= window_ms and window_ms then
       note_window(ends, window_ms, window_size)
       window_size = 0
     end
-    window_ms, window_size, bytes = ms, window_size + #data, bytes + #data
-    head[#head + 1], bodies[#bodies + 1] = id .. ':' .. #data, data
-    top = id
+    window_ms, window_size, bytes = entry.ms, window_size + #entry.data, bytes + #entry.data
+    head[i + 1], bodies[i] = entry.id .. ':' .. #entry.data, entry.data
+    top = entry.id
   end
   if window_ms then
     note_window(ends, window_ms, window_size)
@@ -100,15 +109,12 @@ local function append(log, meta, ends, channel, fence, lost_until, n)
     redis.call(publish, channel, table.concat(head, ' ') .. '\n' .. table.concat(bodies))
   end
   redis.call('HSET', meta, 'top', top, 'fence', string.format('%.0f', fence), 'bytes', string.format('%.0f', bytes))
-  return #bodies
+  return #entries
 end
 
 local results = {}
-for s = 1, #KEYS / 3 do
-  local channel, fence, lost_until = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2]
-  local n = tonumber(ARGV[at + 3])
-  at = at + 4
-  results[s] = append(KEYS[3 * s - 2], KEYS[3 * s - 1], KEYS[3 * s], channel, fence, lost_until, n)
-  at = at + 2 * n
+for line in string.gmatch(heads, '[^\n]+') do
+  local s = #results
+  results[s + 1] = append(KEYS[4 * s + 1], KEYS[4 * s + 2], KEYS[4 * s + 3], KEYS[4 * s + 4], line)
 end
 return results
