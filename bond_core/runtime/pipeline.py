@@ -24,11 +24,13 @@ import attrs
 from bond_core.clock import Clock
 from bond_core.errors import FencedError, LogUnavailableError
 from bond_core.log.event_log import EventLog, Retention
+from bond_core.model.event import Event
 from bond_core.runtime.binding import BoundSource, BoundStream
 from bond_core.runtime.checkpoints import Checkpoints, Heard, Remembering, written
 from bond_core.runtime.failover import Failover
 from bond_core.runtime.feeds import Feeds
 from bond_core.runtime.making import Step, has_ended, making_of, mark_ms
+from bond_core.runtime.quiet import Quiet
 from bond_core.runtime.raw_engine import RawEngine
 from bond_core.runtime.raw_publisher import RawPublisher
 from bond_core.runtime.resuming import Resuming
@@ -86,6 +88,7 @@ class Pipeline:
         self._still = asyncio.Lock()  # who has it may rely on the engine: nobody tells it more
         self._feeds = feeds
         self.failover = Failover(bound, self)
+        self._quiet = Quiet(self.engine)
         self._inbox: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
@@ -108,6 +111,7 @@ class Pipeline:
             for source in self.bound.sources:
                 await self.listen(source)
             self.resuming.begin()
+            self._quiet = Quiet(self.engine)  # which may be that of a snapshot
         except BaseException:
             self.let_go()
             raise
@@ -260,7 +264,13 @@ class Pipeline:
 
     def tell(self, told: Callable[..., None], *what: object) -> None:
         """Have the engine told, when it is this stream's turn."""
+        self._quiet.end()
         self._inbox.append((told, what))
+        self._stirred.set()
+
+    def tell_events(self, name: str, events: Sequence[Event]) -> None:
+        """Have the engine told of a source's events, when it is this stream's turn."""
+        self._inbox.append((self.engine.on_events, (name, events)))
         self._stirred.set()
 
     def take_in(self) -> None:
@@ -290,6 +300,8 @@ class Pipeline:
 
     def tick(self, now_ns: int) -> None:
         """See Ticking. Most ticks close nothing, and need no turn."""
+        if self._quiet.lasts(now_ns):
+            return
         if self.resuming.holds_back(now_ns):
             return
         if self._inbox or self._still.locked():
@@ -304,6 +316,8 @@ class Pipeline:
             return
         if is_due:
             self.tell(self.engine.close_due)
+        else:
+            self._quiet.begin()
 
     async def _work(self) -> None:
         await self._append_until_done(self.resuming.take_waiting())

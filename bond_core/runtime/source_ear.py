@@ -57,7 +57,7 @@ class SourceEar:
         if pipeline.resuming.behind:
             pipeline.resuming.reached(self._name, newest.ts)
         pipeline.stages.source.saw(newest.recv_ts - newest.ts)
-        pipeline.tell(self._engine.on_events, self._name, events)
+        pipeline.tell_events(self._name, events)
 
     def on_status(self, symbol: str, status: Status, at_ns: int, reason: str | None) -> None:
         """See Listener."""
