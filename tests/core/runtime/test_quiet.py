@@ -14,7 +14,7 @@ TICK_S = 0.05
 SOURCES = {
     "binance": {"lateness_ns": SECOND // 2, "idle_ns": 3 * SECOND // 2},
     "okx": {"lateness_ns": 0, "idle_ns": SECOND // 4},
-    "kraken": {"lateness_ns": 2 * SECOND, "idle_ns": 0, "gates": False},
+    "kraken": {"lateness_ns": 2 * SECOND, "idle_ns": 9 * SECOND, "gates": False},
 }
 
 a_name = st.sampled_from(list(SOURCES))
@@ -77,6 +77,21 @@ def test_windows_do_not_depend_on_ticks_that_are_left_out(names, late, steps):
                 do(other, quiet, at, what, *how)
             mine, its = one.take(), other.take()
             assert list(map(attrs.asdict, its)) == list(map(attrs.asdict, mine))
+
+
+def test_a_window_is_sent_again_at_the_next_tick():
+    """A late event ends the quiet, though what it changes is closed."""
+    stream = Stream(seconds=(1,), late="update", corrections_ns=10 * SECOND)
+    quiet = Quiet(stream.engine)
+    stream.hear(a_trade(0.5), a_trade(1.6))
+    shown(stream, quiet, 1.65)
+
+    stream.hear(a_trade(0.6))
+    was_left_out = shown(stream, quiet, 1.7)
+    stream.take()
+
+    assert not was_left_out
+    assert [record.values["trades"] for record in stream.seen] == [1, 2]
 
 
 def test_most_ticks_are_left_out():
