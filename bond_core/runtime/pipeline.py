@@ -264,7 +264,8 @@ class Pipeline:
 
     def tell(self, told: Callable[..., None], *what: object) -> None:
         """Have the engine told, when it is this stream's turn."""
-        self._quiet.end()
+        if (left_out_ns := self._quiet.end()) is not None:
+            self._inbox.append((self.engine.on_tick, (left_out_ns,)))
         self._inbox.append((told, what))
         self._stirred.set()
 
@@ -300,10 +301,9 @@ class Pipeline:
 
     def tick(self, now_ns: int) -> None:
         """See Ticking. Most ticks close nothing, and need no turn."""
-        if self._quiet.lasts(now_ns):
+        if self._quiet.leaves_out(now_ns) or self.resuming.holds_back(now_ns):
             return
-        if self.resuming.holds_back(now_ns):
-            return
+        self._quiet.end()  # what was left out is older than this
         if self._inbox or self._still.locked():
             self.tell(self.engine.on_tick, now_ns)
             return

@@ -23,13 +23,21 @@ class Quiet:
     def __init__(self, engine: StreamEngine) -> None:
         self._parts = engine.parts if isinstance(engine, WindowEngine) else None
         self._until_ns = 0
+        self._left_out_ns: int | None = None
 
-    def lasts(self, now_ns: int) -> bool:
-        """Whether a tick at that time can be left out."""
-        return now_ns < self._until_ns and not (self._parts and self._parts.grid.revised)
+    def leaves_out(self, now_ns: int) -> bool:
+        """Whether a tick at that time is left out."""
+        if now_ns >= self._until_ns or (self._parts and self._parts.grid.revised):
+            return False
+        self._left_out_ns = now_ns
+        return True
 
     def begin(self) -> None:
-        """Begin; nothing may be due. It stays true whatever events come."""
+        """Begin; the engine has just seen the clock, and nothing is due.
+
+        It lasts whatever events come.
+        """
+        self._left_out_ns = None
         if self._parts is None or not self._parts.sources:
             return
         grid = self._parts.grid
@@ -37,6 +45,11 @@ class Quiet:
         waits_ns = (mark.lateness_ns + (mark.idle_ns if mark.gates else 0) for mark in marks)
         self._until_ns = grid.done_ns + grid.pane_ns + min(waits_ns)
 
-    def end(self) -> None:
-        """End: the engine is told of something else than events, which may make anything due."""
+    def end(self) -> int | None:
+        """End, since the engine is told of something else than events, which may make anything due.
+
+        Returns the newest tick that was left out, which the engine must see before.
+        """
         self._until_ns = 0
+        left_out_ns, self._left_out_ns = self._left_out_ns, None
+        return left_out_ns

@@ -29,7 +29,7 @@ a_step = st.one_of(
 
 def shown(stream, quiet, at):
     """Show a stream a tick as a pipeline does; return whether it was left out."""
-    if quiet.lasts(ns(at)):
+    if quiet.leaves_out(ns(at)):
         return True
     if stream.engine.sees(ns(at)):
         stream.engine.close_due()
@@ -45,7 +45,8 @@ def do(stream, quiet, at, what, *how):
     if what == "trade":
         engine.on_events(name, [a_trade(at + how[1] / 1000)])
         return
-    quiet.end()
+    if (left_out_ns := quiet.end()) is not None:
+        engine.on_tick(left_out_ns)
     if what == "status":
         engine.on_status(name, None, how[1], ns(at))
     elif what == "heartbeat":
