@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import attrs
@@ -31,6 +32,10 @@ class Entry(NamedTuple):
     offset: Offset
     prev: Offset
     data: bytes
+
+
+entry: Callable[[tuple[Offset, Offset, bytes]], Entry] = partial(tuple.__new__, Entry)
+"""Makes an Entry of its three parts, in half the time that its name takes."""
 
 
 @attrs.frozen(kw_only=True)

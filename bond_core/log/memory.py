@@ -32,18 +32,13 @@ class MemoryLog:
         kept = self._streams.get(stream_id)
         if kept is None:
             raise LogError(f"stream {stream_id} isn't open: it was deleted, or never opened")
-        if fence < kept.fence:
-            detail = f"stream {stream_id} is written by owner {kept.fence} now, not {fence}"
-            raise FencedError(detail)
-        kept.fence = fence
-        ring, entries = kept.ring, []
-        prev = ring.top = max(ring.top, lost_until)
-        for offset, data in items:
-            if offset > prev:
-                entries.append(Entry(offset, prev, data))
-                prev = offset
+        if fence != kept.fence:
+            kept.turn_to(fence, stream_id)
+        ring = kept.ring
+        if lost_until > ring.top:
+            ring.top = lost_until
+        entries = ring.write(items)
         if entries:
-            ring.extend(entries)
             for watcher in kept.watchers:
                 watcher.put_nowait(entries)
             for take, _ in kept.followers:
@@ -113,3 +108,10 @@ class _Kept:
         self.fence = 0
         self.watchers: set[asyncio.Queue[Sequence[Entry] | None]] = set()
         self.followers: list[tuple[Callable[[Sequence[Entry]], None], Callable[[], None]]] = []
+
+    def turn_to(self, fence: int, stream_id: str) -> None:
+        """Have another owner write, unless that is one of before."""
+        if fence < self.fence:
+            detail = f"stream {stream_id} is written by owner {self.fence} now, not {fence}"
+            raise FencedError(detail)
+        self.fence = fence

@@ -7,6 +7,8 @@ counts within it. The text form is the record's `id` and a valid Redis stream id
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 _TEXT = re.compile(r"([0-9]{1,15})-([0-9]{1,9})")
@@ -26,6 +28,9 @@ class Offset(NamedTuple):
         """Return the text form."""
         return f"{self.ms}-{self.n}"
 
+
+offset: Callable[[tuple[int, int]], Offset] = partial(tuple.__new__, Offset)
+"""Makes an Offset of its two parts, in half the time that its name takes."""
 
 START = Offset(0, 0)
 """Before everything."""

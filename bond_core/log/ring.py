@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 
-from bond_core.log.event_log import Entry, Retention
+from bond_core.log.event_log import Entry, Retention, entry
 from bond_core.log.offset import START, Offset
 
 _GONE = Entry(START, START, b"")
@@ -21,8 +21,9 @@ class Ring:
     """
 
     def __init__(self, retention: Retention) -> None:
-        self._retention = retention
         self._keep_ms = round(retention.seconds * 1000)
+        self._windows = retention.windows
+        self._max_bytes = retention.max_bytes
         self._entries: list[Entry] = []
         self._first = 0  # entries before it are trimmed; the list is cut now and then
         self._bytes = 0
@@ -51,16 +52,33 @@ class Ring:
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Add entries that are newer than `top`, in order, and let the oldest go."""
-        ends = self._ends
+        kept, ends, size, top = self._entries, self._ends, self._bytes, self.top
         for entry in entries:
-            offset, _, data = entry
-            self._entries.append(entry)
-            self._bytes += len(data)
-            if not ends or ends[-1] != offset.ms:
-                ends.append(offset.ms)
-            self.top = offset
-        if ends and (ends[0] < ends[-1] - self._keep_ms or self._bytes > self._retention.max_bytes):
+            top, _, data = entry
+            kept.append(entry)
+            size += len(data)
+            if not ends or ends[-1] != top[0]:
+                ends.append(top[0])
+        self.top, self._bytes = top, size
+        if ends and (ends[0] < ends[-1] - self._keep_ms or size > self._max_bytes):
             self._trim()
+
+    def write(self, items: Iterable[tuple[Offset, bytes]]) -> list[Entry]:
+        """Add what is newer than `top`, each behind the one before; return it as entries."""
+        ends, size, top = self._ends, self._bytes, self.top
+        entries = []
+        for offset, data in items:
+            if offset > top:
+                entries.append(entry((offset, top, data)))
+                size += len(data)
+                top = offset
+                if not ends or ends[-1] != offset[0]:
+                    ends.append(offset[0])
+        self._entries += entries
+        self.top, self._bytes = top, size
+        if ends and (ends[0] < ends[-1] - self._keep_ms or size > self._max_bytes):
+            self._trim()
+        return entries
 
     def after(self, position: Offset, limit: int) -> tuple[Entry, ...]:
         """Return up to `limit` entries after a position."""
@@ -73,22 +91,20 @@ class Ring:
         return tuple(entries[at : at + limit])
 
     def _trim(self) -> None:
-        keep = self._retention
-        since_ms = self._ends[-1] - self._keep_ms
-        while len(self._ends) > 1 and (
-            (self._ends[0] < since_ms and len(self._ends) > keep.windows)
-            or self._bytes > keep.max_bytes
+        entries, ends, first, size = self._entries, self._ends, self._first, self._bytes
+        since_ms = ends[-1] - self._keep_ms
+        while len(ends) > 1 and (
+            size > self._max_bytes or (ends[0] < since_ms and len(ends) > self._windows)
         ):
-            self._drop_window(self._ends.popleft())
-        if self._first * 2 > len(self._entries):
-            del self._entries[: self._first]
-            self._first = 0
-
-    def _drop_window(self, end_ms: int) -> None:
-        while self._entries[self._first].offset.ms == end_ms:
-            self._bytes -= len(self._entries[self._first].data)
-            self._entries[self._first] = _GONE  # its bytes are free now, not when the list is cut
-            self._first += 1
+            end_ms = ends.popleft()
+            while entries[first][0][0] == end_ms:
+                size -= len(entries[first][2])
+                entries[first] = _GONE  # its bytes are free now, not when the list is cut
+                first += 1
+        if first * 2 > len(entries):
+            del entries[:first]
+            first = 0
+        self._first, self._bytes = first, size
 
 
 def _offset(entry: Entry) -> Offset:
