@@ -283,6 +283,7 @@ class Pipeline:
                 if self._tape is not None:
                     self._tape.noted.append((told, what))
                 told(*what)
+            self._quiet.took_in()
         except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other
             self.fail(error)
 
@@ -301,9 +302,13 @@ class Pipeline:
 
     def tick(self, now_ns: int) -> None:
         """See Ticking. Most ticks close nothing, and need no turn."""
-        if self._quiet.leaves_out(now_ns) or self.resuming.holds_back(now_ns):
+        quiet = self._quiet
+        if now_ns < quiet.until_ns:
+            quiet.left_out_ns = now_ns
             return
-        self._quiet.end()  # what was left out is older than this
+        if self.resuming.holds_back(now_ns):
+            return
+        quiet.end()  # what was left out is older than this
         if self._inbox or self._still.locked():
             self.tell(self.engine.on_tick, now_ns)
             return
@@ -317,7 +322,7 @@ class Pipeline:
         if is_due:
             self.tell(self.engine.close_due)
         else:
-            self._quiet.begin()
+            quiet.begin()
 
     async def _work(self) -> None:
         await self._append_until_done(self.resuming.take_waiting())

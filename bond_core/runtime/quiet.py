@@ -18,38 +18,38 @@ class Quiet:
 
     Args:
         engine: Whose. In raw mode it is never quiet.
+
+    Attributes:
+        until_ns: Ticks before this are left out.
+        left_out_ns: The newest that was.
     """
+
+    __slots__ = ("_parts", "left_out_ns", "until_ns")
 
     def __init__(self, engine: StreamEngine) -> None:
         self._parts = engine.parts if isinstance(engine, WindowEngine) else None
-        self._until_ns = 0
-        self._left_out_ns: int | None = None
-
-    def leaves_out(self, now_ns: int) -> bool:
-        """Whether a tick at that time is left out."""
-        if now_ns >= self._until_ns or (self._parts and self._parts.grid.revised):
-            return False
-        self._left_out_ns = now_ns
-        return True
+        self.until_ns = 0
+        self.left_out_ns: int | None = None
 
     def begin(self) -> None:
-        """Begin; the engine has just seen the clock, and nothing is due.
-
-        It lasts whatever events come.
-        """
-        self._left_out_ns = None
+        """Begin; the engine has just seen the clock, and nothing is due."""
         if self._parts is None or not self._parts.sources:
             return
         grid = self._parts.grid
         marks = [source.watermark for source in self._parts.sources.values()]
         waits_ns = (mark.lateness_ns + (mark.idle_ns if mark.gates else 0) for mark in marks)
-        self._until_ns = grid.done_ns + grid.pane_ns + min(waits_ns)
+        self.until_ns = grid.done_ns + grid.pane_ns + min(waits_ns)
+
+    def took_in(self) -> None:
+        """End if there was a late event among those that the engine has been told."""
+        if self._parts is not None and self._parts.grid.revised:
+            self.until_ns = 0
 
     def end(self) -> int | None:
         """End, since the engine is told of something else than events, which may make anything due.
 
         Returns the newest tick that was left out, which the engine must see before.
         """
-        self._until_ns = 0
-        left_out_ns, self._left_out_ns = self._left_out_ns, None
+        self.until_ns = 0
+        left_out_ns, self.left_out_ns = self.left_out_ns, None
         return left_out_ns

@@ -29,11 +29,12 @@ a_step = st.one_of(
 
 def shown(stream, quiet, at):
     """Show a stream a tick as a pipeline does; return whether it was left out."""
-    if quiet.leaves_out(ns(at)):
+    if ns(at) < quiet.until_ns:
+        quiet.left_out_ns = ns(at)
         return True
+    quiet.end()
     if stream.engine.sees(ns(at)):
         stream.engine.close_due()
-        quiet.end()
     else:
         quiet.begin()
     return False
@@ -44,6 +45,7 @@ def do(stream, quiet, at, what, *how):
     name, engine = how[0], stream.engine
     if what == "trade":
         engine.on_events(name, [a_trade(at + how[1] / 1000)])
+        quiet.took_in()
         return
     if (left_out_ns := quiet.end()) is not None:
         engine.on_tick(left_out_ns)
@@ -88,6 +90,7 @@ def test_a_window_is_sent_again_at_the_next_tick():
     shown(stream, quiet, 1.65)
 
     stream.hear(a_trade(0.6))
+    quiet.took_in()
     was_left_out = shown(stream, quiet, 1.7)
     stream.take()
 
