@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import attrs
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bond_core.runtime.quiet import Quiet
@@ -62,6 +62,7 @@ def do(stream, quiet, at, what, *how):
     late=st.sampled_from(["drop", "update"]),
     steps=st.lists(a_step, max_size=40),
 )
+@example(names=["okx"], late="drop", steps=[("ticks", 20), ("leaves", "okx")])
 def test_windows_do_not_depend_on_ticks_that_are_left_out(names, late, steps):
     """Whatever sources say and do, what is closed at each moment is what all ticks close."""
     plan = {"late": late, "corrections_ns": 10 * SECOND if late == "update" else 0}
