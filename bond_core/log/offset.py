@@ -29,7 +29,7 @@ class Offset(NamedTuple):
         return f"{self.ms}-{self.n}"
 
 
-offset: Callable[[tuple[int, int]], Offset] = partial(tuple.__new__, Offset)
+new_offset: Callable[[tuple[int, int]], Offset] = partial(tuple.__new__, Offset)
 """Makes an Offset of its two parts, in half the time that its name takes."""
 
 START = Offset(0, 0)

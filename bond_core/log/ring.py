@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable
 
-from bond_core.log.event_log import Entry, Retention, entry
+from bond_core.log.event_log import Entry, Retention, new_entry
 from bond_core.log.offset import START, Offset
 
 _GONE = Entry(START, START, b"")
@@ -69,7 +69,7 @@ class Ring:
         entries = []
         for offset, data in items:
             if offset > top:
-                entries.append(entry((offset, top, data)))
+                entries.append(new_entry((offset, top, data)))
                 size += len(data)
                 top = offset
                 if not ends or ends[-1] != offset[0]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 _UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _PART = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,3})?)(ms|[smhdw])")
@@ -35,6 +36,7 @@ def parse_duration_ms(value: object) -> int | None:
     return int(total) if total == total.to_integral_value() else None
 
 
+@lru_cache(maxsize=256)  # it is asked for each record
 def format_duration(ms: int) -> str:
     """Return the shortest form: the largest unit that leaves no remainder (`90s`, not `1m30s`)."""
     for unit in ("w", "d", "h", "m", "s"):

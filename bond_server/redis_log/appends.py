@@ -25,6 +25,12 @@ from bond_server.redis_log.wire import Wire
 FENCED, NOT_OPEN, DELETED, AHEAD = -1, -2, -3, -4
 """What the script answers instead of how many entries were new."""
 
+_TURNS = 32
+"""As many turns of the event loop a trip is put off at most, while more is appended meanwhile."""
+
+_IN_VAIN = 2
+"""So many turns that bring nothing end it: a stream takes two, one to close and one to append."""
+
 
 class Appends:
     """Sends appends. `run` owns the trips to Redis; cancel it to stop."""
@@ -55,6 +61,7 @@ class Appends:
         try:
             while True:
                 await self._some.wait()
+                await self._while_more_comes()
                 self._some.clear()
                 waiting, self._waiting = self._waiting, []
                 groups = grouped(waiting, by_slot=self._wire is None)
@@ -67,6 +74,18 @@ class Appends:
         finally:
             if self._wire is not None:
                 await self._wire.close()
+
+    async def _while_more_comes(self) -> None:
+        """Let others append, too: streams whose windows end together do so in turn."""
+        seen, in_vain = 0, 0
+        for _ in range(_TURNS):
+            if len(self._waiting) == seen:
+                in_vain += 1
+            else:
+                seen, in_vain = len(self._waiting), 0
+            if in_vain == _IN_VAIN:
+                return
+            await asyncio.sleep(0)
 
     async def _send(self, packets: Sequence[Packet]) -> None:
         try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bond_core.log.event_log import Entry, entry
-from bond_core.log.offset import Offset, offset
+from bond_core.log.event_log import Entry, new_entry
+from bond_core.log.offset import Offset, new_offset
 
 
 def read_message(message: bytes) -> list[Entry]:
@@ -21,9 +21,9 @@ def read_message(message: bytes) -> list[Entry]:
     prev, at, entries = offset_of(prev_text), 0, []
     for each in heads:
         text, _, size = each.partition(b":")
-        found, end = offset_of(text), at + int(size)
-        entries.append(entry((found, prev, bodies[at:end])))
-        prev, at = found, end
+        offset, end = offset_of(text), at + int(size)
+        entries.append(new_entry((offset, prev, bodies[at:end])))
+        prev, at = offset, end
     return entries
 
 
@@ -34,11 +34,11 @@ def read_entries(found: Iterable[tuple[bytes, Sequence[bytes]]]) -> list[Entry]:
     for text, (_, data, _, prev_text) in found:
         prev = last if prev_text == last_text else offset_of(prev_text)
         last_text, last = text, offset_of(text)
-        entries.append(entry((last, prev, data)))
+        entries.append(new_entry((last, prev, data)))
     return entries
 
 
 def offset_of(text: bytes) -> Offset:
     """Return the offset that Redis wrote."""
     ms, _, n = text.partition(b"-")
-    return offset((int(ms), int(n)))
+    return new_offset((int(ms), int(n)))

@@ -2,8 +2,9 @@
 
 CPU is that of this process: the client's side, on the event loop that the server runs on. Records
 have 300 bytes. Bursts are 64 streams that append one record each within one turn of the loop, each
-from a task of its own, which costs as much as the rest; or one stream whose window has 64 records.
-A server that can't be started is reported as absent.
+from a task that is made for it; what 64 tasks cost that do nothing is told beside it, and so is a
+burst of tasks that live on, as a stream's does. Or it is one stream whose window has 64 records. A
+server that can't be started is reported as absent.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ _APPEND_US, _READ_US, _MEMORY_US, _WORKER_CORES = 5.0, 3.0, 2.0, 0.25
 
 def run() -> Iterable[Figure]:
     """Yield every figure of the benchmark."""
-    yield _us("append in memory", _run(_in_memory()), _MEMORY_US)
+    memory, item = _run(_in_memory())
+    yield _us("append in memory", memory, _MEMORY_US)
+    yield _ratio("of it, making what is appended", "append in memory", item / memory)
     try:
         with tempfile.TemporaryDirectory() as folder, redis_server(Path(folder)) as (_, port):
             yield from _with_server(f"redis://127.0.0.1:{port}/0")
@@ -56,13 +59,17 @@ def run() -> Iterable[Figure]:
 
 
 def _with_server(url: str) -> Iterable[Figure]:
-    took = {name: [] for name in ("append", "window", "xadd", "read", "xrange")}  # type: dict[str, list[float]]
+    names = ("append", "tasks", "living", "window", "xadd", "read", "xrange")
+    took: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(ROUNDS):
         for name, measured in _run(_one_round(url)).items():
             took[name].append(measured)
-    append, window, xadd, read, xrange = (statistics.median(took[name]) for name in took)
+    append, tasks, living, window, xadd, read, xrange = map(statistics.median, took.values())
     yield _us("append in bursts", append, _APPEND_US)
     yield _ratio("append in bursts", "redis-py XADD", append / xadd).at_most(1 / 20)
+    yield _ratio("of it, tasks that do nothing", "append in bursts", tasks / append)
+    yield _ratio("append in bursts, tasks live on, us a record", "1 us CPU", living)
+    yield _ratio("append in bursts, tasks live on", "redis-py XADD", living / xadd)
     yield _us("append of a window", window, _APPEND_US)
     yield _ratio("append of a window", "redis-py XADD", window / xadd).at_most(1 / 20)
     yield _us("read", read, _READ_US)
@@ -82,16 +89,21 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-async def _in_memory() -> float:
+async def _in_memory() -> tuple[float, float]:
+    """Return what an append costs, and what of it the list is that is appended."""
     log = MemoryLog()
     await log.open_stream("s", Retention(seconds=10, windows=10))
-    costs = []
-    for r in range(ROUNDS):
+    appends, items, each = [], [], 20_000
+    for first in range(0, ROUNDS * each, each):
         since = time.process_time_ns()
-        for n in range(20_000):
-            await log.append("s", [(Offset(r * 20_000 + n + 1, 0), DATA)])
-        costs.append((time.process_time_ns() - since) / 20_000 / 1000)
-    return statistics.median(costs)
+        for n in range(first, first + each):
+            await log.append("s", [(Offset(n + 1, 0), DATA)])
+        between = time.process_time_ns()
+        for n in range(first, first + each):
+            _ = [(Offset(n + 1, 0), DATA)]
+        appends.append((between - since) / each / 1000)
+        items.append((time.process_time_ns() - between) / each / 1000)
+    return statistics.median(appends), statistics.median(items)
 
 
 async def _one_round(url: str) -> dict[str, float]:
@@ -104,6 +116,16 @@ async def _one_round(url: str) -> dict[str, float]:
         async def burst(n: int) -> None:
             await asyncio.gather(*(log.append(s, [(Offset(n + 1, 0), DATA)]) for s in streams))
 
+        async def tasks(_: int) -> None:
+            await asyncio.gather(*(_nothing() for _ in streams))
+
+        async def living(stream: str) -> None:
+            for n in range(BURSTS, 2 * BURSTS):
+                await log.append(stream, [(Offset(n + 1, 0), DATA)])
+
+        async def all_living(_: int) -> None:
+            await asyncio.gather(*map(living, streams))
+
         async def window(n: int) -> None:
             items = [(Offset(n + 1, i), DATA) for i in range(STREAMS)]
             await log.append("bench-window", items)
@@ -113,11 +135,18 @@ async def _one_round(url: str) -> dict[str, float]:
                 await plain.xadd(f"plain-{stream}", {"d": DATA})
 
         append = await _cpu_us(burst, BURSTS) / STREAMS
+        idle = await _cpu_us(tasks, BURSTS) / STREAMS
+        lives_on = await _cpu_us(all_living, 1) / STREAMS / BURSTS
         await log.delete("bench-window")
         await log.open_stream("bench-window", KEEP)
         at_once = await _cpu_us(window, BURSTS) / STREAMS
         xadd = await _cpu_us(one_by_one, BURSTS // 8) / STREAMS
-        return {"append": append, "window": at_once, "xadd": xadd, **await _reading(log, plain)}
+        costs = {"append": append, "tasks": idle, "living": lives_on}
+        return costs | {"window": at_once, "xadd": xadd} | await _reading(log, plain)
+
+
+async def _nothing() -> None:
+    """Do nothing, as a task."""
 
 
 async def _reading(log: RedisLog, plain: Redis) -> dict[str, float]:
