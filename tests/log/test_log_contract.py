@@ -214,6 +214,24 @@ def test_streams_do_not_mix(opened):
     assert [entry.data for entry in kept.entries] == [b.encode()]
 
 
+def test_more_at_once_than_one_write_takes(opened):
+    """Appends of one turn that are too many for one write, or too large, are all there."""
+    sizes = (1, 700, 0, 700, 1, 1700, 0)
+    names = [new_name() for _ in sizes]
+
+    async def go(log):
+        for name in names:
+            await log.open_stream(name, ALL)
+        items = [[(Offset(1, n), b"%d" % n) for n in range(size)] for size in sizes]
+        await asyncio.gather(*map(log.append, names, items))
+        pages = [await log.read(name, START, 10_000) for name in names]
+        return items, [[(e.offset, e.data) for e in page.entries] for page in pages]
+
+    appended, there = run(opened, go)
+
+    assert there == appended
+
+
 def test_a_deleted_stream_takes_nothing(opened):
     """Appending to it says so, and so does appending to one that never was."""
     name = new_name()

@@ -184,6 +184,21 @@ def test_listeners_that_are_cut_off_miss_nothing(redis_url):
     assert len(journal.written) >= 200
 
 
+def test_a_connection_that_was_lost_meanwhile(redis_url):
+    """The next append notices, and goes over a new one: its writer hears nothing of it."""
+
+    async def go():
+        async with redis_log(redis_url) as log, Redis.from_url(redis_url) as admin:
+            await log.delete("cut")
+            await log.open_stream("cut", KEEP)
+            for n in range(1, 4):
+                await log.append("cut", [(Offset(n, 0), b"x")])
+                await admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            return await log.read("cut", START)
+
+    assert [str(e.offset) for e in asyncio.run(go()).entries] == ["1-0", "2-0", "3-0"]
+
+
 def test_a_server_that_forgot_the_scripts(redis_url):
     """They are handed over again, and the append that met it is done once."""
 
