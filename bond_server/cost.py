@@ -74,13 +74,13 @@ class Cost:
 
 def cost_of(bound: BoundStream) -> Cost:
     """Return what a stream costs that can run here."""
-    seen: list[tuple[object, ...]] = []
+    seen: set[tuple[object, ...]] = set()
     sources = tuple(_cost(source, seen) for source in bound.sources)
     standing_in = [source for group in bound.fallbacks.values() for source in group]
     return Cost(sources=sources, standby=len(_new(standing_in, seen)))
 
 
-def _cost(source: BoundSource, seen: list[tuple[object, ...]]) -> SourceCost:
+def _cost(source: BoundSource, seen: set[tuple[object, ...]]) -> SourceCost:
     new = len(_new([source], seen))
     connector = source.origin.spec
     requests = 0.0
@@ -94,13 +94,9 @@ def _cost(source: BoundSource, seen: list[tuple[object, ...]]) -> SourceCost:
     )
 
 
-def _new(sources: Iterable[BoundSource], seen: list[tuple[object, ...]]) -> list[object]:
+def _new(sources: Iterable[BoundSource], seen: set[tuple[object, ...]]) -> set[tuple[object, ...]]:
     """Return what sources subscribe to that none before them did, and note it."""
-    found = [
-        asked
-        for source in sources
-        for ask in source.asks
-        if (asked := (source.origin, source.channel.name, ask)) not in seen
-    ]
-    seen += found
-    return list(dict.fromkeys(found))
+    asked = {(source.origin, source.channel.name, ask) for source in sources for ask in source.asks}
+    new = asked - seen
+    seen |= new
+    return new
