@@ -64,14 +64,14 @@ class Appends:
                 await self._while_more_comes()
                 self._some.clear()
                 waiting, self._waiting = self._waiting, []
-                groups = grouped(waiting, by_slot=self._wire is None)
-                packets = [packet(group, self._publish) for group in groups]
                 try:
-                    await self._send(packets)
+                    await self._send(waiting)
                 except BaseException:
-                    _refuse(packets, LogUnavailableError("the log was closed; repeat the append"))
+                    self._waiting += waiting
                     raise
         finally:
+            closed = LogUnavailableError("the log was closed; repeat the append")
+            _refuse((done for *_, done in self._waiting), closed)
             if self._wire is not None:
                 await self._wire.close()
 
@@ -87,19 +87,20 @@ class Appends:
                 return
             await asyncio.sleep(0)
 
-    async def _send(self, packets: Sequence[Packet]) -> None:
+    async def _send(self, appends: Sequence[Append]) -> None:
+        groups = grouped(appends, by_slot=self._wire is None)
+        packets = [packet(group, self._publish) for group in groups]
         try:
             replies = await self._run_scripts(packets)
         except (RedisError, OSError) as error:
-            _refuse(packets, _unavailable(error))
-            return
+            replies = [error] * len(packets)
         for each, reply in zip(packets, replies, strict=True):
             if isinstance(reply, Exception):
-                _refuse((each,), _unavailable(reply))
-            else:
-                for done, answer in zip(each.done, reply, strict=True):
-                    if not done.done():  # else its writer was cancelled meanwhile
-                        done.set_result(answer)
+                _refuse(each.done, _unavailable(reply))
+                continue
+            for done, answer in zip(each.done, reply, strict=True):
+                if not done.done():  # else its writer was cancelled meanwhile
+                    done.set_result(answer)
 
     async def _run_scripts(self, packets: Sequence[Packet]) -> list[Any]:
         """Run the script once for each packet, all in one trip, and again where it is unknown."""
@@ -122,11 +123,10 @@ class Appends:
         return await asyncio.gather(*trips, return_exceptions=True)
 
 
-def _refuse(packets: Iterable[Packet], error: Exception) -> None:
-    for each in packets:
-        for done in each.done:
-            if not done.done():
-                done.set_exception(error)
+def _refuse(waiting: Iterable[asyncio.Future[int]], error: Exception) -> None:
+    for done in waiting:
+        if not done.done():
+            done.set_exception(error)
 
 
 def _unavailable(error: Exception) -> LogUnavailableError:
