@@ -24,26 +24,32 @@ class Quiet:
         left_out_ns: The newest that was.
     """
 
-    __slots__ = ("_parts", "left_out_ns", "until_ns")
+    __slots__ = ("_done_ns", "_parts", "left_out_ns", "until_ns")
 
     def __init__(self, engine: StreamEngine) -> None:
         self._parts = engine.parts if isinstance(engine, WindowEngine) else None
         self.until_ns = 0
         self.left_out_ns: int | None = None
+        self._done_ns = 0
 
     def begin(self) -> None:
-        """Begin; the engine has just seen the clock, and nothing is due."""
+        """Begin; the engine has seen the clock, and nothing is due."""
         if self._parts is None or not self._parts.sources:
             return
         grid = self._parts.grid
+        self._done_ns = grid.done_ns
         marks = [source.watermark for source in self._parts.sources.values()]
         waits_ns = (mark.lateness_ns + (mark.idle_ns if mark.gates else 0) for mark in marks)
         self.until_ns = grid.done_ns + grid.pane_ns + min(waits_ns)
 
     def took_in(self) -> None:
-        """End if there was a late event among those that the engine has been told."""
-        if self._parts is not None and self._parts.grid.revised:
+        """Look anew, the engine was told: events may have closed windows, or been late."""
+        if self._parts is None or not self.until_ns:
+            return
+        if self._parts.grid.revised:
             self.until_ns = 0
+        elif self._parts.grid.done_ns != self._done_ns:
+            self.begin()
 
     def end(self) -> int | None:
         """End, since the engine is told of something else than events, which may make anything due.
