@@ -342,7 +342,11 @@ def test_who_joins_in_the_turn_in_which_the_last_one_leaves_is_served():
     """The feed that it gets is new, and the source is asked for it anew: it comes to be live."""
 
     async def go():
-        script, first, second = Script(confirm_what_is_new), RecordingListener(), RecordingListener()
+        script, first, second = (
+            Script(confirm_what_is_new),
+            RecordingListener(),
+            RecordingListener(),
+        )
         async with shared() as (_, feeds):
             feed = await feeds.subscribe(origin_of(script), "trades", BTC, first)
             await settle()
