@@ -1,4 +1,4 @@
-"""Who comes when: as the last one leaves, after a look-up that nobody waited for, in a pause."""
+"""Who comes and goes when: as another leaves, in a pause, cancelled twice; and what is kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import logging
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
+import attrs
 import ib_async
 import pytest
 
@@ -17,10 +18,11 @@ from bond_core.plugin import Subscription
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.wanted import Wanted
 from bond_core.testing.manual_clock import ManualClock, settle
-from bond_ibkr.config import ServerLimits
+from bond_ibkr.config import IbServerConfig, ServerLimits
 from bond_ibkr.desk import Desk
 from bond_ibkr.refusals import refusal_of
 from bond_ibkr.server.asking import Key, Wish
+from bond_ibkr.server.routes import IbServer
 from bond_ibkr.server.streams import Streams
 from bond_server.local import Bond
 from bond_server.parts.host import PartHost
@@ -79,6 +81,50 @@ def test_who_comes_while_tws_is_tried_again_later_is_answered_at_once(kit):
     answers = asyncio.run(go())
     assert {status for status, _ in answers} == {503}
     assert all("nothing listens there" in error["details"] for _, error in answers)
+
+
+def test_who_is_cancelled_twice_while_it_leaves_has_left(kit, monkeypatch):
+    """
+    Its subscription ends with it, though nobody waits any more for that.
+    """
+    monkeypatch.setattr("bond_ibkr.desk.CONFIRMED_S", 0.05)
+
+    async def go():
+        async with kit.tws() as tws, streams_at(tws.port) as streams:
+            listening = await streams.listen(attrs.evolve(AAPL, timeout_s=60))
+            await listening.__anext__()
+            leaving = asyncio.create_task(listening.aclose())
+            await asyncio.sleep(0)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            running = dict(streams.running)
+            await kit.until(lambda: ("cancel", "AAPL", "Last") in tws.asked, lambda: tws.asked)
+            return leaving.cancelled(), running
+
+    assert asyncio.run(go()) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("statuses", "word", "is_connected"),
+    [
+        ([], "idle", None),
+        (["starting"], "connecting", None),
+        (["failed"], "refused", None),
+        (["failed", "starting"], "connecting", None),
+        (["reconnecting", "starting", "failed"], "disconnected", False),
+        (["reconnecting", "live"], "connected", True),
+    ],
+)
+def test_health_says_of_tws_what_is_known(statuses, word, is_connected):
+    """
+    It is away only if it was lost; whether it is there while nobody has had an answer is unknown.
+    """
+    host = SimpleNamespace(config=IbServerConfig(), is_simulated=False, clock=ManualClock())
+    part = IbServer(host)
+    for number, status in enumerate(statuses):
+        upstream = SimpleNamespace(status=status, clients=(), ticks=0, dropped=0, errors=0)
+        part.streams.running[Key(number, "Last")] = upstream
+    assert part.health()["tws"] == {"status": word, "connected": is_connected}
 
 
 class Answers:
