@@ -82,6 +82,11 @@ def _cost() -> Iterable[Figure]:
                 bench="bars", case=f"{name}, {size} a frame", against="bare engine", ratio=ratio
             )
             yield figure.at_most(AT_MOST) if name == "bars" else figure
+        for name in ways:
+            of_one = statistics.median(took[name]) / _TRADES * 1e6
+            yield Figure(
+                bench="bars", case=f"{name}, {size} a frame", against="1 us a tick", ratio=of_one
+            )
 
 
 def _frames(size: int) -> Frames:
