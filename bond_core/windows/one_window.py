@@ -44,6 +44,8 @@ class OneWindow:
 
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
+        if self.stream.whole in heard:
+            return self._of_kind(symbol, self.stream.whole)
         values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
         for kind in heard:  # nearly always one
             found = self._of_kind(symbol, kind)

@@ -26,14 +26,16 @@ def records_of(
     """Say what was in a closed window of a timeframe: one record for each symbol."""
     told = stream.notices[timeframe].take()
     window = _window(stream, timeframe, end_ns, closed)
+    fills = stream.plan.fill == "previous" and CLOSE in stream.plan.fields
     records = []
     for symbol in stream.plan.symbols:
-        notices = [*told.get(None, ()), *told.get(symbol, ())]
+        notices = [*told.get(None, ()), *told.get(symbol, ())] if told else []
         record, heard = _record(stream, window, symbol, notices)
         record.partial = is_partial
         records.append(record)
-        is_heard = CLOSE in stream.plan.fields and stream.kind_of(symbol, CLOSE) in heard
-        stream.filler.previous(timeframe, records[-1], is_heard=is_heard)
+        if fills:
+            is_heard = stream.kind_of(symbol, CLOSE) in heard
+            stream.filler.previous(timeframe, record, is_heard=is_heard)
     sent = stream.filler.sent(timeframe, records)
     if stream.plan.late == "update":
         were_sent = {id(record) for record in sent}

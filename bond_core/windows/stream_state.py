@@ -38,6 +38,8 @@ class StreamState:
         bars: One for each size.
         filler: What silent windows are filled with.
         kinds: By source, also of those that left, the kind of its events.
+        whole: The kind of event that alone gives a record's values as they are; None where
+            several do, or they are finished by more than its loop.
         missing: From when to when the stream didn't run, and nobody brings what happened then.
         venues: By source, where it has one.
     """
@@ -53,6 +55,7 @@ class StreamState:
     finishing: Finishing = attrs.field(init=False)
     bars: Sequence[Bars] = attrs.field(init=False)
     filler: Filler = attrs.field(init=False)
+    whole: str | None = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
     kinds: dict[str, str] = attrs.field(factory=dict)
     missing: list[tuple[int, int]] = attrs.field(factory=list)
@@ -68,6 +71,9 @@ class StreamState:
         ]
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
+        is_plain = not self.plan.instead and not self.finishing.fields
+        alike = [k for k, p in self.programs.items() if p.fields == list(self.plan.fields)]
+        self.whole = alike[0] if is_plain and alike else None
 
     def program(self, kind: str) -> Program:
         """Return the loop for a kind of event; it may be one that no field needs."""
@@ -250,7 +256,7 @@ class StreamState:
                         late[state] = n
                     part.told = part.n
                 if start_ns in state.mended:
-                    state.mended.discard(start_ns)
+                    state.mended -= {start_ns}
                     late.setdefault(state, 0)
         for windows in self.open_windows.values():
             if windows.kept is not None and id(windows) in counts:
