@@ -10,6 +10,8 @@ with a callback for each tick. 64 trades come within one turn of the loop.
 the tick that ends a bar (the first one half a second past its end: so long is waited for late
 ones) to the executor, after features and a prediction; p99 over all signals. Beside it a bare loop
 that keeps sums in a dictionary and calls the same functions.
+
+`clients`: how many subscriptions at a simulated TWS 50 SSE clients of one contract cost.
 """
 
 from __future__ import annotations
@@ -31,13 +33,16 @@ from bond_core.windows.engine import WindowEngine
 from ekko.bars import Bar, Signal, StreamingTradingEngine, features_of
 from ekko.bars.specs import FIELDS
 from tests.benchmarks.figure import Figure
+from tests.benchmarks.sse_clients import upstreams_of
 from tests.benchmarks.window import bond
 from tests.journeys.spoken_venue import T0, listening
 
-CASES = ("cost", "signal")
+CASES = ("cost", "signal", "clients")
 FRAMES = (1, 10, 64)
 AT_MOST = 3.0
 P99_MS = 50.0
+
+_CLIENTS = 50
 
 _SYMBOLS = [f"S{n}/USDT" for n in range(100)]
 _TRADES = 153_600
@@ -52,11 +57,13 @@ Frames = list[list[Trade]]
 
 
 def run(case: str | None = None) -> Iterable[Figure]:
-    """Yield the figures of both, or of one."""
+    """Yield the figures of all, or of one."""
     if case in (None, "cost"):
         yield from _cost()
     if case in (None, "signal"):
         yield from _signal()
+    if case in (None, "clients"):
+        yield _clients()
 
 
 # Cost
@@ -298,3 +305,17 @@ def _enough(delays: _Delays) -> list[float]:
     if len(delays.found) < 3 * len(_SYMBOLS):
         raise RuntimeError(f"only {len(delays.found)} signals came")
     return delays.found
+
+
+# Clients
+
+
+def _clients() -> Figure:
+    try:
+        upstreams = asyncio.run(upstreams_of(_CLIENTS))
+    except ModuleNotFoundError:
+        upstreams = None
+    figure = Figure(
+        bench="bars", case=f"{_CLIENTS} SSE clients", against="1 upstream", ratio=upstreams
+    )
+    return figure if upstreams is None else figure.at_most(1.0)
