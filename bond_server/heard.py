@@ -68,6 +68,9 @@ class Heard:
         Args:
             symbol: Of the stream.
             timeframe_ns: One of the stream's.
+
+        Raises:
+            ValueError: There is no such timeframe; or windows slide, or are sent again.
         """
         pipeline = self._running.pipeline
         if not isinstance(pipeline.engine, WindowEngine):  # it makes no windows

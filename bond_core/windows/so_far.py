@@ -29,7 +29,7 @@ def so_far(engine: WindowEngine, symbol: str, timeframe: int, now_ns: int) -> So
     """Return a symbol's newest window: it holds `now_ns`, or a later event that came already.
 
     Args:
-        engine: Whose windows neither slide nor are sent again.
+        engine: Whose it is.
         symbol: Of the stream.
         timeframe: Which of the plan's, by its place.
         now_ns: The time.
@@ -37,9 +37,14 @@ def so_far(engine: WindowEngine, symbol: str, timeframe: int, now_ns: int) -> So
     Returns:
         None where the window has no event yet. Fields that are computed from other windows or
         from sources without symbols aren't there.
+
+    Raises:
+        ValueError: Its windows slide, or are sent again: their panes are kept elsewhere.
     """
-    stream = engine.parts.stream
-    length_ns = engine.parts.plan.timeframes_ns[timeframe]
+    plan, stream = engine.parts.plan, engine.parts.stream
+    if plan.slide_ns is not None or plan.late == "update":
+        raise ValueError("windows that slide, or are sent again, can't be looked into")
+    length_ns = plan.timeframes_ns[timeframe]
     kinds = {
         kind: stream.open_windows[symbol, kind]
         for kind in stream.programs

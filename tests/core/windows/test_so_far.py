@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -90,3 +91,11 @@ def test_it_is_the_newest_window():
     assert [start(0, 4.9), start(1, 4.9), start(1, 10.1)] == [5, 0, None]
     stream.tick(12)
     assert [start(0, 4.9), start(1, 4.9), start(1, 9.0)] == [None, None, None]
+
+
+@pytest.mark.parametrize("plan", [{"slide_ns": SECOND}, {"late": "update"}])
+def test_windows_that_overlap_or_are_sent_again_are_refused(plan):
+    """Their panes are kept otherwise: what is open alone would be too little."""
+    stream = Stream(seconds=(5,), **plan)
+    with pytest.raises(ValueError, match="can't be looked into"):
+        so_far(stream.engine, BTC, 0, ns(1))
