@@ -51,7 +51,7 @@ def record_of_bar(
     told: Sequence[Notice],
 ) -> Record:  # fmt: skip
     """Say what was in a bar of a symbol."""
-    closed: Closed = {(symbol, kind): pane for kind, pane in bar.panes.items()}
+    closed: Closed = {kind: {symbol: pane} for kind, pane in bar.panes.items()}
     place = Place(bars.plan.name, bar.number, step=1)
     window = OneWindow(stream, bars.frame, place, bar.start_ns, end_ns, closed)
     record, _ = _record(stream, window, symbol, list(told))
@@ -110,12 +110,7 @@ def revisions_of(
     """
     sent = stream.sent.get((timeframe, end_ns), {})
     start_ns = end_ns - stream.plan.timeframes_ns[timeframe]
-    closed: Closed = {
-        key: pane
-        for key, windows in stream.open_windows.items()
-        if windows.kept is not None
-        if (pane := windows.kept.window(start_ns, end_ns)) is not None
-    }
+    closed = stream.closed_before(start_ns, end_ns)
     window = _window(stream, timeframe, end_ns, closed)
     records: list[Record] = []
     for symbol in stream.plan.symbols:

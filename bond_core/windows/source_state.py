@@ -215,10 +215,10 @@ class SourceState:
         return found
 
     def _part(self, state: SymbolState, pane: Any, start: int) -> PanePart:
-        own = self.program.own_pane(pane, self.plan.name)
-        end = start + self.grid.pane_ns
-        heard: list[Any] | None = [] if self.program.plan.keeps else None
-        until = min(end, self.fire_at)
+        program, end, until = self.program, start + self.grid.pane_ns, self.fire_at
+        own = None if program.own is None else program.own_pane(pane, self.plan.name)
+        heard: list[Any] | None = [] if program.plan.keeps else None
+        until = min(until, end)
         return PanePart(
             start=start, end=end, until=until, pane=pane, state=state, own=own, heard=heard
         )

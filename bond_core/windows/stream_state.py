@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -221,19 +222,28 @@ class StreamState:
             for state in source.states.values():
                 if n := state.close(start_ns, keeps=self.plan.late == "update"):
                     counts[id(state.windows)] = counts.get(id(state.windows), 0) + n
-        closed = {}
-        for key, windows in self.open_windows.items():
+        closed: dict[str, dict[str | None, Any]] = {}
+        for (symbol, kind), windows in self.open_windows.items():
             if windows.open and (pane := windows.close(start_ns, counts.get(id(windows), 0))):
-                closed[key] = pane
+                closed.setdefault(kind, {})[symbol] = pane
         return closed
 
     def close_larger(self, timeframe: int, end_ns: int) -> Closed:
         """Close the window of a larger timeframe, of every symbol and kind."""
         start_ns = end_ns - self.plan.timeframes_ns[timeframe]
-        closed = {}
-        for key, windows in self.open_windows.items():
+        closed: dict[str, dict[str | None, Any]] = {}
+        for (symbol, kind), windows in self.open_windows.items():
             if (window := windows.close_larger(timeframe, start_ns, end_ns)) is not None:
-                closed[key] = window
+                closed.setdefault(kind, {})[symbol] = window
+        return closed
+
+    def closed_before(self, start_ns: int, end_ns: int) -> Closed:
+        """Return a window that was closed already, of every symbol and kind that had an event."""
+        closed: dict[str, dict[str | None, Any]] = {}
+        for (symbol, kind), windows in self.open_windows.items():
+            kept = windows.kept
+            if kept is not None and (window := kept.window(start_ns, end_ns)) is not None:
+                closed.setdefault(kind, {})[symbol] = window
         return closed
 
     def has_larger(self, timeframe: int, end_ns: int) -> bool:

@@ -13,7 +13,7 @@ import attrs
 
 from bond_core.model.record import Notice, Repaired, SourceReport, Status
 from bond_core.windows import lag
-from bond_core.windows.coverage import Coverage, share
+from bond_core.windows.coverage import Coverage
 from bond_core.windows.lateness import Late
 from bond_core.windows.pane import OpenWindows, PanePart, no_part
 
@@ -178,10 +178,10 @@ class SymbolState:
         """
         tally = self.tallies[timeframe]
         source = self.source
-        start_ns = min(start_ns, end_ns - 1)  # bars that one trade fills have no length
-        live_ns = self.coverage.live_ns(start_ns, end_ns)
-        coverage = share(live_ns, end_ns - start_ns, count=tally.count)
-        if source.left_ns < end_ns and not coverage and tally.is_blank:
+        if start_ns == end_ns:
+            start_ns -= 1  # bars that one trade fills have no length
+        coverage = self.coverage.share(start_ns, end_ns, count=tally.count)
+        if not coverage and source.left_ns < end_ns and tally.is_blank:
             return None, None
         late = tally.late
         report = SourceReport(
