@@ -1,7 +1,7 @@
 """What a tick costs on its way to a closed bar's callback, and how long one takes to a signal.
 
-`cost`: ratios of process time to the bare window engine's, which is given the same trades in the
-same batches: 100 symbols, 1000 trades a second, bars of 1, 5 and 15 minutes, and as many trades a
+`cost`: process time, in microseconds a tick and as ratios to the bare window engine's, which is
+given the same trades in the same batches: 100 symbols, 1000 trades a second, bars of 1, 5 and 15 minutes, and as many trades a
 frame as it says. Both begin with trades that were checked and not heard before, as the feed hands
 them on; the manager's end with its bar callback. Beside it the same from the connector on, and
 with a callback for each tick. 64 trades come within one turn of the loop.
