@@ -1,10 +1,11 @@
 """What a tick costs on its way to a closed bar's callback, and how long one takes to a signal.
 
 `cost`: process time, in microseconds a tick and as ratios to the bare window engine's, which is
-given the same trades in the same batches: 100 symbols, 1000 trades a second, bars of 1, 5 and 15 minutes, and as many trades a
-frame as it says. Both begin with trades that were checked and not heard before, as the feed hands
-them on; the manager's end with its bar callback. Beside it the same from the connector on, and
-with a callback for each tick. 64 trades come within one turn of the loop.
+given the same trades in the same batches: 100 symbols, 1000 trades a second, bars of 1, 5 and 15
+minutes, and as many trades a frame as it says. Both begin with trades that were checked and not
+heard before, as the feed hands them on; the manager's end with its bar callback. Beside it the
+same from the connector on, and with a callback for each tick. 64 trades come within one turn of
+the loop.
 
 `signal`: 100 symbols, 100 ticks a second each, in real time, bars of a second. From the hearing of
 the tick that ends a bar (the first one half a second past its end: so long is waited for late
