@@ -77,6 +77,7 @@ class Draft:
         filters: Conditions on records: all of one of these groups must hold.
         ticks: Where it says `tick by tick` and not of what; None where it doesn't.
         quote: What symbols without a quote are priced in.
+        only: Whether its words are for single fields, and not for whole feeds.
         assumed: What a rule had to choose, to be told.
     """
 
@@ -106,6 +107,7 @@ class Draft:
     chain: Symbol | None = None
     quote: str | None = None
     swap: bool = False
+    only: bool = False
     assumed: list[str] = attrs.field(factory=list)
 
 

@@ -52,7 +52,8 @@ def _words(*groups: str) -> Mapping[str, str]:
 
 _PRICE = (
     "price: prices, px, last price, worth, market price, spot price, value, quotation, "
-    "open, opening price, closing price, close price"
+    "open, opening price, open price, first price, close, closes, closing price, close price, "
+    "last traded price"
 )
 _VOLUME = (
     "volume: volumes, vol, traded volume, trading volume, turnover, traded, amount traded, "

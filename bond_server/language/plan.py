@@ -9,6 +9,7 @@ import attrs
 from bond_core.plugin.specs import Channel
 from bond_server.language.draft import TOPIC, Asked, Draft
 from bond_server.language.durations import written
+from bond_server.language.exact import narrowed
 from bond_server.language.families import SWAP_WORDS, Family
 from bond_server.language.items import Reading, Symbol
 from bond_server.language.pace import Pace, pace
@@ -39,6 +40,7 @@ class Plan:
         fields: Record fields; None for all that its feeds bring by default.
         computed: Those of them that are asked for one by one, and not with their feed.
         whole: Whether all that its markets bring by default was asked for.
+        narrow: Whether `fields` has less than the feeds that bring them.
         interval_sec: None where records don't come by the clock (`100ticks`, raw).
     """
 
@@ -50,6 +52,7 @@ class Plan:
     fields: tuple[str, ...] | None
     computed: tuple[str, ...]
     whole: bool
+    narrow: bool
     interval_sec: float | None
     timeframes: tuple[str, ...]
     aggregates: tuple[str, ...]
@@ -106,16 +109,22 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     if reading.troubles:
         return None
     whole = any(a.word == "market" for a in draft.asked) and _is_default(reading, choices)
+    whole &= not (draft.only or draft.unwanted & {*_MARKET_WORDS, *TRADED})
     computed = _computed(reading, draft, choices)
     if draft.raw:
         _warn_of_raw(reading, computed, times)
     assumed = _assumed(draft, sources, names, asked, default_exchanges)
     _warn_of_chain(reading, sources, mentions)
+    every_field = _fields(reading, sources)
+    fields = _narrowed(reading, draft, sources, every_field)
+    if fields != every_field:
+        assumed.append(f"only={','.join((*fields, *computed))}")
     return Plan(
         symbols=distinct(names.values()), names=names, traded=traded(draft, mentions),
         sources=sources,
         words=distinct(a.word for a in asked if a.word != "custom"),
-        fields=None if whole else distinct((*_fields(reading, sources), *computed)), whole=whole,
+        fields=None if whole else distinct((*fields, *computed)), whole=whole,
+        narrow=fields != every_field,
         computed=computed,
         interval_sec=times.interval_sec, timeframes=times.timeframes,
         aggregates=distinct(draft.aggregates), window_sec=draft.window_s,
@@ -160,6 +169,9 @@ def _asked(draft: Draft) -> list[Asked]:
                 asked.append(Asked("price", each.place))
             continue
         meant = _MARKET_WORDS if each.word == "market" else (each.word,)
+        if each.word == "market":
+            left_out = draft.unwanted | ({"price"} if "trades" in draft.unwanted else set())
+            meant = tuple(word for word in meant if word not in left_out)
         asked += [Asked(word, each.place, each.family) for word in meant]
     words = {each.word for each in asked}
     if draft.ticks is not None and words <= TRADED:
@@ -277,6 +289,16 @@ def _fields(reading: Reading, sources: Iterable[PlannedSource]) -> tuple[str, ..
         for channel in reading.vocabulary.channels_of(source.type, source.family, source.words)
         for field in channel.fields
     )
+
+
+def _narrowed(
+    reading: Reading, draft: Draft, sources: Iterable[PlannedSource], fields: tuple[str, ...]
+) -> tuple[str, ...]:
+    def fields_of(word: str) -> Iterable[str]:
+        asked = [s for s in sources if word in s.words]
+        return _fields(reading, [attrs.evolve(s, words=(word,)) for s in asked])
+
+    return narrowed(fields, reading, draft, fields_of)
 
 
 def _channels(reading: Reading, choices: Choices) -> list[Channel]:

@@ -29,16 +29,24 @@ def foreign_instructions(reading: Reading, _: Draft) -> None:
 
 def orders(reading: Reading, _: Draft) -> None:
     """Refuse to trade: Bond listens."""
-    for at, item in reading.every("order", "order_before_asset", "swap"):
+    for at, item in list(reading.every("order", "order_before_asset", "swap", "field")):
         amount = _leads_to(reading, at, "number", "duration")
         if item.kind == "swap" and not (item.written == "swap" and amount):
             continue
         asset = amount or _leads_to(reading, at, "symbol", "maybe")
         if item.kind == "order_before_asset" and not asset:
             continue
+        if item.kind == "field" and not (_is_order(reading, at) and asset):
+            continue
         item.take("unparsed")
         detail = f"Bond listens to markets and doesn't trade: it can't \"{item.written}\""
         reading.refuse("out_of_scope", detail, item)
+
+
+def _is_order(reading: Reading, at: int) -> bool:
+    """Whether `close` or `transfer` begins a sentence, as in `close 1 BTC`."""
+    begins = all(item.kind in ("filler", "mark") for item in reading.items[:at])
+    return begins and reading.items[at].written in ("close", "transfer")
 
 
 def _leads_to(reading: Reading, at: int, *kinds: ItemKind) -> bool:

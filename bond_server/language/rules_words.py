@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bond_server.language.draft import CHAIN, TOPIC, Asked, Draft, Rule
+from bond_server.language.exact import is_field
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
@@ -14,6 +15,9 @@ _ONE = frozenset({
     "transaction",
 })  # fmt: skip
 """What an event is called in the singular, behind `every`."""
+_SHOWING = frozenset({
+    "show", "send", "give", "get", "stream", "display", "print", "deliver", "push", "print",
+})  # fmt: skip
 _UPDATED = frozenset({"trades", "bid ask", "orderbook"})
 _CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
 
@@ -201,6 +205,36 @@ def chains(reading: Reading, draft: Draft) -> None:
                 break
 
 
+def only_fields(reading: Reading, draft: Draft) -> None:
+    """Read `close only`, `just the high and low`, `price, nothing else`."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("only"):
+            continue
+        ends = item.written.endswith(("else", "more"))
+        shows = at + 1 < len(reading.items) and reading.items[at + 1].written in _SHOWING
+        if draft.filters and shows:  # `only show trades if the price is above 60k`
+            item.take("condition")
+        elif ends or _is_about_fields(reading, at):
+            draft.only = True
+            item.take("field", "only")
+
+
+def _is_about_fields(reading: Reading, at: int) -> bool:
+    """Whether `only` here is about the field before or behind it, and not about a place."""
+    items, ahead, behind = reading.items, at + 1, at - 1
+    while ahead < len(items) and items[ahead].kind in {"filler", "symbol", "maybe", "swap"}:
+        ahead += 1
+    while behind >= 0 and items[behind].kind == "filler":
+        behind -= 1
+    if ahead < len(items) and is_field(items[ahead]):
+        return True
+    about = ahead < len(items) and (
+        items[ahead].kind in {"venue", "provider"}
+        or items[ahead].is_key("from", "by", "about", "containing", "accounts")
+    )
+    return not about and behind >= 0 and is_field(items[behind])
+
+
 def fields(reading: Reading, draft: Draft) -> None:
     """Read every field word and every source's name."""
     for at, item in list(reading.every("field", "source", "agg")):
@@ -223,4 +257,6 @@ def fields(reading: Reading, draft: Draft) -> None:
 
 
 BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)
-AFTER_VENUES: tuple[Rule, ...] = (raw_events, every_event, spreads, chains, fields)
+AFTER_VENUES: tuple[Rule, ...] = (
+    only_fields, raw_events, every_event, spreads, chains, fields,
+)  # fmt: skip

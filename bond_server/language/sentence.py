@@ -8,6 +8,7 @@ from decimal import Decimal
 from bond_core.model.mentions import Phrases
 from bond_server.language.comparisons import CONDITION_FIELDS, SPREADS
 from bond_server.language.durations import written
+from bond_server.language.exact import phrase_of
 from bond_server.language.families import CHAINS
 from bond_server.language.items import Symbol
 from bond_server.language.plan import TRADED, Plan
@@ -76,6 +77,8 @@ def _phrases(
 
 def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
     words = list(source.words)
+    if plan.narrow:
+        return _single_fields(plan, source, vocabulary)
     phrases: list[str] = []
     if plan.whole:
         phrases.append("market data")
@@ -96,6 +99,23 @@ def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> 
     if plan.aggregates and spelt:
         spelt[0] = " ".join([*(_AGGREGATES[a] for a in plan.aggregates), spelt[0]])
     return [*spelt, *phrases]
+
+
+def _single_fields(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
+    """Return the names of the fields that are wanted of feeds that bring more."""
+    phrases: list[str] = []
+    for word in source.words:
+        for channel in vocabulary.channels_of(source.type, source.family, [word]):
+            named = [(f, phrase_of(f)) for f in channel.fields]
+            deep = word == "orderbook" and plan.depth is not None
+            whole = f"top {plan.depth} levels orderbook" if deep else vocabulary.spelling(word)
+            phrases += [p or whole for f, p in named if f in (plan.fields or ())]
+        if vocabulary.is_computed(word):
+            phrases.append(vocabulary.spelling(word))
+    if plan.derived:
+        phrases.append("spread")
+    first, *others = dict.fromkeys((*phrases, *_bars(plan.timeframes)))
+    return [f"only {first}", *others]
 
 
 def _bars(timeframes: Iterable[str]) -> list[str]:

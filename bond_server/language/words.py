@@ -105,7 +105,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "ago": "ago",
         "past": "historical|historic|history|yesterday|last night|this morning|recording|"
                 "recordings|recorded|prerecorded",
-        "only": "only|but only|just|and only",
+        "only": "only|but only|just|and only|nothing else|and nothing else|but nothing else|"
+                "nothing more|and nothing more",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
                 "but only when|but only if|but only where|filtered by|filter|as long as|provided",
         "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
@@ -272,7 +273,7 @@ ORDERS = _phrases(
     "open a position|close a position|close position|open position|my position|my positions|"
     "stop order|transfer my|cancel my"
 )
-ORDERS_BEFORE_ASSET = _phrases("long|short|order|close|stake|convert")
+ORDERS_BEFORE_ASSET = _phrases("long|short|order|stake|convert")
 FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
 FOREIGN_NOUNS = frozenset({
     "instruction", "instructions", "prompt", "prompts", "rule", "rules", "guidelines",

@@ -189,7 +189,7 @@ def test_what_a_sentence_became_can_be_said(text):
         ),
         ({"sources": [{"type": "ccxt", "lateness_sec": 2}]}, "/spec/sources/0/lateness_sec"),
         ({"sources": [{"type": "ccxt", "fallback": ["okx"]}]}, "/spec/sources/0/fallback"),
-        ({"fields": ["price_close"]}, "/spec/fields"),
+        ({"fields": ["asks"]}, "/spec/fields"),
     ],
 )  # fmt: skip
 def test_what_english_has_no_words_for_is_named(more, pointer):
