@@ -26,6 +26,8 @@ def derivatives() -> Iterable[AggregatorSpec]:
         words={
             "bid depth": "bid_depth", "ask depth": "ask_depth",
             "depth imbalance": "book_imbalance", "book depth imbalance": "book_imbalance",
+            "order book imbalance": "book_imbalance", "orderbook imbalance": "book_imbalance",
+            "book imbalance": "book_imbalance", "order book depth imbalance": "book_imbalance",
         },
     )  # fmt: skip
     yield AggregatorSpec(

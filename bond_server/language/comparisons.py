@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
-from bond_server.language.words import MULTIPLES, OF_ZERO
+from bond_server.language.exact import field_of_phrase
+from bond_server.language.words import AGGREGATES, MULTIPLES, OF_CLOSE, OF_ZERO
 
 # Which record field a word's thresholds look at.
 CONDITION_FIELDS: Mapping[str, str] = {
@@ -20,8 +21,20 @@ LOOSE = ("filler", "mark")
 UNDECIDED = 0  # a `window_sec` that the whole sentence decides
 
 _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
+_OF_PRICE = ("price_avg", "price_close")
+_OF_RANGE = frozenset({"high", "highs", "low", "lows", "highest", "lowest", "max", "maximum", "min",
+                       "minimum", "peak"})  # fmt: skip
+_COUNTED_OF = ("filler", "symbol", "maybe", "unknown")
 _COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
 _PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
+_HOW_MANY = frozenset({
+    "more than", "greater than", "over", "is over", "are over", "less than", "fewer than", "under",
+    "at least", "no less than", "not less than", "at most", "no more than", "not more than",
+    "exactly", "exceeds", "exceed",
+})  # fmt: skip
+"""What may stand before how many there are of something: `more than 50 tweets`."""
+_BASIS_POINTS = ("bps", "bp", "basis points")
+_NOT_COMPARED = ("times", "exchanges", "levels", "top", "once", "thrice")
 _OF_SIZES = ("larger than", "bigger than", "smaller than")
 _RECORDS = frozenset({
     "record", "records", "event", "events", "row", "rows", "message", "messages", "result",
@@ -40,6 +53,11 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
         return None
     led, subject_end = _window_before(reading, at)
     field, last = field_before(reading, subject_end), value_at
+    counted = _counted_behind(reading, at, value_at)
+    if counted is not None:
+        field = _field_of(reading, reading.items[counted])
+    if item.written in OF_CLOSE:
+        field = "price_close" if field in _OF_PRICE else None
     if field is None:
         return None
     op = item.name if item.kind == "compare" else ">"
@@ -47,10 +65,25 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     is_money = reading.items[value_at].unit == "$"
     if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
         last, is_money = value_at + 1, True
+    if field == SPREADS[0] and unit is not None and unit.written in _BASIS_POINTS:
+        field, last = _in_basis_points(reading, at), value_at + 1
     _check_unit(reading, item, value_at, field, is_money=is_money)
     for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
+    if counted is not None:
+        last, ended = counted, last
+        while last + 1 < len(reading.items) and reading.items[last + 1].kind in _COUNTED_OF:
+            last += 1
+        window, end = _within(reading, last)
+        if window is None:
+            last = ended
+        else:
+            place = reading.skip(last + 1)
+            last = end
+            condition["window_sec"] = plain(window)
+            take(reading, place, end, "condition", f"within {written(window)}")
+        return condition, last
     window, last = _within(reading, last)
     if window is None and led is not None and _adds_up(field):
         condition["window_sec"] = plain(led)
@@ -85,7 +118,34 @@ def _is_no_condition(reading: Reading, at: int, value_at: int) -> bool:
     behind = reading.free(value_at + 1)
     of_nothing = before is not None and before.kind in ("number", "quote")
     is_compared = reading.items[at].kind == "compare"
-    return (is_compared and of_nothing) or (behind is not None and behind.written in _RECORDS)
+    return (is_compared and of_nothing) or (
+        behind is not None and (behind.written in _RECORDS or behind.is_key(*_NOT_COMPARED))
+    )
+
+
+def _counted_behind(reading: Reading, at: int, value_at: int) -> int | None:
+    """Return the place of `tweets` in `more than 50 tweets`, and in `over 200 BTC trades`."""
+    place = _subject_place(reading, at)
+    if reading.items[at].written not in _HOW_MANY or (
+        reading.free(place) is not None and _is_compared(reading, place)
+    ):
+        return None
+    counted = reading.skip(value_at + 1, over=("filler", "symbol"))
+    item = reading.free(counted)
+    if item is None or item.kind not in ("field", "source"):
+        return None
+    behind = reading.free(reading.skip(counted + 1))
+    led = behind is not None and (behind.kind in ("compare", "change") or behind.written == "over")
+    return None if led or not _adds_up(_field_of(reading, item) or "") else counted
+
+
+def _in_basis_points(reading: Reading, at: int) -> str:
+    """Let `spread above 10 bps` be about the spread in basis points."""
+    for item in reversed(reading.items[:at]):
+        if item.is_key("spread"):
+            item.kind, item.name = "field", "spread_bps"
+            break
+    return "spread_bps"
 
 
 def _check_unit(
@@ -97,7 +157,8 @@ def _check_unit(
     """
     last = reading.items[value_at]
     behind = reading.free(value_at + 1)
-    of_asset = behind is not None and behind.kind == "symbol"
+    counted = _counted_behind(reading, reading.items.index(compared), value_at)
+    of_asset = behind is not None and behind.kind == "symbol" and counted is None
     is_count = field in _COUNTS or field.endswith("_count")
     detail = None
     if is_money and not field.startswith(_PRICED):
@@ -155,20 +216,32 @@ def field_before(reading: Reading, at: int) -> str | None:
     """Return the record field that is compared; None where it may be several."""
     place = _subject_place(reading, at)
     before = reading.free(place)
+    if before is not None and before.kind == "agg" and before.name in _OF_RANGE:
+        return _of_range(reading, at, before)
     if before is None or not _is_compared(reading, place):
         meant = _meant(reading, at)
         if not meant or any(item.name in ("price", "market") for item in meant):
             return CONDITION_FIELDS["price"]
         return _field_of(reading, meant[0]) if len(meant) == 1 else None
+    lead = reading.free(reading.skip(place - 1, over=LOOSE, step=-1))
+    if before.name == "price" and lead is not None and lead.kind == "agg":
+        return _of_range(reading, at, lead)
     if before.name == "price" and (kept := reading.free(place - 1)) and kept.kind == "field":
         before = kept  # `bid price`
     return _field_of(reading, before)
+
+
+def _of_range(reading: Reading, at: int, item: Item) -> str | None:
+    """Return the field of `high` and `lowest price`: of one window, and not of several."""
+    return {"max": "price_high", "min": "price_low", "avg": "price_avg"}.get(AGGREGATES[item.name])
 
 
 def _field_of(reading: Reading, item: Item) -> str | None:
     """Return the record field that a word is compared by; None where it has several."""
     if item.kind == "key":
         return SPREADS[0]
+    if (exact := field_of_phrase(item.written)) is not None:
+        return exact
     word, *others = item.name.split()
     if others:
         return None

@@ -43,6 +43,11 @@ def phrase_of(field: str) -> str | None:
     return _PHRASES.get(field)
 
 
+def field_of_phrase(phrase: str) -> str | None:
+    """Return the field of a phrase for one price of a window: `closing price`."""
+    return _BY_PHRASE.get(phrase)
+
+
 def narrowed(
     fields: Iterable[str], reading: Reading, draft: Draft, fields_of: FieldsOf
 ) -> tuple[str, ...]:

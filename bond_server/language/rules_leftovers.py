@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
-from bond_server.language.words import SOFT
+from bond_server.language.words import SOFT, TELLING
 
 _SIDES = ("long", "short")  # they would narrow what they stand before
 _MATTERS = ("change", "currency", "number", "duration", "unit")
+_TELLING_KEYS = (
+    "without", "unless", "when", "inverse", "since", "other", "times", "once", "twice", "thrice",
+    "top", "levels", "rolling",
+)
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -24,6 +28,7 @@ def leftovers(reading: Reading, draft: Draft) -> None:
             item.take("filler")
         words += item.kind not in {"join", "mark", "filler"}
         is_soft = item.kind in soft and item.written not in _SIDES
+        is_soft |= _is_of_book(item, draft)
         if item.role is None and (is_soft or _is_soft_key(item)):
             item.take("filler")
         elif item.role is None:
@@ -38,7 +43,8 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     nothing |= bool(draft.symbols) and any(
         _matters(reading, item, is_asked=bool(draft.asked)) for item in hard
     )
-    if nothing or len(hard) > _TOO_MUCH * words:
+    has_subject = bool(draft.symbols) or not draft.asked  # else it is refused for having none
+    if nothing or (has_subject and len(hard) > _TOO_MUCH * words):
         _refuse_leftovers(reading, hard)
         return
     for item in hard:
@@ -51,15 +57,20 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     A number was how much of something; a word before an exchange, a field or an `if` says
     which or how (`negative tweets`, `shout if`), one behind `every` and `in` how often or what.
     """
+    if item.written in TELLING:
+        return True
     if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
         return False
-    if item.kind in _MATTERS or item.is_key("without", "unless", "when", "inverse"):
+    if item.kind in _MATTERS or (item.is_key(*_TELLING_KEYS) and item.written != "x"):
         return True
     if item.kind != "unknown" or not item.written.isalpha():
         return False
     at = reading.items.index(item)
-    if at and reading.items[at - 1].is_key("every", "in"):
+    if at and reading.items[at - 1].is_key("every", "in", "since"):
         return True
+    before = reading.items[at - 1 : at] if at else []
+    if before and before[0].role == "condition" and before[0].kind in ("number", "duration"):
+        return True  # the unit of what is compared
     following = reading.items[at + 1 : at + 2]
     if following and following[0].role == "field" and not following[0].glued:
         return True
@@ -96,6 +107,11 @@ def _is_one_of(reading: Reading, at: int) -> bool:
 
 def _is_soft_key(item: Item) -> bool:
     return item.kind == "key" and item.name in SOFT
+
+
+def _is_of_book(item: Item, draft: Draft) -> bool:
+    """Whether this is the `depth` of `full depth order book`."""
+    return item.is_key("levels") and any(asked.word == "orderbook" for asked in draft.asked)
 
 
 def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:

@@ -11,6 +11,7 @@ _THEN_LIVE = frozenset({
     "go live", "then go live", "and go live", "going live", "go on live", "continue live",
     "then continue live", "then live",
 })  # fmt: skip
+_THAN = frozenset({"compared", "than", "compare"})
 _REPLAYED = ("symbol", "field", "join", "swap")
 _LOOSE = ("filler", "mark", "join")
 
@@ -41,9 +42,23 @@ def replay(reading: Reading, draft: Draft) -> None:
                 take(reading, first, at, "time", f"replay {written(length)}")
         elif item.role is None and item.is_key("ago"):
             length = length_at(reading, at - 1)
-            if length is not None:
+            lead = reading.skip(at - 2, over=("filler", "mark"), step=-1)
+            if length is not None and not _refuse_then(reading, lead, item):
                 draft.replay_s = length
-                take(reading, at - 1, at, "time", f"replay {written(length)}")
+                led = lead >= 0 and reading.items[lead].is_key("since", "from")
+                take(reading, lead if led else at - 1, at, "time", f"replay {written(length)}")
+
+
+def _refuse_then(reading: Reading, at: int, last: Item) -> bool:
+    """Refuse to compare with the past: `price vs 5 minutes ago`."""
+    lead = reading.free(at)
+    if lead is None or not (lead.is_key("against") or lead.written in _THAN):
+        return False
+    detail = "a record isn't compared with an earlier one; returns are, and changes in conditions"
+    reading.refuse("unsupported", detail, lead, last, did_you_mean=("returns",), instead="")
+    for item in reading.items[at : reading.items.index(last) + 1]:
+        item.take("unparsed")
+    return True
 
 
 def _leads_to_past(item: Item) -> bool:
@@ -215,7 +230,7 @@ def _bar_lengths(reading: Reading, draft: Draft, at: int, step: int) -> bool:
     found: list[tuple[int, Item]] = []
     place = at + step
     while True:
-        place = reading.skip(place, over=_LOOSE, step=step)
+        place = reading.skip(place, over=(*_LOOSE, "symbol", "swap"), step=step)
         item = reading.free(place)
         if item is None or item.kind not in {"duration", "adverb"}:
             break

@@ -201,7 +201,8 @@ def condition(given: Mapping[str, object], words: Sequence[str], vocabulary: Voc
         field, *(w for w in words for _, c in vocabulary.carriers(w) if c.fields == (field,)),
     ]  # fmt: skip
     word = next((w for w in words if w in candidates), candidates[0])
-    word = "spread" if field in SPREADS else vocabulary.spelling(word)
+    single = phrase_of(field) if field.startswith("price_") and word == field else None
+    word = single or ("spread" if field in SPREADS else vocabulary.spelling(word))
     window = f" in {written(_number(given['window_sec']))}" if "window_sec" in given else ""
     if op == "abs>" or "change" in given:
         verb = "moves" if op == "abs>" else "drops" if op == "<" else "rises"

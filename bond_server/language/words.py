@@ -61,7 +61,16 @@ OF_ZERO: Mapping[str, tuple[str, ...]] = {
     ">": ("is positive", "are positive", "stays positive"),
 }
 
-COMPARISONS: Mapping[str, str] = {
+_CLOSES = ("close", "closes", "closing", "closed", "closed back")
+# Comparisons of the last price of a window: `closes below`.
+OF_CLOSE: Mapping[str, str] = {
+    f"{verb} {where}": op
+    for op, places in {">": "above over", "<": "below under beneath"}.items()
+    for verb in _CLOSES
+    for where in places.split()
+}
+
+COMPARISONS: Mapping[str, str] = OF_CLOSE | {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
@@ -103,6 +112,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "replay": "replay|replayed|replaying|replay from|backfill|rewind|play back|"
                   "catch up on|catch up",
         "ago": "ago",
+        "since": "since|starting|beginning|starting from|beginning from|start from",
         "past": "historical|historic|history|yesterday|last night|this morning|recording|"
                 "recordings|recorded|prerecorded",
         "only": "only|but only|just|and only|nothing else|and nothing else|but nothing else|"
@@ -164,12 +174,27 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 # Words of more than one use, and those that only lead to others: harmless when left over.
 SOFT = frozenset({
-    "every", "other", "times", "once", "twice", "cadence", "for", "next", "last", "over", "in",
-    "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
-    "levels", "between", "spot", "or", "both", "per_symbol", "rolling",
+    "every", "cadence", "for", "next", "last", "over", "in", "only", "but", "all", "exchanges",
+    "from", "by", "against", "about", "accounts",
+    "between", "spot", "or", "both", "per_symbol",
 })  # fmt: skip
 
 # Right as they are, though near to a word of ours.
+# Words that say which, when or how: without them a sentence would mean something else.
+TELLING = frozenset(
+    _phrases(
+        "before|after|afterwards|midnight|noon|today|tomorrow|tonight|monday|tuesday|wednesday|"
+        "thursday|friday|saturday|sunday|mondays|fridays|weekday|weekdays|weekend|weekends|am|pm|"
+        "whichever|cheaper|cheapest|dearest|sorted|sort|ordered|grouped|group|separate|separated|"
+        "separately|individually|respectively|rounded|round|delayed|delay|converted|divided|"
+        "multiplied|minus|normalised|normalized|except|not|never|don|dont|doesn|doesnt|isn|isnt|"
+        "nor|neither|hardly|barely|reverse|reversed|inverted|earliest|"
+        "slowest|fastest|biggest|largest|smallest|closed|completed|finished|confirmed|premarket|"
+        "afterhours|bps|cents|percent|ratio|same|the same|post|"
+        "january|february|march|april|june|july|august|september|october|november|december"
+    )
+)
+
 NO_MISSPELLINGS = frozenset(
     _phrases(
         "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
@@ -185,6 +210,12 @@ SWAP = _phrases(
 BARS = _phrases(
     "candle|candles|candlestick|candlesticks|bar|bars|ohlc|ohlcv|klines|kline|ohlc bars|"
     "ohlcv bars|ohlcv candles|ohlc candles|ohlcv data"
+)
+# A picture of bars: what it is made of is streamed.
+CHARTS = _phrases(
+    "chart|charts|graph|candle chart|candles chart|candlestick chart|candlesticks chart|"
+    "bar chart|bars chart|ohlc chart|ohlcv chart|chart candles|charts candles|price chart|"
+    "chart data"
 )
 AGGREGATES: Mapping[str, str] = {
     word: name
@@ -257,6 +288,9 @@ UNSUPPORTED: Mapping[str, str] = {
         (("market cap|market capitalization|marketcap|dominance|fear and greed|"
           "fear and greed index|fear & greed index|tvl|supply|circulating supply"), "price"),
         ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
+        (("trade imbalance|trades imbalance|trade flow imbalance|flow imbalance|"
+          "order flow imbalance|order flow|volume imbalance|buy sell imbalance|buy/sell imbalance|"
+          "cvd|cumulative volume delta|volume delta"), "buy and sell volume"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"
           "verified|retweets|retweet|reposts|likes|quarterly|quarterly futures|dated futures|"
@@ -271,7 +305,8 @@ ORDERS = _phrases(
     "buy|sell|go long|go short|place an order|place order|market order|limit order|stop loss|"
     "take profit|close my|liquidate my|withdraw|deposit|short sell|trade for me|"
     "open a position|close a position|close position|open position|my position|my positions|"
-    "stop order|transfer my|cancel my"
+    "stop order|transfer my|cancel my|cancel all orders|cancel order|cancel orders|dca|"
+    "dollar cost average|send my"
 )
 ORDERS_BEFORE_ASSET = _phrases("long|short|order|stake|convert")
 FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
@@ -293,15 +328,16 @@ FILLER = _phrases(
     "how often|how|people|users are|number|count|counts|then|so|too|some|also|let's|lets|"
     "what|what's|whats|which|who|do|does|did|go|coin|coins|token|tokens|crypto|cryptos|"
     "cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|stock|stocks|share|"
-    "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
+    "shares|equity|equities|etf|etfs|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
     "saying|posting|one|event|events|message|messages|record|records|simultaneously|combined|"
     "together|aligned|time aligned|as|bond|ekko|continuously|constantly|streaming|new|value of|"
     "rn|atm|at the moment|right away|everybody|everyone|anybody|anyone|somebody|someone|asap|"
     "go live|then go live|and go live|going live|go on live|continue live|then continue live|"
     "then live|starting now|from now on|for me|thank|much|very|any|there|here|have|has|had|"
-    "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"
+    "at the same time|in the same record|on the same clock|okay|ok|uh|um|uhm|erm|hmm|well|terms|"
+    "hows|how's|doing|going|know|see|looking for|look at|happening|activity|time|"
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
-    "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
+    "subscribe to|subscribe|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
     "one of them|any of them|per window|per record|per bar|in the window|in a window|"
     "in each window|field|fields|continue|onwards|onward|hit me with|use|run|stay|gm|gn|"
