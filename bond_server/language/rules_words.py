@@ -90,6 +90,8 @@ def about(reading: Reading, draft: Draft) -> None:
             draft.about.append(target.symbol)
             target.kind, target.name = "symbol", TOPIC
             place = reading.skip(place + 1, over=_LOOSE)
+            if (joint := reading.free(place)) is not None and joint.is_key("or"):
+                place = reading.skip(place + 1, over=_LOOSE)
             target = reading.free(place)
             item.take("filler")
         if target is not None and target.kind == "unknown" and item.role is None:
@@ -249,11 +251,22 @@ def fields(reading: Reading, draft: Draft) -> None:
             continue
         draft.asked += [Asked(word, at) for word in item.name.split()]
         item.take("field", item.name)
+    _refuse_contradiction(reading, draft)
     draft.asked = [  # what a condition looks at is needed, wanted or not
         asked
         for asked in draft.asked
         if asked.word not in draft.unwanted or reading.items[asked.place].role == "condition"
     ]
+
+
+def _refuse_contradiction(reading: Reading, draft: Draft) -> None:
+    """Refuse `price but not price`."""
+    for asked in draft.asked:
+        item = reading.items[asked.place]
+        if asked.word in draft.unwanted and item.role == "field" and item.name == asked.word:
+            detail = f'"{item.written}" is asked for, and left out'
+            reading.refuse("not_understood", detail, item)
+            return
 
 
 BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)

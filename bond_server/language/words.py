@@ -130,7 +130,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                    "but never|never on|never from|besides|aside from|save for|barring|instead of|"
                    "rather than|apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|"
                    "and not|"
-                   "with no|but no|not from|not on|nothing from|don't include|do not include",
+                   "with no|but no|not from|not on|nothing from|don't include|do not include|"
+                   "don't show|don't send|don't give me|don't give|don't want|i don't want|"
+                   "don't need|i don't need|do not show|do not send|do not want|not including|"
+                   "not counting|no need for|not interested in|without any|leaving out|"
+                   "and without|but without|don't add|do not add|never include|never show",
         "but": "but",
         "all": "all|any|every exchange|each exchange|anywhere|everywhere",
         "exchanges": "exchange|exchanges|venue|venues",

@@ -1,0 +1,196 @@
+"""Rules that refuse, or tell of, what a record doesn't say though its words are all known.
+
+`BTC price per exchange`, `all BTC pairs`, `bitcoin ETF`, `will BTC hit 100k`: each word has a
+meaning here, and without the one that matters the sentence would be about something else.
+"""
+
+from __future__ import annotations
+
+from bond_server.language.draft import Draft, Rule
+from bond_server.language.items import Item, Reading
+
+_SAID = frozenset({"mentions", "mention", "comments", "talk", "talking", "posting", "saying"})
+_POSTS = frozenset({"tweets", "twitter", "nitter", "news", "trends"})
+_MANY = frozenset({"pair", "pairs", "coins", "tokens", "symbols", "markets", "market", "stocks"})
+_FUNDS = frozenset({"etf", "etfs"})
+_FUND_OF = {"BTC": "IBIT", "ETH": "ETHA"}
+_COUNT = frozenset({"count", "counts", "number", "how often"})
+_BY_VENUE = frozenset({"volume_share"})
+_TOGETHER = frozenset({"combined", "together", "aggregated", "aggregate"})
+_MONEYLESS = frozenset({"volume", "trades"})
+_NONE_SAID = ("filler", "mark", "join")
+
+
+def per_exchange(reading: Reading, draft: Draft) -> None:
+    """Refuse `by exchange`: exchanges count together, and their shares can be asked for."""
+    for at, item in enumerate(reading.items):
+        each = item.is_key("all") and item.written.startswith(("each ", "every "))
+        if not (item.is_key("exchanges") or each) or item.role not in (None, "exchange"):
+            continue
+        lead = reading.items[at - 1] if at else None
+        per = lead is not None and (lead.is_key("by") or lead.written in {"per", "for"})
+        if lead is None or not per or (lead.written == "for" and not each):
+            continue
+        if any(asked.word in _BY_VENUE for asked in draft.asked):
+            lead.take("filler")
+            item.take("filler")
+            continue
+        detail = (
+            "exchanges count together in a record: name one for a stream of its own, or ask for "
+            "their share of the volume"
+        )
+        reading.refuse("unsupported", detail, lead, item, did_you_mean=("volume share",),
+                       instead="")  # fmt: skip
+        item.take("unparsed")
+
+
+def every_pair(reading: Reading, _: Draft) -> None:
+    """Refuse `all BTC pairs`: symbols are named."""
+    for at, item in enumerate(reading.items):
+        if not item.is_key("all") or item.role == "exchange":
+            continue
+        after = reading.skip(at + 1, over=("symbol", "currency"))
+        place = at + 1
+        while place < len(reading.items) and reading.items[place].role == "symbol":
+            place += 1
+        for many in {after, place}:
+            last = reading.items[many] if many < len(reading.items) else None
+            if last is not None and last.written in _MANY:
+                detail = f'"{item.written} {last.written}": a stream names its symbols'
+                reading.refuse("unsupported", detail, item, last, edit=(item.start, item.end, ""))
+                item.take("unparsed")
+                break
+
+
+def funds(reading: Reading, _: Draft) -> None:
+    """Refuse `bitcoin ETF`: it is a share with a ticker of its own."""
+    for at, item in enumerate(reading.items):
+        before = reading.items[at - 1] if at else None
+        if item.written not in _FUNDS or before is None or before.symbol is None:
+            continue
+        if before.symbol.kind != "crypto":
+            continue
+        fund = _FUND_OF.get(before.symbol.base)
+        near = (f"${fund}",) if fund else ()
+        detail = f'"{before.written} {item.written}" is a share of a fund: write its ticker'
+        edit = (before.start, item.end, near[0]) if near else (item.start, item.end, "")
+        reading.refuse("ambiguous_symbol", detail, before, item, did_you_mean=near, edit=edit)
+        item.take("unparsed")
+
+
+def sayings(reading: Reading, draft: Draft) -> None:
+    """Refuse `BTC mentions` where nothing says whose: those of tweets, or of news."""
+    asked = {asked.word for asked in draft.asked} | {asked.family for asked in draft.asked}
+    if asked & _POSTS or draft.accounts or draft.query is not None or reading.troubles:
+        return
+    for item in reading.items:
+        if item.written in _SAID and item.role in (None, "filler", "unparsed"):
+            detail = f'"{item.written}" of whom? Bond hears tweets and news'
+            reading.refuse("unknown_source", detail, item, did_you_mean=("tweets", "news"),
+                           instead="tweets")  # fmt: skip
+            item.take("unparsed")
+            return
+
+
+def counts_of_nothing(reading: Reading, draft: Draft) -> None:
+    """Refuse `BTC count`: a number of what?"""
+    if draft.asked or draft.bars or draft.depth is not None or draft.derived or draft.raw:
+        return
+    for item in reading.items:
+        if item.written in _COUNT and item.role in (None, "filler"):
+            near = ("number of trades", "tweets")
+            reading.refuse("not_understood", f'"{item.written}" of what?', item,
+                           did_you_mean=near, instead=near[0])  # fmt: skip
+            item.take("unparsed")
+            return
+
+
+def predictions(reading: Reading, draft: Draft) -> None:
+    """Refuse `will BTC hit 100k`: a filter is no answer to it."""
+    triggers = [t.trigger for group in draft.filters for t in group]
+    if not triggers or any(trigger is not None for trigger in triggers):
+        return
+    first = next((i for i in reading.items if i.kind not in ("mark", "join")), None)
+    if first is not None and first.written in {"will", "would", "could", "can"}:
+        detail = "Bond tells what happens, and not what will: an alert tells when it has"
+        reading.refuse("unsupported", detail, first, did_you_mean=("alert me when",),
+                       instead="alert me when")  # fmt: skip
+        first.take("unparsed")
+
+
+def averages(reading: Reading, draft: Draft) -> None:
+    """Refuse a moving average without a length: over how long?"""
+    if draft.window_s is not None:
+        return
+    for item in reading.items:
+        is_moving = item.kind == "agg" and item.written.startswith("moving")
+        if is_moving or (item.is_key("rolling") and item.role is None):
+            detail = f'"{item.written}" over how long? Say over the last 5m'
+            near = f"5m {item.written}"
+            reading.refuse("missing_number", detail, item, did_you_mean=(near,), instead=near)
+            item.take("unparsed")
+
+
+def money(reading: Reading, draft: Draft) -> None:
+    """Refuse `volume in dollars`: volume is in the base asset, whatever it is priced in."""
+    for at, item in enumerate(reading.items):
+        if item.kind != "currency" or item.meaning[:5] != "quote":
+            continue
+        lead, what = at - 1, at - 2
+        while what >= 0 and reading.items[what].role == "symbol":
+            what -= 1
+        if lead < 0 or reading.items[lead].written not in {"in", "priced in"} or what < 0:
+            continue
+        subject = reading.items[what]
+        if subject.kind == "field" and subject.name in _MONEYLESS:
+            detail = f"{subject.name} isn't told in {item.written}: it is in the base asset"
+            reading.refuse("unsupported", detail, reading.items[lead], item, instead="")
+            item.take("unparsed")
+
+
+def several_symbols(reading: Reading, draft: Draft) -> None:
+    """Tell that each symbol has records of its own, where a sentence may mean otherwise."""
+    bases = {symbol.base for _, symbol in draft.symbols}
+    if len(bases) < 2:
+        return
+    summed = next((i for i in reading.items if _adds(i)), None)
+    if summed is not None:
+        draft.assumed.append(f"{summed.written}=of each symbol by itself")
+    if _is_either(reading):
+        draft.assumed.append("or=both")
+    if _is_distributed(reading):
+        draft.assumed.append("fields=the same of each symbol")
+
+
+def _adds(item: Item) -> bool:
+    return item.written in _TOGETHER or (item.kind == "agg" and item.name in {"total", "sum"})
+
+
+def _is_either(reading: Reading) -> bool:
+    """Whether symbols are joined by `or`."""
+    items = reading.items
+    return any(
+        item.is_key("or") and item.role in (None, "filler")
+        and 0 < at < len(items) - 1
+        and items[at - 1].role == "symbol" and items[at + 1].role == "symbol"
+        for at, item in enumerate(items)
+    )  # fmt: skip
+
+
+def _is_distributed(reading: Reading) -> bool:
+    """Whether it is `BTC price and ETH volume`: fields between symbols, and others behind."""
+    found: dict[int, set[str]] = {0: set()}
+    for item in reading.items:
+        if item.role == "symbol" and item.symbol is not None:
+            if found[max(found)]:
+                found[max(found) + 1] = set()
+        elif item.role == "field" and item.kind == "field":
+            found[max(found)].add(item.name)
+    said = [words for words in found.values() if words]
+    return len(said) > 1 and any(words != said[0] for words in said)
+
+
+LIMIT_RULES: tuple[Rule, ...] = (
+    per_exchange, every_pair, funds, sayings, counts_of_nothing, predictions, averages, money,
+    several_symbols,
+)  # fmt: skip
