@@ -183,6 +183,7 @@ def change(reading: Reading, at: int, item: Item) -> Found | None:
     if field is None:
         return None
     window, last = _within(reading, last)
+    _refuse_change_from(reading, last)
     amount = -percent if item.name == "<" else percent
     condition: dict[str, object] = {"field": field, "op": item.name, "value": plain(amount)}
     if item.name != "abs>":
@@ -191,6 +192,21 @@ def change(reading: Reading, at: int, item: Item) -> Found | None:
     for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {item.name} {plain(amount)}%")
     return condition, last
+
+
+def _refuse_change_from(reading: Reading, last: int) -> None:
+    """Refuse `drops 5% from its high`: a change is from what was so long ago."""
+    lead_at = reading.skip(last + 1)
+    lead, then = reading.free(lead_at), reading.skip(lead_at + 1)
+    target = reading.items[then] if then < len(reading.items) else None
+    if lead is None or not lead.is_key("from") or lead.written not in ("from", "off"):
+        return
+    if target is None or target.kind in ("agg", "unknown", "number", "field"):
+        detail = "a change is from what was so long ago, as in drops 5% in 1h"
+        end = lead if target is None else target
+        reading.refuse("unsupported", detail, lead, end, instead="in 1h")
+        for item in reading.items[lead_at : then + 1]:
+            item.take("unparsed")
 
 
 def value_of(reading: Reading, at: int) -> float | None:

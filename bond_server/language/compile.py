@@ -89,8 +89,9 @@ def understand(
     Raises:
         RequestError: It asks for nothing that Bond can do, or not clearly. Each problem has
             its span in `text`; `fix` is a sentence that is understood. Its code is one of
-            `empty too_long missing_symbol unknown_symbol ambiguous_symbol unknown_exchange
-            unknown_source missing_unit unknown_unit ambiguous_unit interval_out_of_range
+            `empty too_long missing_symbol unknown_symbol ambiguous_symbol ambiguous_field
+            unknown_exchange unknown_source missing_unit unknown_unit ambiguous_unit
+            interval_out_of_range
             conflicting_interval missing_number missing_url forbidden_url out_of_scope
             unsupported too_many_sources not_understood`.
     """

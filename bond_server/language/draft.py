@@ -72,6 +72,7 @@ class Draft:
     Attributes:
         symbols: What was named, in order; `about` of these only posts and news are asked.
         excluded: Exchanges that are left out.
+        fallback: Exchanges that stand in while another is down.
         providers: Source types that bring market data themselves (`alpaca`).
         timeframes: `1m`, `100ticks`, `10vol`.
         filters: Conditions on records: all of one of these groups must hold.
@@ -88,6 +89,7 @@ class Draft:
     intervals: list[Interval] = attrs.field(factory=list)
     venues: list[str] = attrs.field(factory=list)
     excluded: list[str] = attrs.field(factory=list)
+    fallback: list[str] = attrs.field(factory=list)
     providers: list[str] = attrs.field(factory=list)
     bars: bool = False
     timeframes: list[str] = attrs.field(factory=list)

@@ -117,7 +117,9 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     _warn_of_chain(reading, sources, mentions)
     every_field = _fields(reading, sources)
     fields = _narrowed(reading, draft, sources, every_field)
-    if fields != every_field:
+    if not (fields or computed):
+        fields = every_field
+    if fields != every_field or draft.only:
         assumed.append(f"only={','.join((*fields, *computed))}")
     return Plan(
         symbols=distinct(names.values()), names=names, traded=traded(draft, mentions),
@@ -263,10 +265,14 @@ def _check_custom(reading: Reading, draft: Draft, choices: Choices) -> None:
 
 def _warn_of_unused(reading: Reading, draft: Draft, sources: Iterable[PlannedSource]) -> None:
     """Tell of exchanges and providers that no source of this stream has."""
-    used = {name for s in sources for name in (s.type, *s.exchanges, *s.exclude_exchanges)}
-    for name in distinct([*draft.venues, *draft.excluded, *draft.providers]):
+    used = {name for s in sources for name in (s.type, *_places(s))}
+    for name in distinct([*draft.venues, *draft.excluded, *draft.fallback, *draft.providers]):
         if name not in used:
             reading.warn("ignored", f"{name}: no source of this stream comes from there")
+
+
+def _places(source: PlannedSource) -> tuple[str, ...]:
+    return (*source.exchanges, *source.exclude_exchanges, *source.fallback)
 
 
 def _warn_of_chain(

@@ -7,6 +7,7 @@ meaning here, and without the one that matters the sentence would be about somet
 from __future__ import annotations
 
 from bond_server.language.draft import Draft, Rule
+from bond_server.language.families import SWAP_WORDS
 from bond_server.language.items import Item, Reading
 
 _SAID = frozenset({"mentions", "mention", "comments", "talk", "talking", "posting", "saying"})
@@ -60,6 +61,20 @@ def every_pair(reading: Reading, _: Draft) -> None:
                 reading.refuse("unsupported", detail, item, last, edit=(item.start, item.end, ""))
                 item.take("unparsed")
                 break
+
+
+def spot_of_swaps(reading: Reading, draft: Draft) -> None:
+    """Refuse `BTC spot price and funding rate`: only swaps have the latter."""
+    word = next((asked.word for asked in draft.asked if asked.word in SWAP_WORDS), None)
+    if word is None or draft.swap:
+        return
+    for item in reading.items:
+        if "spot" in item.written.split() and item.role != "exchange":
+            detail = f"{word.replace('_', ' ')} is of a swap, and not of the spot market"
+            edit = (item.start, item.end, item.written.replace("spot", "").strip())
+            reading.refuse("unsupported", detail, item, edit=edit)
+            item.take("unparsed")
+            return
 
 
 def funds(reading: Reading, _: Draft) -> None:
@@ -191,6 +206,6 @@ def _is_distributed(reading: Reading) -> bool:
 
 
 LIMIT_RULES: tuple[Rule, ...] = (
-    per_exchange, every_pair, funds, sayings, counts_of_nothing, predictions, averages, money,
+    per_exchange, every_pair, spot_of_swaps, funds, sayings, counts_of_nothing, predictions, averages, money,
     several_symbols,
 )  # fmt: skip

@@ -6,6 +6,7 @@ from bond_server.language.draft import Asked, Draft, Rule
 from bond_server.language.durations import ADVERBS, plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import in_range, length_at, refuse_m, take
+from bond_server.language.words import CHARTS
 
 _THEN_LIVE = frozenset({
     "go live", "then go live", "and go live", "going live", "go on live", "continue live",
@@ -13,6 +14,7 @@ _THEN_LIVE = frozenset({
 })  # fmt: skip
 _THAN = frozenset({"compared", "than", "compare"})
 _REPLAYED = ("symbol", "field", "join", "swap")
+_WEEK_S = 604_800.0
 _LOOSE = ("filler", "mark", "join")
 
 
@@ -29,6 +31,8 @@ def replay(reading: Reading, draft: Draft) -> None:
             length = None if is_apart else length_at(reading, then)
             if length is not None:
                 draft.replay_s = length
+                behind = reading.free(then + 1)
+                then += behind is not None and behind.written == "first"
                 for taken in reading.items[at : then + 1]:
                     if taken.kind not in _REPLAYED:
                         taken.take("time", f"replay {written(length)}")
@@ -88,6 +92,13 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
         return
     first = reading.skip(at - 1, step=-1)
     before = reading.free(first)
+    if _is_calendar(reading, at, then):
+        detail = f'"last {reading.items[then].written}": a stream is of what happens from now on'
+        span = reading.items[at], reading.items[then]
+        near = (f"over the last {written(length)}",)
+        reading.refuse("unsupported", detail, *span, did_you_mean=near, instead=near[0])
+        take(reading, at, then, "unparsed", "")
+        return
     summed = any(True for _ in reading.every("agg"))
     # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were, as does
     # `the last 2 hours of trades, then live`.
@@ -101,6 +112,15 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
     draft.window_s = length
     led = before is not None and before.is_key("over", "in", "for", "from")
     take(reading, first if led else at, then, "time", f"over {written(length)}")
+
+
+def _is_calendar(reading: Reading, at: int, then: int) -> bool:
+    """Whether it is `BTC price last week`, and not `over the last week`."""
+    before = reading.items[at - 1] if at else None
+    led = before is not None and (
+        before.written == "the" or before.is_key("over", "in", "for", "from")
+    )
+    return reading.items[then].kind == "unit" and length_at(reading, then) == _WEEK_S and not led
 
 
 def _rolling(reading: Reading, draft: Draft, at: int) -> None:
@@ -157,6 +177,8 @@ def bars(reading: Reading, draft: Draft) -> None:
         if not found:
             _bar_lengths(reading, draft, at, 1)
         item.take("field", "bars")
+        if item.name in CHARTS:
+            draft.assumed.append(f"{item.name}=the bars that it is made of")
 
 
 def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:

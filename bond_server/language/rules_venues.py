@@ -5,6 +5,7 @@ from __future__ import annotations
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
+from bond_server.language.words import PLACES_TOO
 
 _LOOSE = ("filler", "mark", "join")
 _LEFT_OUT = frozenset({"venue", "provider", "field", "source"})
@@ -28,9 +29,18 @@ def left_out(reading: Reading, draft: Draft) -> None:
     for at, item in list(reading.every("key")):
         if not item.is_key("without", "but"):
             continue
+        alert = reading.free(reading.skip(at + 1))
+        if alert is not None and alert.written == "alerts" and item.is_key("without"):
+            alert.take("filler")
+            item.take("filler")
+            continue
         place = reading.skip(at + 1, over=_LOOSE)
         while (lead := reading.free(place)) and lead.is_key("from", "exchanges"):
             place = reading.skip(place + 1, over=_LOOSE)
+        target = reading.free(place)
+        if item.is_key("without") and target is not None and target.symbol is not None:
+            _leave_out_symbols(reading, draft, item, place)
+            continue
         while (target := reading.free(place)) and target.kind in _LEFT_OUT:
             _leave_out(reading, draft, target)
             item.take("filler")
@@ -39,6 +49,31 @@ def left_out(reading: Reading, draft: Draft) -> None:
         last = reading.free(place)
         if last is not None and nearest(last.written, reading.vocabulary.venues, limit=1):
             _refuse_unknown(reading, at, place)
+
+
+def _leave_out_symbols(reading: Reading, draft: Draft, lead: Item, at: int) -> None:
+    """Read `BTC, not ETH`; refuse `without ETH tweets`, and to leave out all that there is."""
+    left: list[Item] = []
+    last = at
+    while (target := reading.free(at)) and target.symbol is not None:
+        left.append(target)
+        last, at = at, _next_of_list(reading, at + 1)
+    after = reading.free(reading.skip(last + 1))
+    kept = [i for i in reading.items if i.symbol is not None and i not in left]
+    bases = {i.symbol.base for i in left if i.symbol is not None}
+    names_more = after is not None and after.kind in {"field", "source", "agg", "bars", "swap"}
+    if names_more or not any(i.symbol and i.symbol.base not in bases for i in kept):
+        detail = f'"{lead.written} {left[0].written}": a stream has what it names, of each symbol'
+        end = after if names_more and after is not None else left[-1]
+        reading.refuse("not_understood", detail, lead, end, instead="")
+        for item in (lead, *left):
+            item.take("unparsed")
+        return
+    lead.take("filler")
+    for item in left:
+        item.take("symbol", f"not {item.written}")
+        item.symbol = None
+    draft.assumed.append(f"left out={','.join(sorted(bases))}")
 
 
 def _refuse_a_part(reading: Reading, at: int) -> None:
@@ -68,6 +103,30 @@ def _next_of_list(reading: Reading, at: int) -> int:
     while (item := reading.free(at)) and item.is_key("or"):
         at = reading.skip(at + 1, over=_LOOSE)
     return at
+
+
+def fallbacks(reading: Reading, draft: Draft) -> None:
+    """Read `on okx with binance as fallback` and `falling back to kraken`."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("fallback"):
+            continue
+        behind = not item.written.startswith("as ")
+        step = 1 if behind else -1
+        place = reading.skip(at + step, over=_LOOSE, step=step)
+        if behind and (lead := reading.free(place)) and lead.is_key("against", "from"):
+            lead.take("filler")
+            place = reading.skip(place + 1, over=_LOOSE)
+        while (venue := reading.free(place)) and venue.kind == "venue":
+            draft.fallback.append(venue.name)
+            venue.take("exchange", f"{venue.name}, standing in")
+            item.take("exchange", "standing in")
+            if not behind:
+                break
+            place = reading.skip(place + 1, over=_LOOSE)
+        if item.role is None:
+            detail = f'"{item.written}" of what? Name an exchange: on okx, fallback kraken'
+            reading.refuse("not_understood", detail, item, instead="")
+            item.take("unparsed")
 
 
 def venues(reading: Reading, draft: Draft) -> None:
@@ -103,9 +162,14 @@ def unknown_venues(reading: Reading, _: Draft) -> None:
 
 
 def _is_broker(reading: Reading, led_by: int, at: int) -> bool:
-    """Whether `on robinhood` names a place, although it is a share too: a coin stands before."""
+    """Whether `on robinhood` names a place, although it is a share too: a coin stands before.
+
+    `on uniswap` likewise, which is a coin too.
+    """
     item = reading.free(at)
-    if item is None or item.symbol is None or item.symbol.kind != "stock" or item.kind != "symbol":
+    if item is None or item.symbol is None or item.kind != "symbol":
+        return False
+    if item.symbol.kind != "stock" and item.written not in PLACES_TOO:
         return False
     named = item.written in reading.vocabulary.assets.by_name
     before = (each.symbol for each in reading.items[:led_by] if each.kind == "symbol")
@@ -162,4 +226,6 @@ def _refuse(reading: Reading, item: Item, led_by: Item) -> None:
         led_by.take("filler")
 
 
-VENUE_RULES: tuple[Rule, ...] = (everywhere, left_out, unknown_venues, venues, providers)
+VENUE_RULES: tuple[Rule, ...] = (
+    everywhere, left_out, fallbacks, unknown_venues, venues, providers,
+)  # fmt: skip

@@ -244,6 +244,8 @@ def fields(reading: Reading, draft: Draft) -> None:
             draft.aggregates.append(AGGREGATES.get(item.name, item.name))
             item.take("field", draft.aggregates[-1])
             continue
+        if item.written == "imbalance":
+            _say_of_what(reading, draft, item)
         if item.kind == "source":
             named = reading.vocabulary.families[item.name].named
             draft.asked += [Asked(word, at, item.name) for word in named]
@@ -257,6 +259,14 @@ def fields(reading: Reading, draft: Draft) -> None:
         for asked in draft.asked
         if asked.word not in draft.unwanted or reading.items[asked.place].role == "condition"
     ]
+
+
+def _say_of_what(reading: Reading, draft: Draft, item: Item) -> None:
+    """Decide what `imbalance` is of: the order book where there is one, else the quotes."""
+    if any(each.kind == "field" and each.name == "orderbook" for each in reading.items):
+        item.name = "book_imbalance"
+    else:
+        draft.assumed.append("imbalance=of quotes, their best bid and ask")
 
 
 def _refuse_contradiction(reading: Reading, draft: Draft) -> None:

@@ -28,7 +28,7 @@ from bond_server.language.sources import PlannedSource, distinct
 from bond_server.language.vocabulary import Vocabulary
 
 _SOURCE_KEYS = {
-    "name": "name", "fallback": "fallback", "mapping": "mapping",
+    "name": "name", "mapping": "mapping",
     "lateness_ms": "lateness_sec", "stale_ms": "stale_sec",
 }  # fmt: skip
 _SPEC_KEYS = {"late": "late", "corrections_ms": "corrections_sec", "fill": "fill", "sinks": "sinks"}
@@ -165,6 +165,7 @@ def _source(
         type=source.type, family=family, words=distinct(words),
         symbols=source.symbols or _default_symbols(spec, family, vocabulary),
         exchanges=source.exchanges, exclude_exchanges=source.exclude_exchanges,
+        fallback=source.fallback,
         chain=source.chain, event_types=source.event_types, accounts=source.accounts,
         query=source.query, url=source.url,
         interval_sec=None if source.interval_ms is None else source.interval_ms / 1000,

@@ -155,6 +155,8 @@ def _where(sources: Iterable[PlannedSource]) -> list[str]:
     for source in sources:
         if source.exchanges:
             parts["on " + ", ".join(source.exchanges)] = None
+        if source.fallback:
+            parts["fallback " + ", ".join(source.fallback)] = None
         if source.exclude_exchanges:
             parts["except " + ", ".join(source.exclude_exchanges)] = None
     providers = [s.type for s in sources if s.type != s.family]

@@ -215,7 +215,7 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
     assets = vocabulary.assets
     return [
         # The grammar's own words come first: no plugin's word may take `every` away.
-        ("bars", _same(closed.BARS)),
+        ("bars", _same((*closed.BARS, *closed.CHARTS))),
         ("compare", closed.COMPARISONS),
         ("key", keys),
         ("change", closed.CHANGES),
@@ -226,6 +226,7 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
         *(("field", words) for words in channel_words),
         *(("field", _phrased(spec.words)) for spec in vocabulary.computed),
+        ("ambiguous_field", {phrase: phrase for phrase in closed.AMBIGUOUS_FIELDS}),
         ("source", {name: family.type for family in families for name in family.names}),
         ("order", _same(closed.ORDERS)),
         ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),

@@ -102,7 +102,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "thrice": "thrice|three times",
         "hertz": "hz|hertz",
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
-                   "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
+                   "window|windows|granularity|timeframe|timeframes|time frame|tf|sampling|snapshots|increments|buckets|steps|rate",
         "for": "for|during|stop after|and stop after|lasting|ending after|ends after|end after|"
                "finish after|quit after|duration|duration of|with a duration of|time limit",
         "next": "next|coming|following",
@@ -135,6 +135,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                    "don't need|i don't need|do not show|do not send|do not want|not including|"
                    "not counting|no need for|not interested in|without any|leaving out|"
                    "and without|but without|don't add|do not add|never include|never show",
+        "fallback": "fallback|fallbacks|as fallback|as a fallback|as the fallback|as backup|"
+                    "as a backup|backup|fall back to|falling back to|fall back on|"
+                    "with fallback to|failover to|fail over to|as failover|as a failover",
         "but": "but",
         "all": "all|any|every exchange|each exchange|anywhere|everywhere",
         "exchanges": "exchange|exchanges|venue|venues",
@@ -282,6 +285,18 @@ UNKNOWN_SOURCES = _phrases(
     "stocktwits|bloomberg|reuters|linkedin|mastodon|bluesky|farcaster|twitch|weibo|wechat|"
     "whatsapp|4chan|medium|substack|threads|yahoo|yahoo finance|tradingview|coingecko|"
     "coinmarketcap|refinitiv|weather|github|dune|glassnode"
+)
+# What may be several fields.
+AMBIGUOUS_FIELDS: Mapping[str, tuple[str, ...]] = {
+    phrase: ("order book imbalance", "quote imbalance", "buy and sell volume")
+    for phrase in _phrases("order imbalance|orders imbalance|imbalance of orders|order imbalances")
+}
+# Assets named after the place where one trades: `on uniswap` is no asset.
+PLACES_TOO = frozenset(
+    _phrases(
+        "uniswap|sushiswap|sushi|curve|pancakeswap|pancake|jupiter|raydium|orca|balancer|gmx|"
+        "thorchain|aerodrome|osmosis|serum|dydx|kyber|1inch|bancor|cronos|nexo|celsius"
+    )
 )
 UNSUPPORTED: Mapping[str, str] = {
     phrase: instead

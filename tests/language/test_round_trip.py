@@ -188,7 +188,7 @@ def test_what_a_sentence_became_can_be_said(text):
             "/spec/alerts/0/recover",
         ),
         ({"sources": [{"type": "ccxt", "lateness_sec": 2}]}, "/spec/sources/0/lateness_sec"),
-        ({"sources": [{"type": "ccxt", "fallback": ["okx"]}]}, "/spec/sources/0/fallback"),
+        ({"sources": [{"type": "ccxt", "stale_sec": 30}]}, "/spec/sources/0/stale_sec"),
         ({"fields": ["asks"]}, "/spec/fields"),
     ],
 )  # fmt: skip
