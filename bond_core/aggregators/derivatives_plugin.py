@@ -24,7 +24,8 @@ def derivatives() -> Iterable[AggregatorSpec]:
         factory="bond_core.aggregators.books:Book",
         summary="Levels of the order book at the window's end, and what lies in them",
         words={
-            "bid depth": "bid_depth", "ask depth": "ask_depth",
+            "bid depth": "bid_depth", "ask depth": "ask_depth", "bid volume": "bid_depth",
+            "ask volume": "ask_depth", "bid liquidity": "bid_depth", "ask liquidity": "ask_depth",
             "depth imbalance": "book_imbalance", "book depth imbalance": "book_imbalance",
             "order book imbalance": "book_imbalance", "orderbook imbalance": "book_imbalance",
             "book imbalance": "book_imbalance", "order book depth imbalance": "book_imbalance",

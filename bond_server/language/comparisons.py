@@ -166,8 +166,18 @@ def _check_unit(
         detail = f"{field} is {unit}, so it can't be compared with dollars"
     elif is_count and (of_asset or compared.written in _OF_SIZES):
         detail = f"{field} says how many there were, not how large they are"
+    elif field in _OF_PRICE and behind is not None and _is_other_unit(reading, behind):
+        detail = f"is {behind.written} what the price is in? Write the pair, such as ETH/BTC"
     if detail is not None:
         reading.refuse("unsupported", detail, compared, last)
+
+
+def _is_other_unit(reading: Reading, item: Item) -> bool:
+    """Whether a price is compared in coins that it isn't in: `at least 5 BTC each`."""
+    if item.symbol is None or item.symbol.quote is not None:
+        return False
+    named = [other.symbol for other in reading.items if other.symbol and other is not item]
+    return bool(named) and not any(symbol.quote == item.symbol.base for symbol in named)
 
 
 def change(reading: Reading, at: int, item: Item) -> Found | None:

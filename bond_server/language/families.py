@@ -86,7 +86,8 @@ BUNDLED: tuple[Family, ...] = (
                 name="book", kind="book", fields=("bids", "asks"), default=False,
                 words=_words(
                     "orderbook: order book, order books, orderbooks, book, l2, level 2, "
-                    "level two, market depth, depth of market, dom, limit order book"
+                    "level two, market depth, depth of market, dom, limit order book, "
+                    "depth chart, depth charts"
                 ),
             ),
             Channel(
@@ -120,7 +121,7 @@ BUNDLED: tuple[Family, ...] = (
                 words=_words(
                     "tweets: tweet, tweeting, tweeted, tweet count, tweet counts, tweet volume, "
                     "number of tweets, twitter mentions, twitter posts, posts, x posts, "
-                    "social posts, social media, twitter activity, tweets count"
+                    "social posts, social media, tweets volume, volume of tweets, twitter activity, tweets count"
                 ),
             ),
         ),

@@ -115,6 +115,7 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
         _warn_of_raw(reading, computed, times)
     assumed = _assumed(draft, sources, names, asked, default_exchanges)
     _warn_of_chain(reading, sources, mentions)
+    assumed += _whole_chain(draft, sources, mentions)
     every_field = _fields(reading, sources)
     fields = _narrowed(reading, draft, sources, every_field)
     if not (fields or computed):
@@ -273,6 +274,16 @@ def _warn_of_unused(reading: Reading, draft: Draft, sources: Iterable[PlannedSou
 
 def _places(source: PlannedSource) -> tuple[str, ...]:
     return (*source.exchanges, *source.exclude_exchanges, *source.fallback)
+
+
+def _whole_chain(
+    draft: Draft, sources: Iterable[PlannedSource], mentions: Iterable[Symbol]
+) -> list[str]:
+    """Say that `USDC transfers on solana` are those of all coins."""
+    others = [m.base for m in mentions if draft.chain is not None and m.base != draft.chain.base]
+    if not others or any(source.family != "onchain" for source in sources):
+        return []
+    return [f"onchain=all of the chain's, not only of {','.join(distinct(others))}"]
 
 
 def _warn_of_chain(

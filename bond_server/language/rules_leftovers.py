@@ -15,6 +15,9 @@ _TELLING_KEYS = (
     "without", "unless", "when", "inverse", "since", "other", "times", "once", "twice", "thrice",
     "top", "levels", "rolling",
 )
+_NEGATIONS = frozenset({
+    "not", "never", "don", "dont", "doesn", "doesnt", "isn", "isnt", "nor", "neither", "except",
+})  # fmt: skip
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -59,13 +62,18 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     """
     if item.written in TELLING:
         return True
-    if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
+    if item.name == "abs>":  # `open interest change` is told, `only on change` was a condition
+        return any(each.is_key("only") for each in reading.items) or _is_led(reading, item)
+    if item.written == "one":  # `one price`
         return False
     if item.kind in _MATTERS or (item.is_key(*_TELLING_KEYS) and item.written != "x"):
         return True
-    if item.kind != "unknown" or not item.written.isalpha():
+    if item.kind not in ("unknown", "maybe") or not item.written.isalpha():
         return False
     at = reading.items.index(item)
+    if item.kind == "maybe":  # `eth gas is below 10`
+        follower = reading.skip(at + 1)
+        return follower < len(reading.items) and reading.items[follower].kind == "compare"
     if at and reading.items[at - 1].is_key("every", "in", "since"):
         return True
     before = reading.items[at - 1 : at] if at else []
@@ -81,8 +89,19 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     return bool(at) and not is_asked and _is_in_fields_place(reading, at)
 
 
+def _is_led(reading: Reading, item: Item) -> bool:
+    """Whether it is the `changes` of `on change` and of `every time it changes`."""
+    at = reading.skip(reading.items.index(item) - 1, step=-1)
+    while at >= 0 and reading.items[at].kind == "filler":
+        at -= 1
+    return at >= 0 and reading.items[at].is_key("from", "every", "when", "only")
+
+
 def _leads_on(item: Item) -> bool:
-    return item.is_key("exchanges") or (item.is_key("when") and item.role == "condition")
+    is_compared = item.role == "condition" and item.kind in ("compare", "change")
+    return item.is_key("exchanges") or is_compared or (
+        item.is_key("when") and item.role == "condition"
+    )
 
 
 def _is_in_fields_place(reading: Reading, at: int) -> bool:
@@ -124,7 +143,23 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
         detail = f'I don\'t understand "{item.written}"'
         if item.is_key("alert"):
             detail = "an alert of what? Such as: alert me when BTC drops below 60k, or moves 2%"
-        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
+        last = _denied(reading, item)  # `BTC, ignore binance` is not mended to `BTC binance`
+        edit = (item.start, last.end, "")
+        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], edit=edit)
+
+
+def _denied(reading: Reading, item: Item) -> Item:
+    """Return the last item of what a negation is about; the item itself where it is none."""
+    is_negation = item.kind == "foreign_verb" or item.is_key("without", "unless") or (
+        item.written in _NEGATIONS
+    )  # fmt: skip
+    if not is_negation:
+        return item
+    at = reading.items.index(item) + 1
+    while at < len(reading.items) and reading.items[at].kind in ("filler", "mark"):
+        at += 1
+    denied = reading.items[at] if at < len(reading.items) else item
+    return item if denied.role == "interval" else denied
 
 
 LAST_RULES: tuple[Rule, ...] = (leftovers,)

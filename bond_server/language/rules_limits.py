@@ -77,6 +77,79 @@ def spot_of_swaps(reading: Reading, draft: Draft) -> None:
             return
 
 
+def versus(reading: Reading, draft: Draft) -> None:
+    """Refuse `price: binance vs okx`: exchanges count together, their difference is asked for."""
+    for at, item in enumerate(reading.items):
+        beside = reading.items[max(at - 1, 0) : at] + reading.items[at + 1 : at + 2]
+        if not item.is_key("against") or [i.role for i in beside] != ["exchange", "exchange"]:
+            continue
+        if "cross_exchange_spread" in draft.derived:
+            continue
+        near = f"spread between {beside[0].written} and {beside[1].written}"
+        detail = "exchanges count together in a record: ask for the spread between them"
+        edit = (beside[0].start, beside[1].end, near)
+        reading.refuse("unsupported", detail, *beside, did_you_mean=(near,), edit=edit)
+        item.take("unparsed")
+
+
+def regions(reading: Reading, _: Draft) -> None:
+    """Refuse `on US exchanges`: exchanges are named, and nothing is of one country."""
+    for at, item in enumerate(reading.items):
+        if item.written != "us" or item.kind != "filler":
+            continue
+        after = reading.items[at + 1] if at + 1 < len(reading.items) else None
+        shown = reading.folded.text[item.start : item.end] == "US" and not reading.shouting
+        if shown or (after is not None and after.is_key("exchanges", "only")):
+            detail = "nothing is of one country here: name the exchanges"
+            is_more = after is not None and after.is_key("exchanges", "only")
+            last = after if is_more and after is not None else item
+            reading.refuse("unsupported", detail, item, last, edit=(item.start, last.end, ""))
+            item.take("unparsed")
+
+
+def sides(reading: Reading, draft: Draft) -> None:
+    """Refuse `order book without asks`: a book has both of its sides."""
+    words = {asked.word for asked in draft.asked}
+    one_side = draft.unwanted & {"bid", "ask"} or (draft.only and len(words & {"bid", "ask"}) == 1)
+    if "orderbook" not in words or not one_side:
+        return
+    item = next(i for i in reading.items if i.kind == "field" and i.name in ("bid", "ask")
+                or i.kind == "source")  # fmt: skip
+    detail = "an order book has both of its sides, bids and asks"
+    reading.refuse("unsupported", detail, item)
+
+
+def shares_in(reading: Reading, draft: Draft) -> None:
+    """Refuse `AAPL price in euros`: shares are priced where they are traded."""
+    if draft.quote in (None, "USD") or not draft.symbols:
+        return
+    if any(symbol.kind == "crypto" for _, symbol in draft.symbols):
+        return
+    for item in reading.items:
+        if item.meaning == f"quote {draft.quote}":
+            detail = f"shares are priced in dollars, and not in {item.written}"
+            reading.refuse("unsupported", detail, item, instead="dollars")
+            item.take("unparsed")
+
+
+def paced_by_events(reading: Reading, draft: Draft) -> None:
+    """Refuse `every block` and `volume per trade`: records come by the clock."""
+    if draft.raw or any(note.startswith("every event=") for note in draft.assumed):
+        return
+    for at, item in enumerate(reading.items):
+        if not item.is_key("every") or item.role not in (None, "filler"):
+            continue
+        place = at + 1
+        while place < len(reading.items) and reading.items[place].kind in ("filler", "symbol"):
+            place += 1
+        what = reading.items[place] if place < len(reading.items) else None
+        if what is not None and what.kind == "field" and what.role == "field":
+            detail = f'"{item.written} {what.written}": records come by the clock, as in every 5s'
+            edit = (item.start, what.end, "" if draft.intervals else "every 5s")
+            reading.refuse("unsupported", detail, item, what, edit=edit)
+            item.take("unparsed")
+
+
 def funds(reading: Reading, _: Draft) -> None:
     """Refuse `bitcoin ETF`: it is a share with a ticker of its own."""
     for at, item in enumerate(reading.items):
@@ -165,12 +238,13 @@ def money(reading: Reading, draft: Draft) -> None:
 
 def several_symbols(reading: Reading, draft: Draft) -> None:
     """Tell that each symbol has records of its own, where a sentence may mean otherwise."""
-    bases = {symbol.base for _, symbol in draft.symbols}
-    if len(bases) < 2:
+    if len({symbol for _, symbol in draft.symbols}) < 2:
         return
     summed = next((i for i in reading.items if _adds(i)), None)
     if summed is not None:
         draft.assumed.append(f"{summed.written}=of each symbol by itself")
+    if any(i.is_key("spread") and i.role == "field" for i in reading.items):
+        draft.assumed.append("spread=of each symbol by itself")
     if _is_either(reading):
         draft.assumed.append("or=both")
     if _is_distributed(reading):
@@ -206,6 +280,7 @@ def _is_distributed(reading: Reading) -> bool:
 
 
 LIMIT_RULES: tuple[Rule, ...] = (
-    per_exchange, every_pair, spot_of_swaps, funds, sayings, counts_of_nothing, predictions, averages, money,
+    per_exchange, every_pair, spot_of_swaps, versus, regions,
+    sides, shares_in, paced_by_events, funds, sayings, counts_of_nothing, predictions, averages, money,
     several_symbols,
 )  # fmt: skip

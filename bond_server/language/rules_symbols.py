@@ -27,6 +27,7 @@ def swaps(reading: Reading, draft: Draft) -> None:
             _refuse_both_markets(reading, item)
         if item.is_key("inverse") and draft.swap and draft.quote is None:
             draft.quote = "USD"
+            draft.assumed.append("inverse=priced in USD")
             item.take("symbol", "inverse")
 
 

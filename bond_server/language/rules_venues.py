@@ -34,6 +34,8 @@ def left_out(reading: Reading, draft: Draft) -> None:
             alert.take("filler")
             item.take("filler")
             continue
+        if item.written == "minus" and at and reading.items[at - 1].kind == "venue":
+            continue  # `binance minus okx` is a difference
         place = reading.skip(at + 1, over=_LOOSE)
         while (lead := reading.free(place)) and lead.is_key("from", "exchanges"):
             place = reading.skip(place + 1, over=_LOOSE)

@@ -35,10 +35,24 @@ def accounts(reading: Reading, draft: Draft) -> None:
         posts = reading.free(at - 2)
         if lead is None or not lead.is_key("from", "by") or not _is_posts(posts):
             continue
+        behind = reading.free(at + 1)
+        if behind is not None and behind.kind == "unknown" and behind.written.isalpha():
+            _refuse_name(reading, item, behind)
+            continue
         if item.written.isascii() and item.written.isalnum():
+            draft.assumed.append(f"{item.written}=the account @{item.written}")
             draft.accounts.append(item.written)
             item.take("account", f"@{item.written}")
             lead.take("filler")
+
+
+def _refuse_name(reading: Reading, first: Item, last: Item) -> None:
+    """Refuse `tweets by elon musk`: an account is no name."""
+    near = f"@{first.written}{last.written}"
+    detail = f'whose account is that? Write it as it is, such as "{near}"'
+    reading.refuse("not_understood", detail, first, last, did_you_mean=(near,), instead=near)
+    for item in (first, last):
+        item.take("unparsed")
 
 
 def _is_posts(item: Item | None) -> bool:
@@ -132,6 +146,17 @@ def order_book_depth(reading: Reading, draft: Draft) -> None:
             draft.asked.append(Asked("orderbook", at))
 
 
+def bare_depth(reading: Reading, draft: Draft) -> None:
+    """Read `BTC depth every 1s`: the order book, as deep as it usually is."""
+    for at, item in list(reading.every("key")):
+        booked = any(f.name == "orderbook" for _, f in reading.every("field"))
+        if item.is_key("levels") and item.written == "depth" and not booked:
+            beside = [reading.free(at - 1) if at else None, reading.free(at + 1)]
+            if not any(each is not None and each.kind == "number" for each in beside):
+                item.take("field", "orderbook")
+                draft.asked.append(Asked("orderbook", at))
+
+
 def raw_events(reading: Reading, draft: Draft) -> None:
     """Read `tick by tick`: no windows, every event as it comes.
 
@@ -175,6 +200,11 @@ def spreads(reading: Reading, draft: Draft) -> None:
         if not item.is_key("spread", "cross_spread"):
             continue
         across = len(dict.fromkeys(draft.venues)) > 1
+        if not across and item.written.startswith("compar"):
+            detail = f'"{item.written}" with what? Two exchanges can be: spread on binance, okx'
+            reading.refuse("unsupported", detail, item, instead="")
+            item.take("unparsed")
+            continue
         if not across and item.name == "cross_spread":
             detail = f'"{item.written}" is between two exchanges: name them'
             reading.refuse("unsupported", detail, item, did_you_mean=("spread",), instead="spread")
@@ -279,7 +309,7 @@ def _refuse_contradiction(reading: Reading, draft: Draft) -> None:
             return
 
 
-BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)
+BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth, bare_depth)
 AFTER_VENUES: tuple[Rule, ...] = (
     only_fields, raw_events, every_event, spreads, chains, fields,
 )  # fmt: skip

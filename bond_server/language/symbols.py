@@ -123,6 +123,8 @@ def _split(name: str, known: Vocabulary) -> tuple[str, str] | None:
 
 def _is_pair(base: str, quote: str, sign: str, known: Vocabulary) -> bool:
     has_quote = quote.upper() in QUOTES
+    if sign == "/" and has_quote and base.upper() in QUOTES and base.upper() != quote.upper():
+        return True  # `USDT/USD`
     if sign == "/":
         shown = base.isupper() and quote.isupper() and quote.isalpha() and len(base) > 1
         is_known = _is_coin(base, known) and _is_coin(quote, known)

@@ -70,7 +70,14 @@ OF_CLOSE: Mapping[str, str] = {
     for where in places.split()
 }
 
-COMPARISONS: Mapping[str, str] = OF_CLOSE | {
+_STAYS = {
+    f"{verb} {where}": op
+    for op, places in {">": "above over", "<": "below under beneath"}.items()
+    for verb in ("stays", "stay", "remains", "remain", "sits", "sit", "is still", "keeps")
+    for where in places.split()
+}
+
+COMPARISONS: Mapping[str, str] = OF_CLOSE | _STAYS | {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
@@ -160,7 +167,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                "all ticks|individual trades|tick level|tick stream|as they happen|as they come|"
                "as it happens|as it comes",
         "spread": "spread|spreads|bid ask spread|bid/ask spread",
-        "cross_spread": "arbitrage|price difference|price gap|gap|difference|premium",
+        "cross_spread": "arbitrage|price difference|price gap|gap|difference|premium|compare|"
+                        "compared|comparing|comparison",
         "between": "between|across",
         "spot": "spot|spot market",
         "or": "or|nor",
@@ -198,6 +206,7 @@ TELLING = frozenset(
         "nor|neither|hardly|barely|reverse|reversed|inverted|earliest|"
         "slowest|fastest|biggest|largest|smallest|closed|completed|finished|confirmed|premarket|"
         "afterhours|bps|cents|percent|ratio|same|the same|post|"
+        "smoothed|interpolated|outliers|size|sizes|region|"
         "january|february|march|april|june|july|august|september|october|november|december"
     )
 )
@@ -311,6 +320,9 @@ UNSUPPORTED: Mapping[str, str] = {
           "order flow imbalance|order flow|volume imbalance|buy sell imbalance|buy/sell imbalance|"
           "cvd|cumulative volume delta|volume delta"), "buy and sell volume"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
+          "all time high|all time low|all-time high|all-time low|ath|atl|52 week high|52 week low|"
+          "52-week high|52-week low|intraday high|intraday low|session high|session low|day high|"
+          "day low|high of the day|low of the day|todays high|today's high|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"
           "verified|retweets|retweet|reposts|likes|quarterly|quarterly futures|dated futures|"
           "microprice|gas price|gas prices|gas fee|gas fees|mempool|hashrate|hash rate|"

@@ -26,6 +26,8 @@ _SAID = (
     "in EUR usd between x X \u0412\u0422\u0421 pirce evry wss://feeds.example.com/v1 "
     "wss://10.0.0.1 buy reddit moves more than hits at most rolling daily is it please not no with "
     "skip hide unless besides never both either inverse negative turns whale gap csv duration "
+    "close high low just nothing else closes chart H4 fallback percentile imbalance order best "
+    "quote book depth spot vs compare since until first once every block us ETF mentions count "
     "yesterday 65,000, 1/2 #SOL BTC/ETH/SOL traded updates a second hourly records in 0.01% -5s"
 )
 _WORDS = _SAID.split()
