@@ -13,7 +13,7 @@ _SIDES = ("long", "short")  # they would narrow what they stand before
 _MATTERS = ("change", "currency", "number", "duration", "unit")
 _TELLING_KEYS = (
     "without", "unless", "when", "inverse", "since", "other", "times", "once", "twice", "thrice",
-    "top", "levels", "rolling",
+    "top", "levels", "rolling", "exchanges",
 )
 _NEGATIONS = frozenset({
     "not", "never", "don", "dont", "doesn", "doesnt", "isn", "isnt", "nor", "neither", "except",
@@ -32,7 +32,8 @@ def leftovers(reading: Reading, draft: Draft) -> None:
         words += item.kind not in {"join", "mark", "filler"}
         is_soft = item.kind in soft and item.written not in _SIDES
         is_soft |= _is_of_book(item, draft)
-        if item.role is None and (is_soft or _is_soft_key(item)):
+        soft_key = _is_soft_key(item) and not _asks_where(reading, at)
+        if item.role is None and (is_soft or soft_key):
             item.take("filler")
         elif item.role is None:
             hard.append(item)
@@ -126,6 +127,13 @@ def _is_one_of(reading: Reading, at: int) -> bool:
 
 def _is_soft_key(item: Item) -> bool:
     return item.kind == "key" and item.name in SOFT
+
+
+def _asks_where(reading: Reading, at: int) -> bool:
+    """Whether this is the `venue` of `lowest ask and its venue`."""
+    beside = reading.items[max(at - 3, 0) : at + 4]
+    is_one = reading.items[at].written in ("venue", "exchange")
+    return is_one and not any(item.role == "exchange" for item in beside)
 
 
 def _is_of_book(item: Item, draft: Draft) -> bool:

@@ -30,6 +30,9 @@ def per_exchange(reading: Reading, draft: Draft) -> None:
             continue
         lead = reading.items[at - 1] if at else None
         per = lead is not None and (lead.is_key("by") or lead.written in {"per", "for"})
+        after = reading.items[at + 1] if at + 1 < len(reading.items) else None
+        if each and after is not None and after.written.startswith("'"):
+            lead, per = item, True  # `each exchange's price`
         if lead is None or not per or (lead.written == "for" and not each):
             continue
         if any(asked.word in _BY_VENUE for asked in draft.asked):

@@ -86,10 +86,13 @@ def _every(reading: Reading, draft: Draft, at: int) -> bool:
     follower = reading.free(then)
     if follower is None:
         return False
-    _read_as_unit(follower)
+    _read_as_unit(reading, follower)
     seconds, last = _length_from(reading, then)
     if seconds is not None:
         return _add(reading, draft, at, seconds, item, reading.items[last], through=last)
+    if follower.kind == "number" and _hertz(reading, draft, then):
+        item.take("interval", follower.meaning)
+        return True
     if follower.kind == "number":
         return _number_without_unit(reading, at, then)
     return False
@@ -122,9 +125,11 @@ def _is_hyphen(reading: Reading, at: int) -> bool:
     return sign.glued and after.glued
 
 
-def _read_as_unit(item: Item) -> None:
-    """Take the `min` of `every min` for a minute, and not for a minimum."""
-    if item.kind == "agg" and item.written in UNITS:
+def _read_as_unit(reading: Reading, item: Item) -> None:
+    """Take the `min` of `every min` for a minute, and not for a minimum; `every s` likewise."""
+    small = reading.folded.text[item.start : item.end].islower()  # `M` may be a month
+    is_letter = item.kind in ("unknown", "maybe") and small
+    if (item.kind == "agg" or is_letter) and item.written in UNITS:
         item.kind, item.name = "unit", item.written
 
 

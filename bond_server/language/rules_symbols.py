@@ -65,7 +65,12 @@ def priced_in(reading: Reading, draft: Draft) -> None:
         others = any(other is not item for _, other in reading.every("symbol"))
         if lead is None or not _prices(lead) or not others or not _is_open(item.symbol):
             continue
-        if item.symbol.base in QUOTES:
+        bases = {other.symbol.base for other in reading.items if other.symbol and other is not item}
+        if item.symbol.base in bases:  # `BTC volume in BTC`: so it is
+            item.symbol = None
+            item.take("filler")
+            lead.take("filler")
+        elif item.symbol.base in QUOTES:
             draft.quote = item.symbol.base
             item.take("symbol", f"quote {draft.quote}")
             lead.take("filler")

@@ -147,6 +147,13 @@ def how_long(reading: Reading, draft: Draft) -> None:
         after = reading.free(reading.skip(then + 1, over=_LOOSE))
         if length is None or (after is not None and after.kind == "bars"):
             continue
+        if item.is_key("next") and length == _WEEK_S and reading.items[then].kind == "unit":
+            detail = f'"next {reading.items[then].written}": a stream begins now'
+            near = f"for {written(length)}"
+            reading.refuse("unsupported", detail, item, reading.items[then],
+                           did_you_mean=(near,), instead=near)  # fmt: skip
+            take(reading, at, then, "unparsed", "")
+            continue
         draft.duration_s = length
         take(reading, at, then, "time", f"for {written(length)}")
 

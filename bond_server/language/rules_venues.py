@@ -8,6 +8,7 @@ from bond_server.language.nearest import nearest
 from bond_server.language.words import PLACES_TOO
 
 _LOOSE = ("filler", "mark", "join")
+_SAYABLE = ("field", "source", "agg", "bars")
 _LEFT_OUT = frozenset({"venue", "provider", "field", "source"})
 
 
@@ -63,8 +64,11 @@ def _leave_out_symbols(reading: Reading, draft: Draft, lead: Item, at: int) -> N
     after = reading.free(reading.skip(last + 1))
     kept = [i for i in reading.items if i.symbol is not None and i not in left]
     bases = {i.symbol.base for i in left if i.symbol is not None}
-    names_more = after is not None and after.kind in {"field", "source", "agg", "bars", "swap"}
-    if names_more or not any(i.symbol and i.symbol.base not in bases for i in kept):
+    names_more = after is not None and after.kind in _SAYABLE
+    # `BTC and ETH but not SOL price`: the price is of all.
+    names_more &= any(i.kind in _SAYABLE for i in reading.items[: reading.items.index(lead)])
+    named_twice = any(i.symbol is not None and i.symbol.base in bases for i in kept)
+    if names_more or named_twice or not any(i.symbol and i.symbol.base not in bases for i in kept):
         detail = f'"{lead.written} {left[0].written}": a stream has what it names, of each symbol'
         end = after if names_more and after is not None else left[-1]
         reading.refuse("not_understood", detail, lead, end, instead="")

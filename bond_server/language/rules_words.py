@@ -210,6 +210,14 @@ def spreads(reading: Reading, draft: Draft) -> None:
             reading.refuse("unsupported", detail, item, did_you_mean=("spread",), instead="spread")
             item.take("unparsed")
             continue
+        points = [i for i in reading.items[at + 1 :] if i.written in ("bps", "basis points")]
+        if points and not across:
+            item.kind, item.name = "field", "spread_bps"
+            lead = reading.free(reading.items.index(points[0]) - 1)
+            points[0].take("field", "spread_bps")
+            if lead is not None and lead.is_key("over"):
+                lead.take("filler")
+            continue
         name = "cross_exchange_spread" if across else "spread"
         draft.derived.append(name)
         draft.asked += [Asked("bid", at), Asked("ask", at)]

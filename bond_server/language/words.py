@@ -20,6 +20,7 @@ _DOWN = (
 )
 _UP = "rise rises climb climbs jump jumps spike spikes surge surges rally rallies"
 _ABOUT = "moves move changes change swings swing fluctuates"
+_THROUGH = ("through", "thru")
 _EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
 
 
@@ -40,8 +41,13 @@ UNDIRECTED = (
 
 
 def _crossings() -> dict[str, tuple[str, ...]]:
-    down = product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath"))
+    down = (
+        *product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath")),
+        *product(_DOWN.split(), _THROUGH),
+    )
     above = product((_UP + " " + _EITHER).split(), ("above",))
+    over = product((*_UP.split(), "breaks", "break"), _THROUGH)
+    above = (*above, *over)
     over = product((_UP + " go goes cross crosses break breaks").split(), ("over", "past"))
     return {
         "crosses_below": tuple(" ".join(pair) for pair in down),
@@ -125,7 +131,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "only": "only|but only|just|and only|nothing else|and nothing else|but nothing else|"
                 "nothing more|and nothing more",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
-                "but only when|but only if|but only where|filtered by|filter|as long as|provided",
+                "but only when|but only if|but only where|as soon as|filtered by|filter|as long as|provided",
         "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
                  "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
@@ -215,9 +221,24 @@ NO_MISSPELLINGS = frozenset(
     _phrases(
         "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
         "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
-        "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides"
+        "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides|"
+        "text|must|says|used|part|test|word|late|later|call|calls|files|task|tasks|lost|main|"
+        "round|slow|fast|faster|stale|scale|date|means|ears|ours|yours|host|hosts|hook|hold|fold|"
+        "hint|draw|lock|computed|different|filler|logs|took|cost|costs|ticket|tickets|feature|"
+        "features|bind|abort|timer|ring|kill|kills|ways|provide|provides|apply|lies|fits|deadline|"
+        "searched|ordinary|cast|grows|beat|wall|wins|standing|race|wide|wider|translation|quite|"
+        "cover|chat|chats|clone|speak|jitter|stopping|bias|ordinal|pick|picks|lack|trick|norm|"
+        "ground|saving|closest|closer|nice|quota|miss|coding|east|west|north|star|stars|ball|"
+        "injection|rotation|fate|training|paste|sick|balance|balances|balanced|bother|tens|"
+        "fifties|rare|rarely|staying|sale|sales|transition|solution|tricks|inter|lean|rust|ship|"
+        "hover|frequent|prime|repeating|cats|forth|stating|boring|mild|kids|glow|toss|ride|leak|"
+        "leaks|tour|hate|dark|light|excerpts|fetch|catch|watch|execution|integral|torn|iron|"
+        "slowest|fastest|biggest|deployment|compiled|whatever|wherever|others|been|seek|read|send|"
+        "meant|trace|tilt|notation|handle|passed|reached|touched|inverted|reverse|internal|"
+        "synthetic|coverage|stack|excluded|replaced|moved|staked|stake|stakes|minor|miner|miners|"
+        "short|shorts|longs|sort|sorts|store|stores|story|score|scores|shape|share|shares|shift"
     )
-)
+) | TELLING
 
 SWAP = _phrases(
     "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
@@ -319,6 +340,8 @@ UNSUPPORTED: Mapping[str, str] = {
         (("trade imbalance|trades imbalance|trade flow imbalance|flow imbalance|"
           "order flow imbalance|order flow|volume imbalance|buy sell imbalance|buy/sell imbalance|"
           "cvd|cumulative volume delta|volume delta"), "buy and sell volume"),
+        (("price change|price changes|percent change|percentage change|% change|pct change|"
+          "24h change|daily change|hourly change|change in price|change of price"), "returns"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "all time high|all time low|all-time high|all-time low|ath|atl|52 week high|52 week low|"
           "52-week high|52-week low|intraday high|intraday low|session high|session low|day high|"
@@ -337,7 +360,8 @@ ORDERS = _phrases(
     "take profit|close my|liquidate my|withdraw|deposit|short sell|trade for me|"
     "open a position|close a position|close position|open position|my position|my positions|"
     "stop order|transfer my|cancel my|cancel all orders|cancel order|cancel orders|dca|"
-    "dollar cost average|send my"
+    "dollar cost average|send my|close all|close everything|liquidate all|liquidate everything|"
+    "exit all"
 )
 ORDERS_BEFORE_ASSET = _phrases("long|short|order|stake|convert")
 FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
@@ -368,7 +392,8 @@ FILLER = _phrases(
     "at the same time|in the same record|on the same clock|okay|ok|uh|um|uhm|erm|hmm|well|terms|"
     "hows|how's|doing|going|know|see|looking for|look at|happening|activity|time|"
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
-    "subscribe to|subscribe|pull|grab|put|bring|deliver|push|pushed|"
+    "subscribe to|subscribe|subscribing|tracking|watching|monitoring|showing|following along|"
+    "refreshed|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
     "one of them|any of them|per window|per record|per bar|in the window|in a window|"
     "in each window|field|fields|continue|onwards|onward|hit me with|use|run|stay|gm|gn|"
