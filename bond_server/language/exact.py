@@ -111,5 +111,7 @@ def _is_counted(reading: Reading, at: int) -> bool:
 def is_field(item: Item) -> bool:
     """Whether a word names what records say."""
     return item.role != "condition" and (
-        item.kind in ("field", "agg") or item.written in _DRAWN or item.is_key("spread", "cross_spread")
+        item.kind in ("field", "agg")
+        or item.written in _DRAWN
+        or item.is_key("spread", "cross_spread")
     )

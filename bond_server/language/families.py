@@ -121,7 +121,8 @@ BUNDLED: tuple[Family, ...] = (
                 words=_words(
                     "tweets: tweet, tweeting, tweeted, tweet count, tweet counts, tweet volume, "
                     "number of tweets, twitter mentions, twitter posts, posts, x posts, "
-                    "social posts, social media, tweets volume, volume of tweets, twitter activity, tweets count"
+                    "social posts, social media, twitter activity, tweets count, "
+                    "tweets volume, volume of tweets"
                 ),
             ),
         ),

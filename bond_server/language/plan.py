@@ -171,10 +171,7 @@ def _asked(draft: Draft) -> list[Asked]:
             if not drawn or "price" in drawn:
                 asked.append(Asked("price", each.place))
             continue
-        meant = _MARKET_WORDS if each.word == "market" else (each.word,)
-        if each.word == "market":
-            left_out = draft.unwanted | ({"price"} if "trades" in draft.unwanted else set())
-            meant = tuple(word for word in meant if word not in left_out)
+        meant = _market_words(draft) if each.word == "market" else (each.word,)
         asked += [Asked(word, each.place, each.family) for word in meant]
     words = {each.word for each in asked}
     if draft.ticks is not None and words <= TRADED:
@@ -187,6 +184,12 @@ def _asked(draft: Draft) -> list[Asked]:
     if draft.urls and "custom" not in words:
         asked.append(Asked("custom", end))
     return asked
+
+
+def _market_words(draft: Draft) -> tuple[str, ...]:
+    """Return what `market data` is of, less what the sentence leaves out."""
+    left_out = draft.unwanted | ({"price"} if "trades" in draft.unwanted else set())
+    return tuple(word for word in _MARKET_WORDS if word not in left_out)
 
 
 def _refuse_no_symbol(reading: Reading, draft: Draft) -> None:

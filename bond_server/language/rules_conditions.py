@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from bond_server.language.comparisons import (
-    LOOSE,
-    change,
-    comparison,
-    field_before,
-    value_of,
-)
+from bond_server.language.compared import LOOSE, field_before
+from bond_server.language.comparisons import change, comparison, value_of
 from bond_server.language.draft import Asked, AskedAlert, Draft, Rule, Threshold
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
-from bond_server.language.words import SOFT, TELLING
+from bond_server.language.refused_words import TELLING
+from bond_server.language.words import SOFT
 
 _SIDES = ("long", "short")  # they would narrow what they stand before
 _MATTERS = ("change", "currency", "number", "duration", "unit")
 _TELLING_KEYS = (
     "without", "unless", "when", "inverse", "since", "other", "times", "once", "twice", "thrice",
     "top", "levels", "rolling", "exchanges",
-)
+)  # fmt: skip
 _NEGATIONS = frozenset({
     "not", "never", "don", "dont", "doesn", "doesnt", "isn", "isnt", "nor", "neither", "except",
 })  # fmt: skip
@@ -61,14 +62,18 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     A number was how much of something; a word before an exchange, a field or an `if` says
     which or how (`negative tweets`, `shout if`), one behind `every` and `in` how often or what.
     """
-    if item.written in TELLING:
-        return True
     if item.name == "abs>":  # `open interest change` is told, `only on change` was a condition
         return any(each.is_key("only") for each in reading.items) or _is_led(reading, item)
     if item.written == "one":  # `one price`
         return False
-    if item.kind in _MATTERS or (item.is_key(*_TELLING_KEYS) and item.written != "x"):
+    is_telling = item.is_key(*_TELLING_KEYS) and item.written != "x"
+    if item.written in TELLING or item.kind in _MATTERS or is_telling:
         return True
+    return _says_which(reading, item, is_asked=is_asked)
+
+
+def _says_which(reading: Reading, item: Item, *, is_asked: bool) -> bool:
+    """Whether an unknown word stands where it says which, how often or of what."""
     if item.kind not in ("unknown", "maybe") or not item.written.isalpha():
         return False
     at = reading.items.index(item)
@@ -100,8 +105,10 @@ def _is_led(reading: Reading, item: Item) -> bool:
 
 def _leads_on(item: Item) -> bool:
     is_compared = item.role == "condition" and item.kind in ("compare", "change")
-    return item.is_key("exchanges") or is_compared or (
-        item.is_key("when") and item.role == "condition"
+    return (
+        item.is_key("exchanges")
+        or is_compared
+        or (item.is_key("when") and item.role == "condition")
     )
 
 

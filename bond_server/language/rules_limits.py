@@ -116,8 +116,8 @@ def sides(reading: Reading, draft: Draft) -> None:
     one_side = draft.unwanted & {"bid", "ask"} or (draft.only and len(words & {"bid", "ask"}) == 1)
     if "orderbook" not in words or not one_side:
         return
-    item = next(i for i in reading.items if i.kind == "field" and i.name in ("bid", "ask")
-                or i.kind == "source")  # fmt: skip
+    said = (i for i in reading.items if i.kind == "field" and {"bid", "ask"} & {*i.name.split()})
+    item = next(said, None)
     detail = "an order book has both of its sides, bids and asks"
     reading.refuse("unsupported", detail, item)
 
@@ -222,7 +222,7 @@ def averages(reading: Reading, draft: Draft) -> None:
             item.take("unparsed")
 
 
-def money(reading: Reading, draft: Draft) -> None:
+def money(reading: Reading, _: Draft) -> None:
     """Refuse `volume in dollars`: volume is in the base asset, whatever it is priced in."""
     for at, item in enumerate(reading.items):
         if item.kind != "currency" or item.meaning[:5] != "quote":
@@ -283,7 +283,6 @@ def _is_distributed(reading: Reading) -> bool:
 
 
 LIMIT_RULES: tuple[Rule, ...] = (
-    per_exchange, every_pair, spot_of_swaps, versus, regions,
-    sides, shares_in, paced_by_events, funds, sayings, counts_of_nothing, predictions, averages, money,
-    several_symbols,
+    per_exchange, every_pair, spot_of_swaps, versus, regions, sides, shares_in, paced_by_events,
+    funds, sayings, counts_of_nothing, predictions, averages, money, several_symbols,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bond_server.language.addresses import why_forbidden
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, ItemKind, Reading
-from bond_server.language.words import AMBIGUOUS_FIELDS
+from bond_server.language.refused_words import AMBIGUOUS_FIELDS
 
 _MARKET_SITES = frozenset({
     "yahoo", "yahoo finance", "tradingview", "coingecko", "coinmarketcap", "refinitiv",

@@ -46,11 +46,11 @@ def replay(reading: Reading, draft: Draft) -> None:
                 take(reading, first, at, "time", f"replay {written(length)}")
         elif item.role is None and item.is_key("ago"):
             length = length_at(reading, at - 1)
-            lead = reading.skip(at - 2, over=("filler", "mark"), step=-1)
-            if length is not None and not _refuse_then(reading, lead, item):
+            led_at = reading.skip(at - 2, over=("filler", "mark"), step=-1)
+            if length is not None and not _refuse_then(reading, led_at, item):
                 draft.replay_s = length
-                led = lead >= 0 and reading.items[lead].is_key("since", "from")
-                take(reading, lead if led else at - 1, at, "time", f"replay {written(length)}")
+                is_led = led_at >= 0 and reading.items[led_at].is_key("since", "from")
+                take(reading, led_at if is_led else at - 1, at, "time", f"replay {written(length)}")
 
 
 def _refuse_then(reading: Reading, at: int, last: Item) -> bool:

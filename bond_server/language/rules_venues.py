@@ -5,7 +5,7 @@ from __future__ import annotations
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
-from bond_server.language.words import PLACES_TOO
+from bond_server.language.refused_words import PLACES_TOO
 
 _LOOSE = ("filler", "mark", "join")
 _SAYABLE = ("field", "source", "agg", "bars")

@@ -16,7 +16,7 @@ _ONE = frozenset({
 })  # fmt: skip
 """What an event is called in the singular, behind `every`."""
 _SHOWING = frozenset({
-    "show", "send", "give", "get", "stream", "display", "print", "deliver", "push", "print",
+    "show", "send", "give", "get", "stream", "display", "print", "deliver", "push",
 })  # fmt: skip
 _UPDATED = frozenset({"trades", "bid ask", "orderbook"})
 _CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})

@@ -180,9 +180,7 @@ def _is_asked(channel: Channel, fields: set[str]) -> bool:
     )
 
 
-def _is_narrow(
-    sources: Iterable[PlannedSource], fields: set[str], vocabulary: Vocabulary
-) -> bool:
+def _is_narrow(sources: Iterable[PlannedSource], fields: set[str], vocabulary: Vocabulary) -> bool:
     brought = {
         field
         for source in sources

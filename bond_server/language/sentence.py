@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from bond_core.model.mentions import Phrases
-from bond_server.language.comparisons import CONDITION_FIELDS, SPREADS
+from bond_server.language.compared import CONDITION_FIELDS, SPREADS
 from bond_server.language.durations import written
 from bond_server.language.exact import phrase_of
 from bond_server.language.families import CHAINS

@@ -12,6 +12,7 @@ from bond_core.model.assets import Assets, bundled_assets
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
+from bond_server.language import refused_words as refused
 from bond_server.language import words as closed
 from bond_server.language.durations import ADVERBS, UNITS
 from bond_server.language.families import Family
@@ -226,17 +227,17 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
         *(("field", words) for words in channel_words),
         *(("field", _phrased(spec.words)) for spec in vocabulary.computed),
-        ("ambiguous_field", {phrase: phrase for phrase in closed.AMBIGUOUS_FIELDS}),
+        ("ambiguous_field", {phrase: phrase for phrase in refused.AMBIGUOUS_FIELDS}),
         ("source", {name: family.type for family in families for name in family.names}),
-        ("order", _same(closed.ORDERS)),
-        ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),
-        ("foreign_verb", _same(tuple(closed.FOREIGN_VERBS))),
-        ("foreign_noun", _same(tuple(closed.FOREIGN_NOUNS))),
-        ("foreign", _same(closed.FOREIGN)),
-        ("unsupported", closed.UNSUPPORTED),
+        ("order", _same(refused.ORDERS)),
+        ("order_before_asset", _same(refused.ORDERS_BEFORE_ASSET)),
+        ("foreign_verb", _same(tuple(refused.FOREIGN_VERBS))),
+        ("foreign_noun", _same(tuple(refused.FOREIGN_NOUNS))),
+        ("foreign", _same(refused.FOREIGN)),
+        ("unsupported", refused.UNSUPPORTED),
         ("venue", vocabulary.venues),
         ("provider", vocabulary.providers),
-        ("foreign_source", _same(closed.UNKNOWN_SOURCES)),
+        ("foreign_source", _same(refused.UNKNOWN_SOURCES)),
         ("ambiguous", {name: name for name in assets.ambiguous}),
         ("symbol", assets.by_name),
         ("currency", closed.CURRENCIES),

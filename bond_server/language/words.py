@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import product
 
-
-def _phrases(text: str) -> tuple[str, ...]:
-    return tuple(phrase.strip() for phrase in text.split("|"))
-
+from bond_server.language.phrases import phrases_of
+from bond_server.language.refused_words import TELLING
 
 _DOWN = (
     "drop drops dropped dump dumps crash crashes fall falls dip dips sink sinks slip slips "
@@ -45,17 +43,15 @@ def _crossings() -> dict[str, tuple[str, ...]]:
         *product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath")),
         *product(_DOWN.split(), _THROUGH),
     )
-    above = product((_UP + " " + _EITHER).split(), ("above",))
-    over = product((*_UP.split(), "breaks", "break"), _THROUGH)
-    above = (*above, *over)
-    over = product((_UP + " go goes cross crosses break breaks").split(), ("over", "past"))
+    up = (
+        *product((_UP + " " + _EITHER).split(), ("above",)),
+        *product((_UP + " go goes cross crosses break breaks").split(), ("over", "past")),
+        *product((_UP + " breaks break").split(), _THROUGH),
+    )
     return {
         "crosses_below": tuple(" ".join(pair) for pair in down),
-        "crosses_above": (
-            *(" ".join(pair) for pair in (*above, *over)),
-            *UNDIRECTED,
-        ),
-    }  # fmt: skip
+        "crosses_above": (*(" ".join(pair) for pair in up), *UNDIRECTED),
+    }
 
 
 _TURNS = ("turns", "turn", "goes", "go", "becomes", "become", "flips", "flip", "gets", "get")
@@ -67,23 +63,19 @@ OF_ZERO: Mapping[str, tuple[str, ...]] = {
     ">": ("is positive", "are positive", "stays positive"),
 }
 
-_CLOSES = ("close", "closes", "closing", "closed", "closed back")
+_PLACES = {">": ("above", "over"), "<": ("below", "under", "beneath")}
+
+
+def _placed(*verbs: str) -> dict[str, str]:
+    """Return `stays above` and the like with what they compare."""
+    return {f"{verb} {place}": op for op, at in _PLACES.items() for verb in verbs for place in at}
+
+
 # Comparisons of the last price of a window: `closes below`.
-OF_CLOSE: Mapping[str, str] = {
-    f"{verb} {where}": op
-    for op, places in {">": "above over", "<": "below under beneath"}.items()
-    for verb in _CLOSES
-    for where in places.split()
-}
+OF_CLOSE: Mapping[str, str] = _placed("close", "closes", "closing", "closed", "closed back")
+_STAYS = _placed("stays", "stay", "remains", "remain", "sits", "sit", "is still", "keeps")
 
-_STAYS = {
-    f"{verb} {where}": op
-    for op, places in {">": "above over", "<": "below under beneath"}.items()
-    for verb in ("stays", "stay", "remains", "remain", "sits", "sit", "is still", "keeps")
-    for where in places.split()
-}
-
-COMPARISONS: Mapping[str, str] = OF_CLOSE | _STAYS | {
+COMPARISONS: Mapping[str, str] = {**OF_CLOSE, **_STAYS} | {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
@@ -95,7 +87,7 @@ COMPARISONS: Mapping[str, str] = OF_CLOSE | _STAYS | {
         "<=": "at most|no more than|not more than|<=|not above",
         "==": "equals|equal to|equal|==|=|exactly",
     }.items()
-    for phrase in _phrases(phrases)
+    for phrase in phrases_of(phrases)
 } | {
     phrase: op
     for phrases in (_crossings(), OF_ZERO)
@@ -104,7 +96,7 @@ COMPARISONS: Mapping[str, str] = OF_CLOSE | _STAYS | {
 }  # fmt: skip
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    key: _phrases(phrases)
+    key: phrases_of(phrases)
     for key, phrases in {
         "every": "every|each|per|every single|once every|once per|once each|once a|one per|"
                  "one every|at every|updated every|refreshed every|sampled every",
@@ -115,7 +107,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "thrice": "thrice|three times",
         "hertz": "hz|hertz",
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
-                   "window|windows|granularity|timeframe|timeframes|time frame|tf|sampling|snapshots|increments|buckets|steps|rate",
+                   "window|windows|granularity|timeframe|timeframes|time frame|tf|"
+                   "sampling|snapshots|increments|buckets|steps|rate",
         "for": "for|during|stop after|and stop after|lasting|ending after|ends after|end after|"
                "finish after|quit after|duration|duration of|with a duration of|time limit",
         "next": "next|coming|following",
@@ -131,7 +124,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "only": "only|but only|just|and only|nothing else|and nothing else|but nothing else|"
                 "nothing more|and nothing more",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
-                "but only when|but only if|but only where|as soon as|filtered by|filter|as long as|provided",
+                "but only when|but only if|but only where|as soon as|filtered by|"
+                "filter|as long as|provided",
         "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
                  "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
@@ -200,56 +194,43 @@ SOFT = frozenset({
     "between", "spot", "or", "both", "per_symbol",
 })  # fmt: skip
 
-# Right as they are, though near to a word of ours.
-# Words that say which, when or how: without them a sentence would mean something else.
-TELLING = frozenset(
-    _phrases(
-        "before|after|afterwards|midnight|noon|today|tomorrow|tonight|monday|tuesday|wednesday|"
-        "thursday|friday|saturday|sunday|mondays|fridays|weekday|weekdays|weekend|weekends|am|pm|"
-        "whichever|cheaper|cheapest|dearest|sorted|sort|ordered|grouped|group|separate|separated|"
-        "separately|individually|respectively|rounded|round|delayed|delay|converted|divided|"
-        "multiplied|minus|normalised|normalized|except|not|never|don|dont|doesn|doesnt|isn|isnt|"
-        "nor|neither|hardly|barely|reverse|reversed|inverted|earliest|"
-        "slowest|fastest|biggest|largest|smallest|closed|completed|finished|confirmed|premarket|"
-        "afterhours|bps|cents|percent|ratio|same|the same|post|"
-        "smoothed|interpolated|outliers|size|sizes|region|"
-        "january|february|march|april|june|july|august|september|october|november|december"
+
+NO_MISSPELLINGS = (
+    frozenset(
+        phrases_of(
+            "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
+            "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
+            "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides|"
+            "text|must|says|used|part|test|word|late|later|call|calls|files|task|tasks|lost|main|"
+            "round|slow|fast|faster|stale|scale|date|means|ears|ours|yours|host|hosts|hook|hold|fold|"
+            "hint|draw|lock|computed|different|filler|logs|took|cost|costs|ticket|tickets|feature|"
+            "features|bind|abort|timer|ring|kill|kills|ways|provide|provides|apply|lies|fits|deadline|"
+            "searched|ordinary|cast|grows|beat|wall|wins|standing|race|wide|wider|translation|quite|"
+            "cover|chat|chats|clone|speak|jitter|stopping|bias|ordinal|pick|picks|lack|trick|norm|"
+            "ground|saving|closest|closer|nice|quota|miss|coding|east|west|north|star|stars|ball|"
+            "injection|rotation|fate|training|paste|sick|balance|balances|balanced|bother|tens|"
+            "fifties|rare|rarely|staying|sale|sales|transition|solution|tricks|inter|lean|rust|ship|"
+            "hover|frequent|prime|repeating|cats|forth|stating|boring|mild|kids|glow|toss|ride|leak|"
+            "leaks|tour|hate|dark|light|excerpts|fetch|catch|watch|execution|integral|torn|iron|"
+            "slowest|fastest|biggest|deployment|compiled|whatever|wherever|others|been|seek|read|send|"
+            "meant|trace|tilt|notation|handle|passed|reached|touched|inverted|reverse|internal|"
+            "synthetic|coverage|stack|excluded|replaced|moved|staked|stake|stakes|minor|miner|miners|"
+            "short|shorts|longs|sort|sorts|store|stores|story|score|scores|shape|share|shares|shift"
+        )
     )
+    | TELLING
 )
 
-NO_MISSPELLINGS = frozenset(
-    _phrases(
-        "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
-        "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
-        "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides|"
-        "text|must|says|used|part|test|word|late|later|call|calls|files|task|tasks|lost|main|"
-        "round|slow|fast|faster|stale|scale|date|means|ears|ours|yours|host|hosts|hook|hold|fold|"
-        "hint|draw|lock|computed|different|filler|logs|took|cost|costs|ticket|tickets|feature|"
-        "features|bind|abort|timer|ring|kill|kills|ways|provide|provides|apply|lies|fits|deadline|"
-        "searched|ordinary|cast|grows|beat|wall|wins|standing|race|wide|wider|translation|quite|"
-        "cover|chat|chats|clone|speak|jitter|stopping|bias|ordinal|pick|picks|lack|trick|norm|"
-        "ground|saving|closest|closer|nice|quota|miss|coding|east|west|north|star|stars|ball|"
-        "injection|rotation|fate|training|paste|sick|balance|balances|balanced|bother|tens|"
-        "fifties|rare|rarely|staying|sale|sales|transition|solution|tricks|inter|lean|rust|ship|"
-        "hover|frequent|prime|repeating|cats|forth|stating|boring|mild|kids|glow|toss|ride|leak|"
-        "leaks|tour|hate|dark|light|excerpts|fetch|catch|watch|execution|integral|torn|iron|"
-        "slowest|fastest|biggest|deployment|compiled|whatever|wherever|others|been|seek|read|send|"
-        "meant|trace|tilt|notation|handle|passed|reached|touched|inverted|reverse|internal|"
-        "synthetic|coverage|stack|excluded|replaced|moved|staked|stake|stakes|minor|miner|miners|"
-        "short|shorts|longs|sort|sorts|store|stores|story|score|scores|shape|share|shares|shift"
-    )
-) | TELLING
-
-SWAP = _phrases(
+SWAP = phrases_of(
     "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
     "perpetual futures|perpetual future"
 )
-BARS = _phrases(
+BARS = phrases_of(
     "candle|candles|candlestick|candlesticks|bar|bars|ohlc|ohlcv|klines|kline|ohlc bars|"
     "ohlcv bars|ohlcv candles|ohlc candles|ohlcv data"
 )
 # A picture of bars: what it is made of is streamed.
-CHARTS = _phrases(
+CHARTS = phrases_of(
     "chart|charts|graph|candle chart|candles chart|candlestick chart|candlesticks chart|"
     "bar chart|bars chart|ohlc chart|ohlcv chart|chart candles|charts candles|price chart|"
     "chart data"
@@ -262,7 +243,7 @@ AGGREGATES: Mapping[str, str] = {
         "min": "min|minimum|lowest|low|lows",
         "sum": "sum|total|cumulative",
     }.items()
-    for word in _phrases(words)
+    for word in phrases_of(words)
 }
 _TWICE = 100.0
 # Changes that say by how many percent.
@@ -273,7 +254,7 @@ MULTIPLES: Mapping[str, float] = {
         ("triples|triple|tripled|has tripled", 200.0),
         ("halves|halve|halved|has halved", 50.0),
     )
-    for word in _phrases(words)
+    for word in phrases_of(words)
 }
 CHANGES: Mapping[str, str] = {
     word: op
@@ -285,7 +266,7 @@ CHANGES: Mapping[str, str] = {
         ">": "|".join(f"{verb}{rest}" for verb in (_UP + " gains gain pumps pump").split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
     }.items()
-    for word in _phrases(words)
+    for word in phrases_of(words)
 } | {
     f"{verb} {way}{rest}": op
     for op, way in ((">", "up"), ("<", "down"))
@@ -307,73 +288,12 @@ CURRENCIES: Mapping[str, str] = {
         "TRY": "turkish lira|lira",
         "AUD": "aud|australian dollars",
     }.items()
-    for word in _phrases(words)
+    for word in phrases_of(words)
 }
-JOINS = _phrases("and|n|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
-UNKNOWN_SOURCES = _phrases(
-    "reddit|subreddit|wallstreetbets|telegram|discord|facebook|instagram|tiktok|youtube|"
-    "stocktwits|bloomberg|reuters|linkedin|mastodon|bluesky|farcaster|twitch|weibo|wechat|"
-    "whatsapp|4chan|medium|substack|threads|yahoo|yahoo finance|tradingview|coingecko|"
-    "coinmarketcap|refinitiv|weather|github|dune|glassnode"
+JOINS = phrases_of(
+    "and|n|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-"
 )
-# What may be several fields.
-AMBIGUOUS_FIELDS: Mapping[str, tuple[str, ...]] = {
-    phrase: ("order book imbalance", "quote imbalance", "buy and sell volume")
-    for phrase in _phrases("order imbalance|orders imbalance|imbalance of orders|order imbalances")
-}
-# Assets named after the place where one trades: `on uniswap` is no asset.
-PLACES_TOO = frozenset(
-    _phrases(
-        "uniswap|sushiswap|sushi|curve|pancakeswap|pancake|jupiter|raydium|orca|balancer|gmx|"
-        "thorchain|aerodrome|osmosis|serum|dydx|kyber|1inch|bancor|cronos|nexo|celsius"
-    )
-)
-UNSUPPORTED: Mapping[str, str] = {
-    phrase: instead
-    for phrases, instead in (
-        ("sentiment|social sentiment|twitter sentiment|mood|sentiment analysis", "tweets"),
-        ("implied volatility|iv|options|option chain|options chain|greeks|gamma|options flow",
-         "price"),
-        (("market cap|market capitalization|marketcap|dominance|fear and greed|"
-          "fear and greed index|fear & greed index|tvl|supply|circulating supply"), "price"),
-        ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
-        (("trade imbalance|trades imbalance|trade flow imbalance|flow imbalance|"
-          "order flow imbalance|order flow|volume imbalance|buy sell imbalance|buy/sell imbalance|"
-          "cvd|cumulative volume delta|volume delta"), "buy and sell volume"),
-        (("price change|price changes|percent change|percentage change|% change|pct change|"
-          "24h change|daily change|hourly change|change in price|change of price"), "returns"),
-        (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
-          "all time high|all time low|all-time high|all-time low|ath|atl|52 week high|52 week low|"
-          "52-week high|52-week low|intraday high|intraday low|session high|session low|day high|"
-          "day low|high of the day|low of the day|todays high|today's high|"
-          "standard deviation|stddev|correlation|percentile|dollar bars|"
-          "verified|retweets|retweet|reposts|likes|quarterly|quarterly futures|dated futures|"
-          "microprice|gas price|gas prices|gas fee|gas fees|mempool|hashrate|hash rate|"
-          "whale|whales|whale alerts|large trades|big trades|block trades|"
-          "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
-    )
-    for phrase in _phrases(phrases)
-}  # fmt: skip
-# What asks Bond to do something other than listen.
-ORDERS = _phrases(
-    "buy|sell|go long|go short|place an order|place order|market order|limit order|stop loss|"
-    "take profit|close my|liquidate my|withdraw|deposit|short sell|trade for me|"
-    "open a position|close a position|close position|open position|my position|my positions|"
-    "stop order|transfer my|cancel my|cancel all orders|cancel order|cancel orders|dca|"
-    "dollar cost average|send my|close all|close everything|liquidate all|liquidate everything|"
-    "exit all"
-)
-ORDERS_BEFORE_ASSET = _phrases("long|short|order|stake|convert")
-FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
-FOREIGN_NOUNS = frozenset({
-    "instruction", "instructions", "prompt", "prompts", "rule", "rules", "guidelines",
-})  # fmt: skip
-FOREIGN = _phrases(
-    "system prompt|system message|developer message|act as|you are now|pretend to be|jailbreak|"
-    "print your|reveal your|api key|api keys|secret key|environment variables|write a poem|"
-    "tell me a joke|your password|shell command|run command|drop table|delete from|select *"
-)
-FILLER = _phrases(
+FILLER = phrases_of(
     "a|an|the|of|please|pleas|plese|plase|pls|plz|can|could|would|will|shall|may|i|we|you|me|"
     "my|us|our|your|want|wants|need|needs|like|i'd like|i'd|i'm|id|give|gimme|show|get|fetch|"
     "stream|streams|listen|watch|monitor|track|follow|display|print|send|start|create|make|"
