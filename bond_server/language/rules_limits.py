@@ -106,7 +106,8 @@ def regions(reading: Reading, _: Draft) -> None:
             detail = "nothing is of one country here: name the exchanges"
             is_more = after is not None and after.is_key("exchanges", "only")
             last = after if is_more and after is not None else item
-            reading.refuse("unsupported", detail, item, last, edit=(item.start, last.end, ""))
+            lead = reading.items[at - 1] if at and reading.items[at - 1].is_key("from") else item
+            reading.refuse("unsupported", detail, item, last, edit=(lead.start, last.end, ""))
             item.take("unparsed")
 
 
