@@ -228,7 +228,7 @@ def _within(reading: Reading, at: int) -> tuple[float | None, int]:
     if (follower := reading.free(then)) and follower.is_key("last"):
         then = reading.skip(then + 1)
     after = reading.free(then + 1)
-    if after is not None and after.is_key("cadence"):
+    if after is not None and (after.is_key("cadence") or after.kind == "bars"):
         return None, at
     window = length_at(reading, then)
     return window, at if window is None else then

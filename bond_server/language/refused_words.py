@@ -18,7 +18,7 @@ TELLING = frozenset(
         "nor|neither|hardly|barely|reverse|reversed|inverted|earliest|"
         "slowest|fastest|biggest|largest|smallest|closed|completed|finished|confirmed|premarket|"
         "afterhours|bps|cents|percent|ratio|same|the same|post|"
-        "smoothed|interpolated|outliers|size|sizes|region|"
+        "range|smoothed|interpolated|outliers|size|sizes|region|"
         "january|february|march|april|june|july|august|september|october|november|december"
     )
 )

@@ -14,7 +14,7 @@ _SIDES = ("long", "short")  # they would narrow what they stand before
 _MATTERS = ("change", "currency", "number", "duration", "unit")
 _TELLING_KEYS = (
     "without", "unless", "when", "inverse", "since", "other", "times", "once", "twice", "thrice",
-    "top", "levels", "rolling", "exchanges",
+    "top", "levels", "rolling", "exchanges", "next",
 )  # fmt: skip
 _NEGATIONS = frozenset({
     "not", "never", "don", "dont", "doesn", "doesnt", "isn", "isnt", "nor", "neither", "except",
@@ -33,7 +33,9 @@ def leftovers(reading: Reading, draft: Draft) -> None:
         words += item.kind not in {"join", "mark", "filler"}
         is_soft = item.kind in soft and item.written not in _SIDES
         is_soft |= _is_of_book(item, draft)
-        soft_key = _is_soft_key(item) and not _asks_where(reading, at)
+        soft_key = _is_soft_key(item) and not (
+            _asks_where(reading, at) or (item.is_key("next") and _is_before_field(reading, at))
+        )
         if item.role is None and (is_soft or soft_key):
             item.take("filler")
         elif item.role is None:
@@ -141,6 +143,12 @@ def _asks_where(reading: Reading, at: int) -> bool:
     beside = reading.items[max(at - 3, 0) : at + 4]
     is_one = reading.items[at].written in ("venue", "exchange")
     return is_one and not any(item.role == "exchange" for item in beside)
+
+
+def _is_before_field(reading: Reading, at: int) -> bool:
+    """Whether this is the `next` of `next funding`."""
+    following = reading.items[at + 1 : at + 2]
+    return bool(following) and following[0].role == "field"
 
 
 def _is_of_book(item: Item, draft: Draft) -> bool:

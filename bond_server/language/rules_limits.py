@@ -9,6 +9,7 @@ from __future__ import annotations
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.families import SWAP_WORDS
 from bond_server.language.items import Item, Reading
+from bond_server.language.words import AGGREGATES
 
 _SAID = frozenset({"mentions", "mention", "comments", "talk", "talking", "posting", "saying"})
 _POSTS = frozenset({"tweets", "twitter", "nitter", "news", "trends"})
@@ -19,7 +20,19 @@ _COUNT = frozenset({"count", "counts", "number", "how often"})
 _BY_VENUE = frozenset({"volume_share"})
 _TOGETHER = frozenset({"combined", "together", "aggregated", "aggregate"})
 _MONEYLESS = frozenset({"volume", "trades"})
-_NONE_SAID = ("filler", "mark", "join")
+_EITHER = ("symbol", "field", "source")
+_SUMS = frozenset({
+    "volume", "trades", "tweets", "twitter", "news", "liquidations", "onchain", "tx", "transfers",
+    "blocks", "buy_volume", "sell_volume", "liquidation_volume",
+})  # fmt: skip
+_OF_AGGREGATE = {
+    "max": frozenset({"price", "market", "bars"}), "min": frozenset({"price", "market", "bars"}),
+    "avg": frozenset({"price"}), "sum": _SUMS,
+}  # fmt: skip
+_INSTEAD = {
+    "max": "records have the highest price", "min": "records have the lowest price",
+    "sum": "records have a mean of it",
+}  # fmt: skip
 
 
 def per_exchange(reading: Reading, draft: Draft) -> None:
@@ -240,6 +253,47 @@ def money(reading: Reading, _: Draft) -> None:
             item.take("unparsed")
 
 
+def either(reading: Reading, draft: Draft) -> None:
+    """Tell that `BTC or ETH` and `price or volume` bring both."""
+    if _is_either(reading):
+        draft.assumed.append("or=both")
+
+
+def aggregates(reading: Reading, draft: Draft) -> None:
+    """Refuse `max spread`: records have highs of prices alone. `average volume` is told."""
+    for at, item in enumerate(reading.items):
+        if item.kind != "agg" or item.role != "field":
+            continue
+        target = _aggregated(reading, at)
+        name = AGGREGATES[item.name]
+        said = None if target is None else "spread" if target.kind == "key" else target.name
+        if said is None or said in _OF_AGGREGATE[name] or (name == "avg" and said not in _SUMS):
+            continue
+        if name == "avg":
+            draft.assumed.append(f"{item.written} {said}=how much there was in all")
+            continue
+        detail = f"{item.written} {said.replace('_', ' ')} is not computed: {_INSTEAD[name]}"
+        reading.refuse("unsupported", detail, item, edit=(item.start, item.end, ""))
+
+
+def _aggregated(reading: Reading, at: int) -> Item | None:
+    """Return the field that an aggregate is of, where it stands behind it."""
+    items = reading.items
+    place = at + 1
+    while place < len(items):
+        item = items[place]
+        is_joined = (
+            item.kind == "join" and place + 1 < len(items) and items[place + 1].kind == "agg"
+        )
+        if not (item.kind in ("filler", "agg") or item.role == "symbol" or is_joined):
+            break
+        place += 1
+    if place >= len(items) or items[place].role not in ("field", "source"):
+        return None
+    is_said = items[place].kind in ("field", "source") or items[place].is_key("spread")
+    return items[place] if is_said else None
+
+
 def several_symbols(reading: Reading, draft: Draft) -> None:
     """Tell that each symbol has records of its own, where a sentence may mean otherwise."""
     if len({symbol for _, symbol in draft.symbols}) < 2:
@@ -249,8 +303,6 @@ def several_symbols(reading: Reading, draft: Draft) -> None:
         draft.assumed.append(f"{summed.written}=of each symbol by itself")
     if any(i.is_key("spread") and i.role == "field" for i in reading.items):
         draft.assumed.append("spread=of each symbol by itself")
-    if _is_either(reading):
-        draft.assumed.append("or=both")
     if _is_distributed(reading):
         draft.assumed.append("fields=the same of each symbol")
 
@@ -260,12 +312,12 @@ def _adds(item: Item) -> bool:
 
 
 def _is_either(reading: Reading) -> bool:
-    """Whether symbols are joined by `or`."""
+    """Whether symbols, or fields, are joined by `or`."""
     items = reading.items
     return any(
         item.is_key("or") and item.role in (None, "filler")
         and 0 < at < len(items) - 1
-        and items[at - 1].role == "symbol" and items[at + 1].role == "symbol"
+        and items[at - 1].role == items[at + 1].role and items[at - 1].role in _EITHER
         for at, item in enumerate(items)
     )  # fmt: skip
 
@@ -285,5 +337,6 @@ def _is_distributed(reading: Reading) -> bool:
 
 LIMIT_RULES: tuple[Rule, ...] = (
     per_exchange, every_pair, spot_of_swaps, versus, regions, sides, shares_in, paced_by_events,
-    funds, sayings, counts_of_nothing, predictions, averages, money, several_symbols,
+    funds, sayings, counts_of_nothing, predictions, averages, aggregates, money,
+    either, several_symbols,
 )  # fmt: skip

@@ -21,6 +21,14 @@ def intervals(reading: Reading, draft: Draft) -> None:
         _leading_window(reading, draft)
     else:
         for at, item in list(reading.every("duration")):
+            lead = reading.free(at - 1)
+            if lead is not None and lead.written == "within":
+                detail = f'"within {written(item.number)}" of what? Say how often, or for how long'
+                near = (f"every {written(item.number)}", f"for {written(item.number)}")
+                reading.refuse("not_understood", detail, lead, item, did_you_mean=near,
+                               instead=near[0])  # fmt: skip
+                take(reading, at - 1, at, "unparsed", "")
+                continue
             _add(reading, draft, at, item.number, item, item)
 
 
