@@ -17,6 +17,7 @@ from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
 from bond_server.language.words import MULTIPLES, OF_CLOSE, OF_ZERO
 
+WITHIN = "within"  # what a condition's length of time means
 UNDECIDED = 0  # a `window_sec` that the whole sentence decides
 
 _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
@@ -57,12 +58,12 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     window, last = _within(reading, last)
     if window is None and led is not None and adds_up(field):
         condition["window_sec"] = plain(led)
-        take(reading, subject_end, at - 1, "time", f"within {written(led)}")
+        take(reading, subject_end, at - 1, "time", f"{WITHIN} {written(led)}")
     if window is not None:
         if not adds_up(field):
             _refuse_within(reading, value_at + 1, last)
         condition["window_sec"] = plain(window)
-        take(reading, value_at + 1, last, "condition", f"within {written(window)}")
+        take(reading, value_at + 1, last, "condition", f"{WITHIN} {written(window)}")
     return condition, last
 
 
@@ -97,7 +98,7 @@ def _within_behind(
     window, through = _within(reading, end)
     if window is None:
         return condition, last
-    take(reading, reading.skip(end + 1), through, "condition", f"within {written(window)}")
+    take(reading, reading.skip(end + 1), through, "condition", f"{WITHIN} {written(window)}")
     return {**condition, "window_sec": plain(window)}, through
 
 
@@ -172,6 +173,7 @@ def change(reading: Reading, at: int, item: Item) -> Found | None:
     field = field_before(reading, at)
     if field is None:
         return None
+    amount_at = last
     window, last = _within(reading, last)
     _refuse_change_from(reading, last)
     amount = -percent if item.name == "<" else percent
@@ -179,8 +181,10 @@ def change(reading: Reading, at: int, item: Item) -> Found | None:
     if item.name != "abs>":
         condition["change"] = "percent"
     condition["window_sec"] = UNDECIDED if window is None else plain(window)
-    for taken in reading.items[at : last + 1]:
+    for taken in reading.items[at : amount_at + 1]:
         taken.take("condition", f"{field} {item.name} {plain(amount)}%")
+    if window is not None:
+        take(reading, amount_at + 1, last, "condition", f"{WITHIN} {written(window)}")
     return condition, last
 
 

@@ -234,6 +234,11 @@ COMBINED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 EVENT_TYPES: Mapping[str, str] = {"tx": "tx", "transfers": "transfer", "blocks": "block"}
+# Words whose fields are counts or sums: of several windows they add up.
+SUMS = frozenset({
+    "volume", "trades", "tweets", "twitter", "news", "liquidations", "onchain", "tx", "transfers",
+    "blocks", "buy_volume", "sell_volume", "liquidation_volume",
+})  # fmt: skip
 SWAP_WORDS = frozenset({"funding_rate", "mark_price", "open_interest"})
 STOCK_PROVIDERS: Mapping[str, str] = {
     "alpaca": "alpaca", "polygon": "polygon", "polygon.io": "polygon", "finnhub": "finnhub",

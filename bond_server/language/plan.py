@@ -117,9 +117,7 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     _warn_of_chain(reading, sources, mentions)
     assumed += _whole_chain(draft, sources, mentions)
     every_field = _fields(reading, sources)
-    fields = _narrowed(reading, draft, sources, every_field)
-    if not (fields or computed):
-        fields = every_field
+    fields = _narrowed(reading, draft, sources, computed)
     if fields != every_field or draft.only:
         assumed.append(f"only={','.join((*fields, *computed))}")
     return Plan(
@@ -312,13 +310,21 @@ def _fields(reading: Reading, sources: Iterable[PlannedSource]) -> tuple[str, ..
 
 
 def _narrowed(
-    reading: Reading, draft: Draft, sources: Iterable[PlannedSource], fields: tuple[str, ...]
+    reading: Reading, draft: Draft, sources: Iterable[PlannedSource], computed: Iterable[str]
 ) -> tuple[str, ...]:
+    """Return the fields that are wanted: only markets bring more than a word may mean."""
+    families = reading.vocabulary.families
+    markets = [s for s in sources if families[s.family].of in {"market", "stock"}]
+
     def fields_of(word: str) -> Iterable[str]:
-        asked = [s for s in sources if word in s.words]
+        asked = [s for s in markets if word in s.words]
         return _fields(reading, [attrs.evolve(s, words=(word,)) for s in asked])
 
-    return narrowed(fields, reading, draft, fields_of)
+    of_markets = _fields(reading, markets)
+    wanted = narrowed(of_markets, reading, draft, fields_of)
+    if not (wanted or computed):
+        wanted = of_markets
+    return tuple(f for f in _fields(reading, sources) if f in wanted or f not in of_markets)
 
 
 def _channels(reading: Reading, choices: Choices) -> list[Channel]:

@@ -7,7 +7,7 @@ meaning here, and without the one that matters the sentence would be about somet
 from __future__ import annotations
 
 from bond_server.language.draft import Draft, Rule
-from bond_server.language.families import SWAP_WORDS
+from bond_server.language.families import SUMS, SWAP_WORDS
 from bond_server.language.items import Item, Reading
 from bond_server.language.words import AGGREGATES
 
@@ -21,13 +21,9 @@ _BY_VENUE = frozenset({"volume_share"})
 _TOGETHER = frozenset({"combined", "together", "aggregated", "aggregate"})
 _MONEYLESS = frozenset({"volume", "trades"})
 _EITHER = ("symbol", "field", "source")
-_SUMS = frozenset({
-    "volume", "trades", "tweets", "twitter", "news", "liquidations", "onchain", "tx", "transfers",
-    "blocks", "buy_volume", "sell_volume", "liquidation_volume",
-})  # fmt: skip
 _OF_AGGREGATE = {
     "max": frozenset({"price", "market", "bars"}), "min": frozenset({"price", "market", "bars"}),
-    "avg": frozenset({"price"}), "sum": _SUMS,
+    "avg": frozenset({"price"}), "sum": SUMS,
 }  # fmt: skip
 _INSTEAD = {
     "max": "records have the highest price", "min": "records have the lowest price",
@@ -266,14 +262,25 @@ def aggregates(reading: Reading, draft: Draft) -> None:
             continue
         target = _aggregated(reading, at)
         name = AGGREGATES[item.name]
-        said = None if target is None else "spread" if target.kind == "key" else target.name
-        if said is None or said in _OF_AGGREGATE[name] or (name == "avg" and said not in _SUMS):
+        said = _name_of(target) if target is not None else _only_asked(draft, name)
+        if said is None or said in _OF_AGGREGATE[name] or (name == "avg" and said not in SUMS):
             continue
         if name == "avg":
             draft.assumed.append(f"{item.written} {said}=how much there was in all")
             continue
         detail = f"{item.written} {said.replace('_', ' ')} is not computed: {_INSTEAD[name]}"
         reading.refuse("unsupported", detail, item, edit=(item.start, item.end, ""))
+
+
+def _name_of(item: Item) -> str:
+    return "spread" if item.kind == "key" else item.name
+
+
+def _only_asked(draft: Draft, aggregate: str) -> str | None:
+    """Return a word that is asked for, where none is that an aggregate may be of."""
+    words = [asked.word for asked in draft.asked]
+    fits = aggregate == "avg" or any(word in _OF_AGGREGATE[aggregate] for word in words)
+    return None if fits or not words else words[0]
 
 
 def _aggregated(reading: Reading, at: int) -> Item | None:

@@ -301,7 +301,9 @@ def fields(reading: Reading, draft: Draft) -> None:
 
 def _say_of_what(reading: Reading, draft: Draft, item: Item) -> None:
     """Decide what `imbalance` is of: the order book where there is one, else the quotes."""
-    if any(each.kind == "field" and each.name == "orderbook" for each in reading.items):
+    if any(asked.word == "orderbook" for asked in draft.asked) or any(
+        each.kind == "field" and each.name == "orderbook" for each in reading.items
+    ):
         item.name = "book_imbalance"
     else:
         draft.assumed.append("imbalance=of quotes, their best bid and ask")

@@ -9,7 +9,7 @@ from bond_core.model.mentions import Phrases
 from bond_server.language.compared import CONDITION_FIELDS, SPREADS
 from bond_server.language.durations import written
 from bond_server.language.exact import phrase_of
-from bond_server.language.families import CHAINS
+from bond_server.language.families import CHAINS, SUMS
 from bond_server.language.items import Symbol
 from bond_server.language.plan import TRADED, Plan
 from bond_server.language.sources import PlannedSource, is_about_assets
@@ -96,9 +96,20 @@ def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> 
         phrases.append("tick by tick")
     deep = {} if plan.depth is None else {"orderbook": f"top {plan.depth} levels orderbook"}
     spelt = [deep.get(word) or vocabulary.spelling(word) for word in words]
-    if plan.aggregates and spelt:
-        spelt[0] = " ".join([*(_AGGREGATES[a] for a in plan.aggregates), spelt[0]])
+    for aggregate in reversed(plan.aggregates):
+        at = _aggregated(words, aggregate)
+        if at is not None:
+            spelt[at] = f"{_AGGREGATES[aggregate]} {spelt[at]}"
     return [*spelt, *phrases]
+
+
+def _aggregated(words: Sequence[str], aggregate: str) -> int | None:
+    """Return the place of the word that an aggregate is of."""
+    if aggregate == "sum":
+        return next((at for at, word in enumerate(words) if word in SUMS), None)
+    if "price" in words:
+        return words.index("price")
+    return 0 if aggregate == "avg" and words else None
 
 
 def _single_fields(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
@@ -114,8 +125,8 @@ def _single_fields(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) ->
             phrases.append(vocabulary.spelling(word))
     if plan.derived:
         phrases.append("spread")
-    first, *others = dict.fromkeys((*phrases, *_bars(plan.timeframes)))
-    return [f"only {first}", *others]
+    found = list(dict.fromkeys((*phrases, *_bars(plan.timeframes))))
+    return [f"only {found[0]}", *found[1:]] if found else []
 
 
 def _bars(timeframes: Iterable[str]) -> list[str]:

@@ -25,6 +25,10 @@ _CORRECTED: tuple[Kind, ...] = (
 )  # fmt: skip
 
 
+_CLEARER = {"imbalance": "quote imbalance"}
+"""How a word is written that says too little by itself."""
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Vocabulary:
     """What words mean.
@@ -98,6 +102,8 @@ class Vocabulary:
 
     def spelling(self, word: str) -> str:
         """Return the phrase that asks for a field word, as a sentence writes it."""
+        if word in _CLEARER:
+            return _CLEARER[word]
         plain = word.replace("_", " ")
         for phrase in (plain, word):
             entry = self.lexicon.single.get(phrase)
