@@ -81,5 +81,7 @@ def derivatives() -> Iterable[AggregatorSpec]:
         summary="Volume of liquidations, and both by side",
         words={
             "liquidation volume": "liquidation_volume", "liquidated volume": "liquidation_volume",
+            "long liquidations": "liquidation_sells", "short liquidations": "liquidation_buys",
+            "liquidated longs": "liquidation_sells", "liquidated shorts": "liquidation_buys",
         },
     )  # fmt: skip

@@ -18,7 +18,9 @@ SPREADS = ("spread", "venue_spread")
 LOOSE = ("filler", "mark")
 _OF_RANGE = frozenset({"high", "highs", "low", "lows", "highest", "lowest", "max", "maximum", "min",
                        "minimum", "peak"})  # fmt: skip
-COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
+COUNTS = frozenset(
+    {"trades", "tweets", "news", "liquidations", "liquidation_buys", "liquidation_sells"}
+)
 _HOW_MANY = frozenset({
     "more than", "greater than", "over", "is over", "are over", "less than", "fewer than", "under",
     "at least", "no less than", "not less than", "at most", "no more than", "not more than",

@@ -147,10 +147,17 @@ def _check_unit(
         detail = f"{field} is {unit}, so it can't be compared with dollars"
     elif is_count and (of_asset or compared.written in _OF_SIZES):
         detail = f"{field} says how many there were, not how large they are"
+    elif is_money and compared.written.startswith("trade") and not _is_told_when(reading, compared):
+        detail = "the size of trades, or their price? Say alert me when, or price above"
     elif field in _OF_PRICE and behind is not None and _is_other_unit(reading, behind):
         detail = f"is {behind.written} what the price is in? Write the pair, such as ETH/BTC"
     if detail is not None:
         reading.refuse("unsupported", detail, compared, last)
+
+
+def _is_told_when(reading: Reading, compared: Item) -> bool:
+    before = reading.items[: reading.items.index(compared)]
+    return any(item.is_key("when", "alert", "only") for item in before)
 
 
 def _is_other_unit(reading: Reading, item: Item) -> bool:

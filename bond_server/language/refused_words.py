@@ -56,6 +56,7 @@ UNSUPPORTED: Mapping[str, str] = {
           "24h change|daily change|hourly change|change in price|change of price"), "returns"),
         (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
           "all time high|all time low|all-time high|all-time low|ath|atl|52 week high|52 week low|"
+          "new high|new highs|new low|new lows|higher highs|lower lows|record high|record low|"
           "52-week high|52-week low|intraday high|intraday low|session high|session low|day high|"
           "day low|high of the day|low of the day|todays high|today's high|"
           "standard deviation|stddev|correlation|percentile|dollar bars|"

@@ -20,6 +20,7 @@ _COUNT = frozenset({"count", "counts", "number", "how often"})
 _BY_VENUE = frozenset({"volume_share"})
 _TOGETHER = frozenset({"combined", "together", "aggregated", "aggregate"})
 _MONEYLESS = frozenset({"volume", "trades"})
+_ASKING = frozenset({"is", "are", "has", "have", "did", "does", "do", "was"})
 _EITHER = ("symbol", "field", "source")
 _OF_AGGREGATE = {
     "max": frozenset({"price", "market", "bars"}), "min": frozenset({"price", "market", "bars"}),
@@ -212,6 +213,8 @@ def predictions(reading: Reading, draft: Draft) -> None:
     if not triggers or any(trigger is not None for trigger in triggers):
         return
     first = next((i for i in reading.items if i.kind not in ("mark", "join")), None)
+    if first is not None and first.written in _ASKING:
+        draft.assumed.append(f"{first.written} …?=the records of which it is so")
     if first is not None and first.written in {"will", "would", "could", "can"}:
         detail = "Bond tells what happens, and not what will: an alert tells when it has"
         reading.refuse("unsupported", detail, first, did_you_mean=("alert me when",),

@@ -12,12 +12,14 @@ _SAYABLE = ("field", "source", "agg", "bars")
 _LEFT_OUT = frozenset({"venue", "provider", "field", "source"})
 
 
-def everywhere(reading: Reading, _: Draft) -> None:
+def everywhere(reading: Reading, draft: Draft) -> None:
     """Read `all exchanges`: no exchange is chosen, the server's own are."""
     for at, item in list(reading.every("key")):
         after = reading.free(reading.skip(at + 1))
         if not item.is_key("all"):
             continue
+        if item.written.startswith(("each ", "every ")):
+            draft.assumed.append(f"{item.written}=all of them together")
         if after is not None and after.is_key("exchanges"):
             after.take("exchange", "all")
             item.take("exchange", "all")
