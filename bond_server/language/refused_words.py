@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from bond_server.language.phrases import phrases_of
 
-# Right as they are, though near to a word of ours.
 # Words that say which, when or how: without them a sentence would mean something else.
 TELLING = frozenset(
     phrases_of(

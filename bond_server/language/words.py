@@ -195,6 +195,7 @@ SOFT = frozenset({
 })  # fmt: skip
 
 
+# Right as they are, though near to a word of ours.
 NO_MISSPELLINGS = (
     frozenset(
         phrases_of(
