@@ -15,7 +15,7 @@ from bond_server.language.compared import (
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
-from bond_server.language.words import MULTIPLES, OF_CLOSE, OF_ZERO
+from bond_server.language.words import CURRENCIES, MULTIPLES, OF_CLOSE, OF_ZERO
 
 WITHIN = "within"  # what a condition's length of time means
 UNDECIDED = 0  # a `window_sec` that the whole sentence decides
@@ -24,6 +24,7 @@ _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
 _OF_PRICE = ("price_avg", "price_close")
 _COUNTED_OF = ("filler", "symbol", "maybe", "unknown")
 _PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
+_MONEY = {"$": "USD", "€": "EUR", "£": "GBP"}
 _BASIS_POINTS = ("bps", "bp", "basis points")
 _NOT_COMPARED = ("times", "exchanges", "levels", "top", "once", "thrice")
 _OF_SIZES = ("larger than", "bigger than", "smaller than")
@@ -80,7 +81,7 @@ def _field(reading: Reading, item: Item, subject_end: int, counted: int | None) 
 def _with_unit(reading: Reading, at: int, value_at: int, field: str) -> tuple[str, int, bool]:
     """Return the field, the place of the value's unit, and whether that is money."""
     unit = reading.free(value_at + 1)
-    is_money = reading.items[value_at].unit == "$"
+    is_money = reading.items[value_at].unit in _MONEY
     if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
         return field, value_at + 1, True
     if unit is not None and unit.written in _BASIS_POINTS and field == SPREADS[0]:
@@ -147,6 +148,10 @@ def _check_unit(
         detail = f"{field} is {unit}, so it can't be compared with dollars"
     elif is_count and (of_asset or compared.written in _OF_SIZES):
         detail = f"{field} says how many there were, not how large they are"
+    elif last.unit in _MONEY and last.unit != "$" and not _is_priced_in(reading, last):
+        detail = f"is {last.unit} what the price is in? Write the pair, such as BTC/EUR"
+    elif field == "volume_sum" and behind is not None and _is_of_another(reading, behind):
+        detail = f"volume is in the base asset, and not in {behind.written}"
     elif is_money and compared.written.startswith("trade") and not _is_told_when(reading, compared):
         detail = "the size of trades, or their price? Say alert me when, or price above"
     elif field in _OF_PRICE and behind is not None and _is_other_unit(reading, behind):
@@ -158,6 +163,20 @@ def _check_unit(
 def _is_told_when(reading: Reading, compared: Item) -> bool:
     before = reading.items[: reading.items.index(compared)]
     return any(item.is_key("when", "alert", "only") for item in before)
+
+
+def _is_priced_in(reading: Reading, value: Item) -> bool:
+    """Whether something is priced in the money of `€60k`."""
+    code = _MONEY[value.unit]
+    named = (item.symbol.quote for item in reading.items if item.symbol is not None)
+    said = (CURRENCIES.get(item.name, item.name) for item in reading.items if item.kind == "currency")
+    return code in {*named, *said}
+
+
+def _is_of_another(reading: Reading, item: Item) -> bool:
+    """Whether a volume of one asset is compared with so many of another."""
+    others = {i.symbol.base for i in reading.items if i.symbol is not None and i is not item}
+    return item.symbol is not None and bool(others) and item.symbol.base not in others
 
 
 def _is_other_unit(reading: Reading, item: Item) -> bool:

@@ -250,6 +250,8 @@ CHAINS: Mapping[str, str] = {
     "NEAR": "near", "SUI": "sui", "APT": "apt", "POL": "pol", "ARB": "arb",
 }  # fmt: skip
 
+CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
+
 VENUES: Mapping[str, str] = {
     name.strip(): group.partition(":")[0]
     for group in (

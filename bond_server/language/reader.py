@@ -316,7 +316,8 @@ def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     if found is None:
         return None
     value, end = found
-    money = at > 0 and atoms[at].glued and atoms[at - 1].text in {"$", "€", "£"}
+    sign = atoms[at - 1].text if at > 0 and atoms[at].glued else ""
+    money = sign in {"$", "€", "£"}
     timed = None if money else length_of(atoms, end, value, shouting=reading.shouting)
     if timed is not None:
         seconds, unit, end = timed
@@ -327,7 +328,7 @@ def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
         value, end = value * MULTIPLIERS[follower], end + 1
     elif follower in {"%", "percent", "pct"}:
         return _item("number", atoms, at, end + 1, number=value, unit="%"), end + 1
-    return _item("number", atoms, at, end, number=value, unit="$" if money else ""), end
+    return _item("number", atoms, at, end, number=value, unit=sign if money else ""), end
 
 
 def _phrase(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bond_server.language.draft import Draft, Rule
+from bond_server.language.families import CHAIN_WORDS, CHAINS
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
-from bond_server.language.refused_words import PLACES_TOO
+from bond_server.language.refused_words import PLACES_TOO, TELLING
 
 _LOOSE = ("filler", "mark", "join")
 _SAYABLE = ("field", "source", "agg", "bars")
@@ -177,12 +178,21 @@ def _is_broker(reading: Reading, led_by: int, at: int) -> bool:
     item = reading.free(at)
     if item is None or item.symbol is None or item.kind != "symbol":
         return False
-    if item.symbol.kind != "stock" and item.written not in PLACES_TOO:
+    is_place = item.written in PLACES_TOO or _is_chain(reading, led_by, item)
+    if item.symbol.kind != "stock" and not is_place:
         return False
     named = item.written in reading.vocabulary.assets.by_name
     before = (each.symbol for each in reading.items[:led_by] if each.kind == "symbol")
     posts = any(_is_about(each) for each in reading.items[:led_by])
     return named and not posts and any(s is not None and s.kind == "crypto" for s in before)
+
+
+def _is_chain(reading: Reading, led_by: int, item: Item) -> bool:
+    """Whether this is the `on solana` of `BTC price on solana`: prices are of exchanges."""
+    leads = [i for i in reading.items if i.is_key("from")]
+    on_chain = any(i.kind == "field" and i.name in CHAIN_WORDS for i in reading.items)
+    is_chain = item.symbol is not None and item.symbol.base in CHAINS and not on_chain
+    return is_chain and len(leads) == 1 and reading.items[led_by].written in ("on", "via")
 
 
 def _is_about(item: Item) -> bool:
@@ -193,6 +203,8 @@ def _refuse_unknown(reading: Reading, led_by: int, at: int) -> None:
     """Refuse what stands where an exchange should, and the unknown ones listed after it."""
     while (item := reading.free(at)) and item.kind == "unknown":
         if not item.written.isascii() or (_could_be_account(reading, led_by, item)):
+            return
+        if item.written in TELLING:
             return
         if not _is_news_site(reading, led_by, item):
             _refuse(reading, item, reading.items[led_by])

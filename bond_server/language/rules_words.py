@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bond_server.language.draft import CHAIN, TOPIC, Asked, Draft, Rule
 from bond_server.language.exact import is_field
-from bond_server.language.families import CHAINS
+from bond_server.language.families import CHAIN_WORDS, CHAINS
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
 from bond_server.language.words import AGGREGATES
@@ -19,7 +19,6 @@ _SHOWING = frozenset({
     "show", "send", "give", "get", "stream", "display", "print", "deliver", "push",
 })  # fmt: skip
 _UPDATED = frozenset({"trades", "bid ask", "orderbook"})
-_CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
 
 
 def accounts(reading: Reading, draft: Draft) -> None:
@@ -228,7 +227,7 @@ def spreads(reading: Reading, draft: Draft) -> None:
 def chains(reading: Reading, draft: Draft) -> None:
     """Read `solana transfers` and `transfers on solana`: the asset is the chain."""
     for at, item in list(reading.every("field")):
-        if item.name not in _CHAIN_WORDS:
+        if item.name not in CHAIN_WORDS:
             continue
         before = reading.free(reading.skip(at - 1, over=("mark",), step=-1))
         on = reading.free(at + 1)

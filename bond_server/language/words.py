@@ -202,7 +202,7 @@ NO_MISSPELLINGS = (
             "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
             "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
             "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides|"
-            "text|must|says|used|part|test|word|late|later|call|calls|files|task|tasks|lost|main|"
+            "dropping|falling|rising|moving|hitting|crossing|text|must|says|used|part|test|word|late|later|call|calls|files|task|tasks|lost|main|"
             "round|slow|fast|faster|stale|scale|date|means|ears|ours|yours|host|hosts|hook|hold|fold|"
             "hint|draw|lock|computed|different|filler|logs|took|cost|costs|ticket|tickets|feature|"
             "features|bind|abort|timer|ring|kill|kills|ways|provide|provides|apply|lies|fits|deadline|"
