@@ -169,7 +169,9 @@ def _is_priced_in(reading: Reading, value: Item) -> bool:
     """Whether something is priced in the money of `€60k`."""
     code = _MONEY[value.unit]
     named = (item.symbol.quote for item in reading.items if item.symbol is not None)
-    said = (CURRENCIES.get(item.name, item.name) for item in reading.items if item.kind == "currency")
+    said = (
+        CURRENCIES.get(item.name, item.name) for item in reading.items if item.kind == "currency"
+    )
     return code in {*named, *said}
 
 

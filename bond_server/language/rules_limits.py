@@ -6,7 +6,7 @@ meaning here, and without the one that matters the sentence would be about somet
 
 from __future__ import annotations
 
-from bond_server.language.draft import Draft, Rule
+from bond_server.language.draft import Asked, Draft, Rule
 from bond_server.language.families import SUMS, SWAP_WORDS
 from bond_server.language.items import Item, Reading
 from bond_server.language.words import AGGREGATES
@@ -21,6 +21,7 @@ _BY_VENUE = frozenset({"volume_share"})
 _TOGETHER = frozenset({"combined", "together", "aggregated", "aggregate"})
 _MONEYLESS = frozenset({"volume", "trades"})
 _ASKING = frozenset({"is", "are", "has", "have", "did", "does", "do", "was"})
+_TRADED = frozenset({"price", "market", "bars", "volume", "trades", "vwap"})
 _EITHER = ("symbol", "field", "source")
 _OF_AGGREGATE = {
     "max": frozenset({"price", "market", "bars"}), "min": frozenset({"price", "market", "bars"}),
@@ -265,8 +266,11 @@ def aggregates(reading: Reading, draft: Draft) -> None:
             continue
         target = _aggregated(reading, at)
         name = AGGREGATES[item.name]
-        said = _name_of(target) if target is not None else _only_asked(draft, name)
-        if said is None or said in _OF_AGGREGATE[name] or (name == "avg" and said not in SUMS):
+        if target is None:
+            _ask_for_price(draft, at, name)
+            continue
+        said = _name_of(target)
+        if said in _OF_AGGREGATE[name] or (name == "avg" and said not in SUMS):
             continue
         if name == "avg":
             draft.assumed.append(f"{item.written} {said}=how much there was in all")
@@ -279,11 +283,11 @@ def _name_of(item: Item) -> str:
     return "spread" if item.kind == "key" else item.name
 
 
-def _only_asked(draft: Draft, aggregate: str) -> str | None:
-    """Return a word that is asked for, where none is that an aggregate may be of."""
-    words = [asked.word for asked in draft.asked]
-    fits = aggregate == "avg" or any(word in _OF_AGGREGATE[aggregate] for word in words)
-    return None if fits or not words else words[0]
+def _ask_for_price(draft: Draft, at: int, aggregate: str) -> None:
+    """Let the `high` of `high + tweets` be the price's."""
+    words = {asked.word for asked in draft.asked}
+    if aggregate in ("max", "min") and words and words.isdisjoint(_TRADED):
+        draft.asked.append(Asked("price", at))
 
 
 def _aggregated(reading: Reading, at: int) -> Item | None:

@@ -72,7 +72,11 @@ def _placed(*verbs: str) -> dict[str, str]:
 
 
 # Comparisons of the last price of a window: `closes below`.
-OF_CLOSE: Mapping[str, str] = _placed("close", "closes", "closing", "closed", "closed back")
+OF_CLOSE: Mapping[str, str] = {
+    phrase: op
+    for phrase, op in _placed("close", "closes", "closing", "closed", "closed back").items()
+    if phrase != "close over"  # `the close over the last minute`
+}
 _STAYS = _placed("stays", "stay", "remains", "remain", "sits", "sit", "is still", "keeps")
 
 COMPARISONS: Mapping[str, str] = {**OF_CLOSE, **_STAYS} | {

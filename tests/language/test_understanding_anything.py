@@ -28,7 +28,8 @@ _SAID = (
     "wss://10.0.0.1 buy reddit moves more than hits at most rolling daily is it please not no with "
     "skip hide unless besides never both either inverse negative turns whale gap csv duration "
     "close high low just nothing else closes chart H4 fallback percentile imbalance order best "
-    "€60k £5 quote book depth spot vs compare since until first once every block us ETF mentions count "
+    "€60k £5 "
+    "quote book depth spot vs compare since until first once every block us ETF mentions count "
     "yesterday 65,000, 1/2 #SOL BTC/ETH/SOL traded updates a second hourly records in 0.01% -5s"
 )
 _WORDS = _SAID.split()
