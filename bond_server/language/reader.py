@@ -302,7 +302,7 @@ def _percentile(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None
 
 def _code_of_bars(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
     """Read the `H4` of `H4 candles`, and the `M15` and `D1` of others."""
-    found = _CODE.fullmatch(atoms[at].text)
+    found = _CODE.fullmatch(atoms[at].text) if atoms[at].text[0] in "HMD" else None
     if found is None or not any(atom.lower in BARS or atom.lower in CHARTS for atom in atoms):
         return None
     unit, count = found.groups()

@@ -94,8 +94,10 @@ def spot_of_swaps(reading: Reading, draft: Draft) -> None:
 def versus(reading: Reading, draft: Draft) -> None:
     """Refuse `price: binance vs okx`: exchanges count together, their difference is asked for."""
     for at, item in enumerate(reading.items):
+        if not item.is_key("against"):
+            continue
         beside = reading.items[max(at - 1, 0) : at] + reading.items[at + 1 : at + 2]
-        if not item.is_key("against") or [i.role for i in beside] != ["exchange", "exchange"]:
+        if [i.role for i in beside] != ["exchange", "exchange"]:
             continue
         if "cross_exchange_spread" in draft.derived:
             continue

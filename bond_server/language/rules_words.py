@@ -147,9 +147,10 @@ def order_book_depth(reading: Reading, draft: Draft) -> None:
 
 def bare_depth(reading: Reading, draft: Draft) -> None:
     """Read `BTC depth every 1s`: the order book, as deep as it usually is."""
+    if any(item.name == "orderbook" for _, item in reading.every("field")):
+        return
     for at, item in list(reading.every("key")):
-        booked = any(f.name == "orderbook" for _, f in reading.every("field"))
-        if item.is_key("levels") and item.written == "depth" and not booked:
+        if item.is_key("levels") and item.written == "depth":
             beside = [reading.free(at - 1) if at else None, reading.free(at + 1)]
             if not any(each is not None and each.kind == "number" for each in beside):
                 item.take("field", "orderbook")
