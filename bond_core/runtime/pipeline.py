@@ -271,6 +271,8 @@ class Pipeline:
 
     def tell_events(self, name: str, events: Sequence[Event]) -> None:
         """Have the engine told of a source's events, when it is this stream's turn."""
+        if (left_out_ns := self._quiet.heard()) is not None:
+            self._inbox.append((self.engine.on_tick, (left_out_ns,)))
         self._inbox.append((self.engine.on_events, (name, events)))
         self._stirred.set()
 

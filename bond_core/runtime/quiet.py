@@ -3,8 +3,8 @@
 Most ticks close nothing, and a thousand streams see twenty thousand a second. What has ended is
 closed by an event, at once, or by the clock, when a source was silent for long enough: never
 before the end of the next pane, and the shortest time that the clock waits for a source behind
-it (`bond_core.windows.watermark`). Until then a tick more or less changes no window; and
-a window that is to be sent again, of which a late event was heard, is sent with the next one.
+it (`bond_core.windows.watermark`). Until then a tick more or less changes no window, unless late
+events are let in: what they change is sent again with the next tick, so there events end the quiet.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ class Quiet:
         left_out_ns: The newest that was.
     """
 
-    __slots__ = ("_done_ns", "_parts", "left_out_ns", "until_ns")
+    __slots__ = ("_done_ns", "_is_for_late", "_parts", "left_out_ns", "until_ns")
 
     def __init__(self, engine: StreamEngine) -> None:
         self._parts = engine.parts if isinstance(engine, WindowEngine) else None
+        self._is_for_late = self._parts is not None and self._parts.plan.late == "update"
         self.until_ns = 0
         self.left_out_ns: int | None = None
         self._done_ns = 0
@@ -43,13 +44,13 @@ class Quiet:
         self.until_ns = grid.done_ns + grid.pane_ns + min(waits_ns)
 
     def took_in(self) -> None:
-        """Look anew, the engine was told: events may have closed windows, or been late."""
-        if self._parts is None or not self.until_ns:
-            return
-        if self._parts.grid.revised:
-            self.until_ns = 0
-        elif self._parts.grid.done_ns != self._done_ns:
+        """Look anew, the engine was told of events: they may have closed windows."""
+        if self.until_ns and self._parts and self._parts.grid.done_ns != self._done_ns:
             self.begin()
+
+    def heard(self) -> int | None:
+        """Take note that the engine is told of events; see `end`."""
+        return self.end() if self._is_for_late else None
 
     def end(self) -> int | None:
         """End, since the engine is told of something else than events, which may make anything due.
