@@ -55,11 +55,9 @@ class RawBatch:
 
     Attributes:
         items: In the order in which they were heard; their `ms` never fall.
-        heard_ns: When the newest was heard.
     """
 
     items: Sequence[RawItem]
-    heard_ns: int
 
 
 @attrs.define(eq=False)
@@ -212,12 +210,7 @@ class RawEngine:
 
     def on_repaired(self, name: str, symbol: str, repaired: Repaired) -> None:
         """Learn that what a source missed was fetched; it is told by `on_fetched` after."""
-        code = "gap" if repaired.missing else "repaired"
-        from_ns, to_ns = repaired.missing or (repaired.from_ns, repaired.until_ns)
-        detail = repaired.detail
-        self.notify(
-            Notice(code=code, source=name, detail=detail, from_ns=from_ns, to_ns=to_ns), symbol
-        )
+        self.notify(repaired.notice(name), symbol)
         self._is_urgent = True
 
     def notify(self, notice: Notice, symbol: str | None = None) -> None:
@@ -255,7 +248,7 @@ class RawEngine:
         if not self._items:
             return []
         items, self._items = self._items, []
-        return [RawBatch(items, self._now_ns)]
+        return [RawBatch(items)]
 
     def remembered(self) -> Iterable[tuple[Any, Any]]:
         """See Remembering: what was made and not taken yet, and what is yet to be told."""
