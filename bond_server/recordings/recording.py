@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,18 @@ class Block:
         records: How many records the recorded stream had published, and their digest; None
             where the block doesn't say.
         read_bytes: How much of the file is read with it.
+        said: The lines of it that tell what venues said, in order.
     """
 
     calls: tuple[Call, ...]
     events: int
     records: tuple[int, str] | None
     read_bytes: int
+    said: tuple[Mapping[str, Any], ...] = ()
+
+
+SAID = ("opened", "frame", "bytes", "closed")
+"""The keys of lines that tell of connections and messages."""
 
 
 @attrs.define
@@ -77,6 +83,7 @@ class Recording:
 
     def _block(self, lines: bytes, tape: TapeReader, read_bytes: int, number: int) -> Block:
         calls: list[Call] = []
+        said: list[Mapping[str, Any]] = []
         records = None
         for line in _decoded(lines, self.name, number):
             try:
@@ -87,8 +94,13 @@ class Recording:
                 detail = f"block {number} of {self.name} makes no sense ({_said(error)})"
                 raise RecordingError(detail) from None
             self.is_ended |= "end" in line
+            if not line.keys().isdisjoint(SAID):
+                said.append(line)
         events = sum(len(args[1]) for what, args in calls if what in BATCHES)
-        return Block(calls=tuple(calls), events=events, records=records, read_bytes=read_bytes)
+        return Block(
+            calls=tuple(calls), events=events, records=records, read_bytes=read_bytes,
+            said=tuple(said),
+        )  # fmt: skip
 
 
 def open_recording(path: Path) -> Recording:
