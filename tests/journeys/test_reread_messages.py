@@ -114,7 +114,10 @@ def heard(player: Player) -> list[tuple[str, Any]]:
             ccxt("binance", "okx", late="update", corrections_sec=3),
             ("close:binance=1012@1s", "duplicate:okx/trades*5@1s", "stall:okx@2s+1s"),
         ),
-        (ccxt("binance", "okx", mode="raw"), ("flip:okx/trades*3=nan@1s", "drop:binance/trades*2@2s")),
+        (
+            ccxt("binance", "okx", mode="raw"),
+            ("flip:okx/trades*3=nan@1s", "drop:binance/trades*2@2s"),
+        ),
         (
             {**ccxt(), "sources": [{"type": "alpaca"}], "symbols": ["AAPL", "MSFT"]},
             (),
