@@ -142,6 +142,7 @@ class Rereading:
         for name, part in parts.items():
             reader = self._by_source[name]
             if not reader.is_begun or name in reader.left_out:
+                reader.fresh[name].clear()
                 continue
             told = [calls[at] for at in part.told]
             now = await self._other_than(told, part, reader.fresh[name])

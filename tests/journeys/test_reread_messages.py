@@ -171,6 +171,24 @@ def test_a_venue_s_recorded_session_is_read_again(tmp_path, recordings, name, ve
     assert player.rereading.differences.compared == player.events > 50
 
 
+def test_a_source_that_stood_in_for_a_while_is_read_again(tmp_path):
+    """What it says counts while the stream listens to it, and what it says beyond does not."""
+    path = tmp_path / "a.jsonl.gz"
+    spec = ccxt("binance")
+    spec["sources"][0] |= {"fallback": ["okx"], "stale_sec": 1}
+    faults = {"faults": ["stall:binance@1s+4s"]}
+    live = asyncio.run(recorded(spec, path, seconds=9, simulator=faults))
+
+    again, player = read_again(path)
+
+    calls = [what for block in player.recording.blocks() for what, _ in block.calls]
+    assert calls.count("add_source") > 0
+    assert calls.count("remove_source") > 0
+    assert again == live
+    assert player.rereading.differences.n == 0
+    assert {name for name, _ in heard(player)} >= {"binance", "okx"}
+
+
 def test_a_connector_that_reads_otherwise_is_told(tmp_path, monkeypatch):
     """Events that are others are counted and shown, and their records are what they make."""
     path = tmp_path / "a.jsonl.gz"
