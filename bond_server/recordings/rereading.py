@@ -251,7 +251,7 @@ class Rereading:
             await reader.hear(number, row[2] if what == "frame" else base64.b64decode(row[2]))
 
     def _reader_of(self, connector: str, _: str, origin: str | None = None) -> Reader | None:
-        """Return whose connection it is; recordings of before 0.1.0 don't say of which origin."""
+        """Return whose connection it is; earlier recordings don't say of which origin."""
         if origin is not None:
             return self._readers.get(origin)
         found = [each for each in self._readers.values() if each.spec.name == connector]

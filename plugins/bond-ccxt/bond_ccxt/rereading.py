@@ -25,7 +25,7 @@ from bond_ccxt.config import CcxtConfig
 from bond_ccxt.exchange import Session, open_session
 from bond_ccxt.listing import Listing
 from bond_ccxt.tap import Tap
-from bond_core.plugin import Context, Message, Note
+from bond_core.plugin import Context, Message, Note, Retryable
 
 ASKED = "ccxt:asked"
 """Stands for the URL of what was asked for over HTTP."""
@@ -127,6 +127,7 @@ async def _session(config: CcxtConfig, ctx: Context) -> Session:
     session = await open_session(config, ctx)
     session.exchange.enableRateLimit = False
     session.exchange.markets = {}
+    session.exchange.fetch = _ask_nobody  # some messages have ccxt ask for more
     return session
 
 
@@ -162,3 +163,7 @@ def _leave_out_all(ctx: Context, why: str) -> None:
 
 async def _send_nothing(_: Any) -> None:
     """Stand in for sending: nobody is there."""
+
+
+async def _ask_nobody(*_: Any, **__: Any) -> Any:
+    raise Retryable("recorded messages are read here: nothing is asked for over HTTP")
