@@ -30,6 +30,7 @@ from bond_server.recordings.header import RecordingError
 from bond_server.recordings.recording import Block, Recording
 
 _OF_MESSAGES = ("on_events", "on_duplicates", "on_rejected", "on_clamped")
+_ENDS = ("on_tick", "finish")
 _NOTICES = ("rejected", "wrong_unit", "clamped")
 
 _Position = int
@@ -128,7 +129,9 @@ class Rereading:
                             pending = []
                     yield calls, block
                 if pending and block is not None:
-                    yield await self._between_ticks(pending, inf), attrs.evolve(block, events=0)
+                    # When the stream let go of its sources isn't said: what came behind the last
+                    # event that was told may have come too late to be.
+                    yield await self._between_ticks(pending, 0.0), attrs.evolve(block, events=0)
             finally:
                 for reader in self._readers.values():
                     reader.end()
@@ -287,7 +290,7 @@ def _replaced(calls: Sequence[Call], gone: set[_Position], placed: Sequence[Fres
     for at, call in enumerate(calls):
         what, args = call
         is_event = what == "on_events" and args[1]
-        passed_ns = args[1][-1].recv_ts if is_event else inf if what == "on_tick" else 0
+        passed_ns = args[1][-1].recv_ts if is_event else inf if what in _ENDS else 0
         while waiting and waiting[0].at_ns < passed_ns:
             found.append(waiting.popleft().call)
         if at not in gone:
