@@ -4,6 +4,7 @@ import asyncio
 import gc
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from bond_core.clock import NS, ManualClock
 from bond_core.log.event_log import Retention
@@ -200,6 +201,7 @@ EACH_HAS_ONE = {
     "HttpProtocol",
     "DirectLine",
     "Client",
+    "ScopeState",  # and the framework's own: by it hangs all that a connection brought
 }
 
 
@@ -208,7 +210,7 @@ def kept_by_connections():
     return sum(type(each).__name__ in EACH_HAS_ONE for each in gc.get_objects())
 
 
-@pytest.mark.parametrize("way", ["websocket", "sse"])
+@pytest.mark.parametrize("way", ["websocket", "refused", "sse", "rest"])
 def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, way):
     """
     What it had is let go at once: a server looks for garbage too seldom to wait for that.
@@ -218,6 +220,13 @@ def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, 
         if way == "websocket":
             async with server.socket(created, after="0-0") as socket:
                 await socket.recv()
+        elif way == "refused":
+            async with server.socket(created | {"access_token": "none"}) as socket:
+                with pytest.raises(ConnectionClosed):
+                    await socket.recv()
+        elif way == "rest":
+            assert (await server.http.get("/v1/streams")).status_code == 200
+            assert (await server.http.get("/v1/streams/none")).status_code == 404
         else:
             query = {"token": created["access_token"], "after": "0-0"}
             path = f"/v1/streams/{created['stream_id']}/events"
