@@ -8,6 +8,7 @@ waits for each.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,16 +16,19 @@ import attrs
 import hiredis
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from bond_core.errors import FencedError, LogError, LogUnavailableError
 from bond_core.log.offset import Offset
+from bond_server.redis_log.connect import LOST
 from bond_server.redis_log.keys import StreamKeys
 from bond_server.redis_log.scripts import Scripts
 
 _FENCED, _NOT_OPEN, _DELETED, _AHEAD = -1, -2, -3, -4
 _MAX_ITEMS = 1000
 """As many entries run in one script at most: Redis does nothing else meanwhile."""
+
+_log = logging.getLogger("bond.redis")
 
 
 @attrs.define(eq=False)  # frozen would be twice as slow to make, and it is made for each record
@@ -68,6 +72,9 @@ class Appends:
             packet, self._waiting = self._waiting, []
             try:
                 await self._send(packet)
+            except Exception as error:  # noqa: BLE001 -- a bug for some must not end it for all
+                _log.exception("an append to %d streams failed", len(packet))
+                _refuse(packet, _unavailable(error))
             finally:
                 _refuse(packet, LogUnavailableError("the log was closed; repeat the append"))
 
@@ -75,7 +82,7 @@ class Appends:
         groups = list(self._groups(packet))
         try:
             replies = await self._run_scripts(groups)
-        except (RedisError, OSError) as error:
+        except LOST as error:
             _refuse(packet, _unavailable(error))
             return
         for group, reply in zip(groups, replies, strict=True):

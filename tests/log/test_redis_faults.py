@@ -11,7 +11,7 @@ import time
 from contextlib import ExitStack, asynccontextmanager, suppress
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
 
 from bond_core.errors import LogUnavailableError
 from bond_core.log.cursor import Cursor
@@ -198,6 +198,56 @@ def test_a_server_that_forgot_the_scripts(redis_url):
             return await log.read("forgetful", START)
 
     assert [str(e.offset) for e in asyncio.run(go()).entries] == ["1-0", "2-0", "3-0"]
+
+
+def breaking(monkeypatch):
+    """Have connections break as soon as they are there, as many as are in the list returned."""
+    connect, to_break = Connection._connect, []
+
+    async def connect_and_break(self):
+        await connect(self)
+        if to_break:
+            to_break.pop()
+            self._writer.transport.abort()
+
+    monkeypatch.setattr(Connection, "_connect", connect_and_break)
+    return to_break
+
+
+def test_connections_that_break_before_anything_was_written(monkeypatch, redis_url):
+    """
+    On uvloop that is no OSError; all who append, read and listen come back all the same.
+    """
+    uvloop = pytest.importorskip("uvloop")
+    to_break = breaking(monkeypatch)
+
+    async def run():
+        async with (
+            asyncio.timeout(30),
+            Redis.from_url(redis_url) as admin,
+            redis_log(redis_url) as log,
+        ):
+            await admin.ping()
+            await log.open_stream("broken", KEEP)
+            tail = Tail(log, "broken", KEEP)
+            following = asyncio.create_task(tail.run())
+            for n in range(1, 4):
+                to_break.extend([True] * 3)
+                await admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                await admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                while True:
+                    try:
+                        await log.append("broken", [(Offset(n, 0), b"x")])
+                        break
+                    except LogUnavailableError:
+                        await asyncio.sleep(0.02)
+                while tail.top != Offset(n, 0):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert len(to_break) < 9
+            following.cancel()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 def test_an_address_where_nothing_is():
