@@ -51,7 +51,8 @@ class Scripts:
             with heeding_cancellation():
                 try:
                     return await self._redis.execute_command(*call)
-                except NoScriptError:
+                except NoScriptError as error:
+                    error.with_traceback(None)  # of frames that hold it: a cycle of 4 KB each
                     await self.load()
                     return await self._redis.execute_command(*call)
         except LOST as error:
