@@ -30,6 +30,9 @@ PATIENT_S = "20"
 ROUNDS = int(os.environ.get("BOND_FAULT_ROUNDS", "2"))
 """How often a long test repeats its fault."""
 
+SEED = os.environ.get("BOND_FAULT_SEED", "1")
+"""What chance begins with: the same does the same again, another strikes at other moments."""
+
 
 class Fleet:
     """An api and a broker, workers that come and go, and clients of their streams."""

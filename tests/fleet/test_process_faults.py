@@ -24,6 +24,7 @@ from tests.fleet.processes import (
     LONG_S,
     PATIENT_S,
     ROUNDS,
+    SEED,
     SIMPLE,
     Client,
     a_spec,
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 async def kill_owners(tmp_path, port, times, number, lease_s):
     """Kill the owner again and again; return how long each time nobody owned the stream."""
-    took_s, chance = [], random.Random(number)
+    took_s, chance = [], random.Random(f"{SEED} {number}")
     roles, variables = ("api", "broker", "worker"), {"BOND_HAND_OVER_SECONDS": PATIENT_S}
     async with processes(tmp_path, port, *roles, lease_s=lease_s, **variables) as (
         fleet,
