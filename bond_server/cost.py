@@ -13,6 +13,10 @@ import attrs
 
 from bond_core.clock import NS
 from bond_core.runtime.binding import BoundSource, BoundStream
+from bond_core.runtime.feeds import Origin
+
+Asked = tuple[Origin, str, str]
+"""Whose channel, its name, and for which symbol."""
 
 
 @attrs.frozen(kw_only=True)
@@ -74,13 +78,13 @@ class Cost:
 
 def cost_of(bound: BoundStream) -> Cost:
     """Return what a stream costs that can run here."""
-    seen: list[tuple[object, ...]] = []
+    seen: set[Asked] = set()
     sources = tuple(_cost(source, seen) for source in bound.sources)
     standing_in = [source for group in bound.fallbacks.values() for source in group]
     return Cost(sources=sources, standby=len(_new(standing_in, seen)))
 
 
-def _cost(source: BoundSource, seen: list[tuple[object, ...]]) -> SourceCost:
+def _cost(source: BoundSource, seen: set[Asked]) -> SourceCost:
     new = len(_new([source], seen))
     connector = source.origin.spec
     requests = 0.0
@@ -94,13 +98,9 @@ def _cost(source: BoundSource, seen: list[tuple[object, ...]]) -> SourceCost:
     )
 
 
-def _new(sources: Iterable[BoundSource], seen: list[tuple[object, ...]]) -> list[object]:
+def _new(sources: Iterable[BoundSource], seen: set[Asked]) -> set[Asked]:
     """Return what sources subscribe to that none before them did, and note it."""
-    found = [
-        asked
-        for source in sources
-        for ask in source.asks
-        if (asked := (source.origin, source.channel.name, ask)) not in seen
-    ]
-    seen += found
-    return list(dict.fromkeys(found))
+    asked = {(source.origin, source.channel.name, ask) for source in sources for ask in source.asks}
+    new = asked - seen
+    seen |= new
+    return new

@@ -25,7 +25,7 @@ from bond_core.log.event_log import Retention
 from bond_core.log.offset import START
 from bond_core.plugin.catalog import Catalog, describe
 from bond_core.plugin.specs import ConnectorSpec
-from bond_server.cli.defaults import defaults_of, egress_of
+from bond_server.assumed import defaults_of, egress_of
 from bond_server.environment import read_dotenv
 from bond_server.local import Bond
 from bond_server.plugin_choice import plugins_of

@@ -12,7 +12,7 @@ from bond_core.model.record import Notice, Repaired, Status
 from bond_core.plugin.context import Subscription
 from bond_core.plugin.specs import Channel
 from bond_core.runtime.holes import Holes
-from bond_core.runtime.ingest import FUTURE, SeenIds, are_plain_trades, fault_of, stamp
+from bond_core.runtime.ingest import FUTURE, SeenIds, fault_of, newest_of_plain_trades, stamp
 
 Future = Literal["reject", "clamp"]
 """What happens to an event whose time lies in the future: it is refused, or counts when heard."""
@@ -79,6 +79,7 @@ class Feed:
         self.holes = holes
         self._kind = channel.kind
         self._by_receipt = channel.time == "receive"
+        self._may_be_plain = channel.kind == "trade" and not self._by_receipt
         self._clamps = future == "clamp"
         self._seen = SeenIds()
 
@@ -113,29 +114,37 @@ class Feed:
 
     def hear(self, events: Sequence[Event], now_ns: int) -> int | None:
         """Check events and hand them on; return the newest event time among them, or None."""
+        if self._may_be_plain and events:
+            newest_ns = newest_of_plain_trades(events, now_ns)
+            if newest_ns is not None and self._seen.take_new(ids := [e.id for e in events]):
+                self._hand_on(events, ids)
+                return newest_ns
+        return self._hear_each(events, now_ns)
+
+    def _hear_each(self, events: Sequence[Event], now_ns: int) -> int | None:
+        """Do the same where something may be wrong with one of them, or was heard before."""
         faults: Counter[str] = Counter()
-        clamped = 0
-        if self._kind == "trade" and not self._by_receipt and are_plain_trades(events, now_ns):
-            sound = list(events)
-        else:
-            sound, clamped = self._sound_of(events, now_ns, faults)
+        sound, clamped = self._sound_of(events, now_ns, faults)
         kept = self._seen.new_of(sound)
-        repeats = len(sound) - len(kept)
         if kept:
-            self.last_id = kept[-1].id or self.last_id
-            self.newest.extend([event.id for event in kept])
-            if self.holes is not None:
-                self.holes.heard(kept)
+            self._hand_on(kept, [event.id for event in kept])
         for listener in tuple(self.listeners):
-            if kept:
-                listener.on_events(self.symbol, kept)
-            if repeats:
+            if repeats := len(sound) - len(kept):
                 listener.on_duplicates(self.symbol, repeats)
             if clamped:
                 listener.on_clamped(self.symbol, clamped)
             for why, n in faults.items():
                 listener.on_rejected(self.symbol, n, why)
         return max([event.ts for event in kept], default=None)
+
+    def _hand_on(self, kept: Sequence[Event], ids: Sequence[str | None]) -> None:
+        """Hand on events that are sound and new."""
+        self.last_id = ids[-1] or self.last_id
+        self.newest.extend(ids)
+        if self.holes is not None:
+            self.holes.heard(kept)
+        for listener in tuple(self.listeners):
+            listener.on_events(self.symbol, kept)
 
     def _sound_of(
         self, events: Sequence[Event], now_ns: int, faults: Counter[str]

@@ -50,6 +50,12 @@ class Coverage:
             start_ns, at, is_live = until, at + 1, not is_live
         return total
 
+    def share(self, start_ns: int, end_ns: int, *, count: int) -> float:
+        """Return the part of `[start, end)` that was heard, as `share` does."""
+        if self.is_live and (not self.changes or self.changes[-1] <= start_ns):
+            return 1.0
+        return share(self.live_ns(start_ns, end_ns), end_ns - start_ns, count=count)
+
     def mend(self, from_ns: int, until_ns: int) -> None:
         """Count `[from, until)` as heard: what was missed there is known now."""
         if from_ns >= until_ns:

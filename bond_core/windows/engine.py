@@ -367,7 +367,7 @@ class WindowEngine:
         self._closer.close_until(self._grid.floor(self._watermark_ns))
         end_ns = self._grid.done_ns + self._grid.pane_ns
         for source in self._sources.values():
-            source.fire_at = source.watermark.fires_at(end_ns)
+            source.fire_from(source.watermark.fires_at(end_ns))
 
     def _pass(self) -> None:
         """Move the stream's watermark on."""

@@ -35,10 +35,8 @@ class Filler:
     skipped: dict[tuple[int, str], int] = attrs.field(factory=dict)
 
     def previous(self, timeframe: int, record: Record, *, is_heard: bool) -> None:
-        """Fill a record that has no close, or remember the close that it has."""
+        """Fill a record that has no close with the last one, or remember the close that it has."""
         close = record.values.get(CLOSE)
-        if self.fill != "previous":
-            return
         if close is not None:
             self.closes[timeframe, record.symbol] = close
             return

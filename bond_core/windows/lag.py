@@ -7,6 +7,8 @@ keeps the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 MAX_SAMPLES = 16
 
 
@@ -25,7 +27,7 @@ def join(step: int, samples: list[int], other_step: int, other: list[int]) -> tu
     return step, both
 
 
-def median_ms(samples: list[int]) -> int | None:
+def median_ms(samples: Sequence[int]) -> int | None:
     """Return the median of delays in ns as whole ms; None if there are none."""
     if not samples:
         return None

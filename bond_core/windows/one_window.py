@@ -15,8 +15,8 @@ from bond_core.windows.symbol_state import SymbolState
 if TYPE_CHECKING:
     from bond_core.windows.stream_state import StreamState
 
-Closed = Mapping[tuple[str | None, str], Any]
-"""One closed window's state by (symbol, kind), where it had an event."""
+Closed = Mapping[str, Mapping[str | None, Any]]
+"""One closed window's state by kind and symbol, where it had an event."""
 
 _Report = tuple[SourceReport | None, Notice | None]
 
@@ -44,6 +44,8 @@ class OneWindow:
 
     def values(self, symbol: str, heard: set[str]) -> dict[str, Value]:
         """Return all fields of a symbol's record; those of kinds not heard are unknown."""
+        if self.stream.whole in heard:
+            return self._of_kind(symbol, self.stream.whole)
         values: dict[str, Value] = dict.fromkeys(self.stream.plan.fields)
         for kind in heard:  # nearly always one
             found = self._of_kind(symbol, kind)
@@ -67,8 +69,8 @@ class OneWindow:
         self.stream.finishing.finish(window)
 
     def _of_kind(self, symbol: str, kind: str) -> dict[str, Value]:
-        program = self.stream.programs[kind]
-        own, shared = self.closed.get((symbol, kind)), self.closed.get((None, kind))
+        program, closed = self.stream.programs[kind], self.closed.get(kind, {})
+        own, shared = closed.get(symbol), closed.get(None)
         if own is not None and shared is not None:
             both = program.new_pane()
             program.absorb(both, own)

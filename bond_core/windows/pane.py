@@ -17,9 +17,27 @@ import attrs
 from bond_core.windows.kept import KeptPanes
 from bond_core.windows.lag import MAX_SAMPLES
 from bond_core.windows.program import Program
+from bond_core.windows.watermark import NEVER
 
 if TYPE_CHECKING:
     from bond_core.windows.symbol_state import SymbolState
+
+
+class NoPane:
+    """What stands for a pane where none is open: no event is the newest of it."""
+
+    newest = NEVER
+
+
+NO_PANE = NoPane()
+
+
+def no_part(state: SymbolState | None) -> PanePart:
+    """Return the part that the loop finds where none is open."""
+    return PanePart(start=0, end=0, pane=NO_PANE, state=state, lags=_NONE)
+
+
+_NONE: list[int] = []  # shared: nothing is ever added to a part that isn't open
 
 UNSET = "(no trade yet)"
 """The unit of sizes before the first trade has said it; compared by identity."""
@@ -32,6 +50,7 @@ class PanePart:
     Attributes:
         start: Of the pane, ns.
         end: Of the pane, ns, excluded.
+        until: The event time from which an event leaves the pane or may close a window, ns.
         pane: The state that the events go into.
         state: Whose it is; None where events of that symbol have no place in the stream.
         n: Events counted.
@@ -54,6 +73,7 @@ class PanePart:
     told: int = 0
     own: Any = None
     heard: list[Any] | None = None
+    until: int = attrs.field(default=attrs.Factory(lambda part: part.end, takes_self=True))
 
     def thin(self) -> None:
         """Keep every second delay, and sample half as often from here on."""

@@ -52,6 +52,20 @@ class Program:
     _failed: Failed
     _check: Callable[[str, Any], Any]
     own: Program | None = None
+    _gives_all: bool = attrs.field(init=False)
+    """Whether the generated function gives every field."""
+
+    @_gives_all.default
+    def _(self) -> bool:
+        return self.own is None and not (self.plan.reduces or self.plan.folds)
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of its fields, in the order in which `values` gives them."""
+        names = [field.name for field in self.plan.metrics]
+        names += [field.name for field in self.plan.reduces]
+        names += [field.name for field in self.plan.folds]
+        return names + ([] if self.own is None else self.own.fields)
 
     def own_pane(self, pane: Any, source: str) -> Any:
         """Return the part of a pane that is one source's alone; None where no field needs it."""
@@ -98,6 +112,8 @@ class Program:
         Of a field by venue it is what each source's own pane gives, by the source's name.
         """
         values = self._values(pane)
+        if self._gives_all:
+            return values
         for reduce in self.plan.reduces:
             state = getattr(pane, reduce.slot)
             if state is BROKEN:

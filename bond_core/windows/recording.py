@@ -26,14 +26,16 @@ def records_of(
     """Say what was in a closed window of a timeframe: one record for each symbol."""
     told = stream.notices[timeframe].take()
     window = _window(stream, timeframe, end_ns, closed)
+    fills = stream.plan.fill == "previous" and CLOSE in stream.plan.fields
     records = []
     for symbol in stream.plan.symbols:
-        notices = [*told.get(None, ()), *told.get(symbol, ())]
+        notices = [*told.get(None, ()), *told.get(symbol, ())] if told else []
         record, heard = _record(stream, window, symbol, notices)
         record.partial = is_partial
         records.append(record)
-        is_heard = CLOSE in stream.plan.fields and stream.kind_of(symbol, CLOSE) in heard
-        stream.filler.previous(timeframe, records[-1], is_heard=is_heard)
+        if fills:
+            is_heard = stream.kind_of(symbol, CLOSE) in heard
+            stream.filler.previous(timeframe, record, is_heard=is_heard)
     sent = stream.filler.sent(timeframe, records)
     if stream.plan.late == "update":
         were_sent = {id(record) for record in sent}
@@ -49,7 +51,7 @@ def record_of_bar(
     told: Sequence[Notice],
 ) -> Record:  # fmt: skip
     """Say what was in a bar of a symbol."""
-    closed: Closed = {(symbol, kind): pane for kind, pane in bar.panes.items()}
+    closed: Closed = {kind: {symbol: pane} for kind, pane in bar.panes.items()}
     place = Place(bars.plan.name, bar.number, step=1)
     window = OneWindow(stream, bars.frame, place, bar.start_ns, end_ns, closed)
     record, _ = _record(stream, window, symbol, list(told))
@@ -108,12 +110,7 @@ def revisions_of(
     """
     sent = stream.sent.get((timeframe, end_ns), {})
     start_ns = end_ns - stream.plan.timeframes_ns[timeframe]
-    closed: Closed = {
-        key: pane
-        for key, windows in stream.open_windows.items()
-        if windows.kept is not None
-        if (pane := windows.kept.window(start_ns, end_ns)) is not None
-    }
+    closed = stream.closed_before(start_ns, end_ns)
     window = _window(stream, timeframe, end_ns, closed)
     records: list[Record] = []
     for symbol in stream.plan.symbols:

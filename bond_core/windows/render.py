@@ -5,17 +5,23 @@ left out: no call per event, no object per event, nothing computed twice. What i
 rarely (a new pane, a late event, a closing window) is a call to the source it runs for.
 
     for each event     its part (source, symbol, pane), by symbol
-                       is it in that part's pane? else the source finds another, or none
-                       are its sizes in the pane's unit?
-                       count it, sample its delay
-                       every slot of the pane, and of the source's own where a field asks for it
-                       may it close a window?
+                       is it the newest of that pane, too early to close a window? most are
+                           are its sizes in the pane's unit?
+                           count it, sample its delay
+                           every slot of the pane, and of the source's own where a field asks
+                       else the same, but
+                           is it in that part's pane? else the source finds another, or none
+                           it may be the first, the last or neither
+                           may it close a window?
+
+Comparing two times costs as much as three steps of sums: where an event is the newest, it is
+in its pane and the last of it, and nothing else has to be compared.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bond_core.windows import expression
 from bond_core.windows.compile import KindPlan, Slot
@@ -29,7 +35,7 @@ def render(plan: KindPlan) -> str:
 
 def _pane(plan: KindPlan) -> Iterator[str]:
     """Write the class that a pane's state is kept in."""
-    start = {"n": "0", "unit": "None"}
+    start = {"n": "0", "unit": "None", "newest": "-FAR"}
     for slot in plan.slots:
         start |= _initial(slot)
     start |= {fold.slot: "None" for fold in plan.folds}
@@ -61,10 +67,8 @@ def _initial(slot: Slot) -> dict[str, str]:
             return {slot.name: "INF"}
         case "max":
             return {slot.name: "-INF"}
-        case "first":
-            return {slot.name: "None", f"{slot.name}_ts": "FAR"}
-        case "last":
-            return {slot.name: "None", f"{slot.name}_ts": "-FAR"}
+        case "first" | "last":
+            return {slot.name: "None"}
 
 
 def _run(plan: KindPlan) -> Iterator[str]:
@@ -72,42 +76,65 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield "def run(source, events):"
     yield "    parts = source.parts"
     yield "    max_ts = source.max_ts"
-    yield "    fire_at = source.fire_at"
     yield "    for e in events:"
     yield "        ts = e.ts"
     yield "        try:"
     yield "            c = parts[e.symbol]"
     yield "        except KeyError:"
     yield "            c = source.otherwise"
+    yield "        a = c.pane"
+    yield "        if a.newest < ts < c.until:"
+    yield from (f"            {line}" for line in _counted(plan, _as_newest))
+    yield "            a.newest = ts"
+    if plan.own is not None:
+        yield from (f"            {line}" for line in _own(plan.own, _as_newest))
+    yield "            if ts > max_ts:"
+    yield "                max_ts = ts"
+    yield "            continue"
     yield "        if not c.start <= ts < c.end:"
     yield "            c = source.find(c, e)"
     yield "            if c is None:"
     yield "                continue"
-    yield "        a = c.pane"
-    if plan.has_units:
-        yield "        if e.size_unit is not a.unit and not source.admits_unit(c, e):"
-        yield "            continue"
-    yield "        c.n = n = c.n + 1"
-    if plan.keeps:
-        yield "        c.heard.append(e)"
-    yield "        if not n & c.mask:"
-    yield "            c.lags.append(e.recv_ts - ts)"
-    yield "            if n > c.full:"
-    yield "                c.thin()"
-    yield from (f"        {line}" for line in _steps(plan))
+    yield "            a = c.pane"
+    yield from (f"        {line}" for line in _counted(plan, _in_order))
+    yield "        if ts > a.newest:"
+    yield "            a.newest = ts"
     if plan.own is not None:
-        yield "        a = c.own"
-        yield "        a.n += 1"
-        yield from (f"        {line}" for line in _steps(plan.own))
+        yield from (f"        {line}" for line in _own(plan.own, _in_order))
     yield "        if ts > max_ts:"
     yield "            max_ts = ts"
-    yield "            if ts >= fire_at:"
+    yield "            if ts >= source.fire_at:"
     yield "                source.fire(ts)"
-    yield "                fire_at = source.fire_at"
     yield "    source.max_ts = max_ts"
 
 
-def _steps(plan: KindPlan) -> Iterator[str]:
+Ends = Callable[[str | None, str | None], Iterator[str]]
+"""Writes what keeps the first and the last event: of which names, None where one is not kept."""
+
+
+def _counted(plan: KindPlan, ends: Ends) -> Iterator[str]:
+    """Write what an event does to its part and its pane."""
+    if plan.has_units:
+        yield "if e.size_unit is not a.unit and not source.admits_unit(c, e):"
+        yield "    continue"
+    yield "c.n = n = c.n + 1"
+    if plan.keeps:
+        yield "c.heard.append(e)"
+    yield "if not n & c.mask:"
+    yield "    c.lags.append(e.recv_ts - ts)"
+    yield "    if n > c.full:"
+    yield "        c.thin()"
+    yield from _steps(plan, ends)
+
+
+def _own(plan: KindPlan, ends: Ends) -> Iterator[str]:
+    """Write what an event does to the part of its pane that is its source's alone."""
+    yield "a = c.own"
+    yield "a.n += 1"
+    yield from _steps(plan, ends)
+
+
+def _steps(plan: KindPlan, ends: Ends) -> Iterator[str]:
     """Write what an event does to its pane: what holds for all of them, then each condition."""
     slots = [slot for slot in plan.slots if slot.name != "n"]
     bound = {"ts": "ts"}
@@ -136,7 +163,7 @@ def _steps(plan: KindPlan) -> Iterator[str]:
         if conditions:
             yield f"if {' and '.join(conditions)}:"
         indent = "    " if conditions else ""
-        yield from (indent + line for line in _group(group, dict(bound)))
+        yield from (indent + line for line in _group(group, dict(bound), ends))
     for fold in plan.folds:
         yield f"if a.{fold.slot} is not BROKEN:"
         yield "    try:"
@@ -148,7 +175,7 @@ def _steps(plan: KindPlan) -> Iterator[str]:
         yield "a.events.append(e)"
 
 
-def _group(group: Sequence[Slot], bound: dict[str, str]) -> Iterator[str]:
+def _group(group: Sequence[Slot], bound: dict[str, str], ends: Ends) -> Iterator[str]:
     """Write what an event does to the slots of one condition, which it fulfils."""
     uses = _uses(group)
     for slot in group:
@@ -157,7 +184,8 @@ def _group(group: Sequence[Slot], bound: dict[str, str]) -> Iterator[str]:
                 yield _bind(text, node, bound)
         if slot.step not in ("first", "last"):
             yield from _step(slot, bound)
-    yield from _ends(group)
+    kept = {slot.step: f"a.{slot.name}" for slot in group}
+    yield from ends(kept.get("first"), kept.get("last"))
 
 
 def _uses(slots: Iterable[Slot]) -> Mapping[str, int]:
@@ -195,26 +223,22 @@ def _step(slot: Slot, bound: Mapping[str, str]) -> Iterator[str]:
             yield f"    {name} = {value}"
 
 
-def _ends(group: Iterable[Slot]) -> Iterator[str]:
-    """Write what keeps the first and the last event that fulfil the same conditions."""
-    ends = {slot.step: f"a.{slot.name}" for slot in group if slot.step in ("first", "last")}
-    first, last = ends.get("first"), ends.get("last")
+def _as_newest(first: str | None, last: str | None) -> Iterator[str]:
+    """Write what keeps the ends of a pane whose newest event this is."""
     if last is not None:
-        yield f"if ts > {last}_ts:"
-        yield f"    {last} = e"
-        yield f"    {last}_ts = ts"
-        if first is not None:  # most events are the newest yet, and so not the first
-            yield f"    if {first} is None:"
-            yield f"        {first} = e"
-            yield f"        {first}_ts = ts"
-        yield "else:"
-        yield f"    if ts == {last}_ts and e.seq >= {last}.seq:"
-        yield f"        {last} = e"
+        yield f"{last} = e"
     if first is not None:
-        indent = "" if last is None else "    "
-        yield f"{indent}if ts <= {first}_ts and (ts < {first}_ts or e.seq < {first}.seq):"
-        yield f"{indent}    {first} = e"
-        yield f"{indent}    {first}_ts = ts"
+        yield f"if {first} is None:"
+        yield f"    {first} = e"
+
+
+def _in_order(first: str | None, last: str | None) -> Iterator[str]:
+    """Write what keeps the ends of a pane, whenever the event came."""
+    for kept, is_nearer, on_tie in ((last, ">", ">="), (first, "<", "<")):
+        if kept is not None:
+            tie = f"ts == {kept}.ts and e.seq {on_tie} {kept}.seq"
+            yield f"if {kept} is None or ts {is_nearer} {kept}.ts or ({tie}):"
+            yield f"    {kept} = e"
 
 
 def _absorb(plan: KindPlan) -> Iterator[str]:
@@ -232,16 +256,14 @@ def _absorb(plan: KindPlan) -> Iterator[str]:
                 yield f"        {mine} = {its}"
             case "first" | "last":
                 sign = "<" if slot.step == "first" else ">="
-                order = f"({its}_ts, {its}.seq) {sign} ({mine}_ts, {mine}.seq)"
+                order = f"({its}.ts, {its}.seq) {sign} ({mine}.ts, {mine}.seq)"
                 yield f"    if {its} is not None and ({mine} is None or {order}):"
                 yield f"        {mine} = {its}"
-                yield f"        {mine}_ts = {its}_ts"
 
 
 def _values(plan: KindPlan) -> Iterator[str]:
     """Write how the fields' values are computed from a pane."""
     yield "def values(a):"
-    yield "    values = {}"
     for place, read in enumerate(plan.reads):
         name = f"a.{read.slot.name}"
         if read.value is not None:
@@ -254,22 +276,25 @@ def _values(plan: KindPlan) -> Iterator[str]:
             yield f"    p{place} = {name}"
     for place, metric in enumerate(plan.metrics):
         if metric.finish is None:
-            (only,) = metric.reads.values()
-            yield f"    v = p{only}"
-        else:
-            given = ", ".join(f"{name}=p{read}" for name, read in metric.reads.items())
-            yield "    try:"
-            yield f"        v = finish_{place}({given})"
-            yield "    except Exception as error:"
-            yield "        v = None"
-            yield f"        failed({metric.name!r}, error)"
-        if metric.finish is None and plan.reads[only].slot.step == "count":
-            yield f"    values[{metric.name!r}] = v"
             continue
-        # Finite floats, nearly all there is, are let through here.
-        fine = "type(v) is float and v - v == 0.0"
-        yield f"    values[{metric.name!r}] = v if {fine} else checked({metric.name!r}, v)"
-    yield "    return values"
+        given = ", ".join(f"{name}=p{read}" for name, read in metric.reads.items())
+        yield "    try:"
+        yield f"        v{place} = finish_{place}({given})"
+        yield "    except Exception as error:"
+        yield f"        v{place} = None"
+        yield f"        failed({metric.name!r}, error)"
+    yield "    return {"
+    for place, metric in enumerate(plan.metrics):
+        if metric.finish is None:
+            (only,) = metric.reads.values()
+            value, is_count = f"p{only}", plan.reads[only].slot.step == "count"
+        else:
+            value, is_count = f"v{place}", False
+        if not is_count:  # finite floats, nearly all there is, are let through here
+            fine = f"type({value}) is float and {value} - {value} == 0.0"
+            value = f"{value} if {fine} else checked({metric.name!r}, {value})"
+        yield f"        {metric.name!r}: {value},"
+    yield "    }"
 
 
 def _columns(plan: KindPlan) -> Iterator[str]:

@@ -10,7 +10,7 @@ import attrs
 from bond_core.model.event import Event
 from bond_core.model.record import Notice
 from bond_core.windows.lateness import drop
-from bond_core.windows.pane import PanePart
+from bond_core.windows.pane import PanePart, no_part
 from bond_core.windows.plan import SourcePlan
 from bond_core.windows.program import Program
 from bond_core.windows.symbol_state import SymbolState
@@ -93,7 +93,7 @@ class SourceState:
     """One source of a running stream: what it is for each symbol, and where its events go.
 
     The generated loop reads `parts`, `max_ts` and `fire_at`, and calls `find`,
-    `admits_unit` and `fire`.
+    `admits_unit` and `fire`; `PanePart.until` follows `fire_at`.
 
     Attributes:
         max_ts: The newest event's time, ns.
@@ -125,7 +125,7 @@ class SourceState:
     told_units: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.otherwise = PanePart(start=0, end=0, pane=None, state=None)
+        self.otherwise = no_part(None)
 
     @property
     def is_blank(self) -> bool:
@@ -215,10 +215,13 @@ class SourceState:
         return found
 
     def _part(self, state: SymbolState, pane: Any, start: int) -> PanePart:
-        own = self.program.own_pane(pane, self.plan.name)
-        end = start + self.grid.pane_ns
-        heard: list[Any] | None = [] if self.program.plan.keeps else None
-        return PanePart(start=start, end=end, pane=pane, state=state, own=own, heard=heard)
+        program, end, until = self.program, start + self.grid.pane_ns, self.fire_at
+        own = None if program.own is None else program.own_pane(pane, self.plan.name)
+        heard: list[Any] | None = [] if program.plan.keeps else None
+        until = min(until, end)
+        return PanePart(
+            start=start, end=end, until=until, pane=pane, state=state, own=own, heard=heard
+        )
 
     def admits_unit(self, part: PanePart, event: Event) -> bool:
         """Let an event through if its size counts what its pane's sizes count; else reject it."""
@@ -246,6 +249,14 @@ class SourceState:
             tally.rejected += 1
         self.totals.rejected += 1
         self.totals.counted -= 1
+
+    def fire_from(self, ts_ns: int) -> None:
+        """Have events from this time on looked at for whether they close a window."""
+        if ts_ns != self.fire_at:
+            self.fire_at = ts_ns
+            for state in self.states.values():
+                for part in state.parts.values():
+                    part.until = min(part.end, ts_ns)
 
     def fire(self, ts_ns: int) -> None:
         """Let an event move the watermark; called once it may close a window."""

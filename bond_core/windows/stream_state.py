@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -38,6 +39,8 @@ class StreamState:
         bars: One for each size.
         filler: What silent windows are filled with.
         kinds: By source, also of those that left, the kind of its events.
+        whole: The kind of event that alone gives a record's values as they are; None where
+            several do, or they are finished by more than its loop.
         missing: From when to when the stream didn't run, and nobody brings what happened then.
         venues: By source, where it has one.
     """
@@ -53,6 +56,7 @@ class StreamState:
     finishing: Finishing = attrs.field(init=False)
     bars: Sequence[Bars] = attrs.field(init=False)
     filler: Filler = attrs.field(init=False)
+    whole: str | None = attrs.field(init=False)
     _states: dict[str, list[SymbolState]] = attrs.field(factory=dict)
     kinds: dict[str, str] = attrs.field(factory=dict)
     missing: list[tuple[int, int]] = attrs.field(factory=list)
@@ -68,6 +72,9 @@ class StreamState:
         ]
         for kind in dict.fromkeys(kind for kind, _ in self.plan.fields.values()):
             self.program(kind)
+        is_plain = not self.plan.instead and not self.finishing.fields
+        alike = [k for k, p in self.programs.items() if p.fields == list(self.plan.fields)]
+        self.whole = alike[0] if is_plain and alike else None
 
     def program(self, kind: str) -> Program:
         """Return the loop for a kind of event; it may be one that no field needs."""
@@ -215,19 +222,28 @@ class StreamState:
             for state in source.states.values():
                 if n := state.close(start_ns, keeps=self.plan.late == "update"):
                     counts[id(state.windows)] = counts.get(id(state.windows), 0) + n
-        closed = {}
-        for key, windows in self.open_windows.items():
+        closed: dict[str, dict[str | None, Any]] = {}
+        for (symbol, kind), windows in self.open_windows.items():
             if windows.open and (pane := windows.close(start_ns, counts.get(id(windows), 0))):
-                closed[key] = pane
+                closed.setdefault(kind, {})[symbol] = pane
         return closed
 
     def close_larger(self, timeframe: int, end_ns: int) -> Closed:
         """Close the window of a larger timeframe, of every symbol and kind."""
         start_ns = end_ns - self.plan.timeframes_ns[timeframe]
-        closed = {}
-        for key, windows in self.open_windows.items():
+        closed: dict[str, dict[str | None, Any]] = {}
+        for (symbol, kind), windows in self.open_windows.items():
             if (window := windows.close_larger(timeframe, start_ns, end_ns)) is not None:
-                closed[key] = window
+                closed.setdefault(kind, {})[symbol] = window
+        return closed
+
+    def closed_before(self, start_ns: int, end_ns: int) -> Closed:
+        """Return a window that was closed already, of every symbol and kind that had an event."""
+        closed: dict[str, dict[str | None, Any]] = {}
+        for (symbol, kind), windows in self.open_windows.items():
+            kept = windows.kept
+            if kept is not None and (window := kept.window(start_ns, end_ns)) is not None:
+                closed.setdefault(kind, {})[symbol] = window
         return closed
 
     def has_larger(self, timeframe: int, end_ns: int) -> bool:
@@ -250,7 +266,7 @@ class StreamState:
                         late[state] = n
                     part.told = part.n
                 if start_ns in state.mended:
-                    state.mended.discard(start_ns)
+                    state.mended -= {start_ns}
                     late.setdefault(state, 0)
         for windows in self.open_windows.values():
             if windows.kept is not None and id(windows) in counts:

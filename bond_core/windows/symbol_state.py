@@ -6,16 +6,16 @@ Tally         what happened there since the last record of one timeframe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
 from bond_core.model.record import Notice, Repaired, SourceReport, Status
 from bond_core.windows import lag
-from bond_core.windows.coverage import Coverage, share
+from bond_core.windows.coverage import Coverage
 from bond_core.windows.lateness import Late
-from bond_core.windows.pane import OpenWindows, PanePart
+from bond_core.windows.pane import OpenWindows, PanePart, no_part
 
 if TYPE_CHECKING:
     from bond_core.windows.source_state import SourceState
@@ -30,17 +30,19 @@ class Tally:
 
     count: int = 0
     lag_step: int = 1
-    lags: list[int] = attrs.field(factory=list)
+    lags: Sequence[int] = ()
     late: Late = attrs.field(factory=Late)
     duplicates: int = 0
     rejected: int = 0
     gaps: int = 0
-    repaired: list[Repaired] = attrs.field(factory=list)
+    repaired: Sequence[Repaired] = ()
 
     def add(self, part: PanePart) -> None:
         """Take in what a closed pane counted."""
         if self.count:
-            self.lag_step, self.lags = lag.join(self.lag_step, self.lags, part.mask + 1, part.lags)
+            self.lag_step, self.lags = lag.join(
+                self.lag_step, list(self.lags), part.mask + 1, part.lags
+            )
         else:
             self.lag_step, self.lags = part.mask + 1, list(part.lags)  # its own: more may come late
         self.count += part.n
@@ -48,8 +50,17 @@ class Tally:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to tell."""
-        told = (self.count, self.late.count, self.duplicates, self.rejected, self.gaps)
-        return not (any(told) or self.repaired)
+        return not (
+            self.count or self.late.count or self.duplicates or self.rejected or self.gaps
+            or self.repaired
+        )  # fmt: skip
+
+    def clear(self) -> None:
+        """Start afresh: a record has told of it all."""
+        self.count = self.duplicates = self.rejected = self.gaps = 0
+        self.lag_step, self.lags, self.repaired = 1, (), ()
+        if self.late.count:
+            self.late = Late()
 
 
 @attrs.define(eq=False)
@@ -81,12 +92,12 @@ class SymbolState:
     parts: dict[int, PanePart] = attrs.field(factory=dict)
     kept: dict[int, PanePart] = attrs.field(factory=dict)
     repaired: list[Repaired] = attrs.field(factory=list)
-    mended: set[int] = attrs.field(factory=set)
+    mended: frozenset[int] = frozenset()
     _none: PanePart = attrs.field(init=False)
     current: PanePart = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._none = self.current = PanePart(start=0, end=0, pane=None, state=self)
+        self._none = self.current = no_part(self)
 
     @property
     def is_closed(self) -> bool:
@@ -139,7 +150,7 @@ class SymbolState:
             self.repaired.append(repaired)
         for tally in self.tallies:
             if len(tally.repaired) < MAX_REPAIRED:
-                tally.repaired.append(repaired)
+                tally.repaired = (*tally.repaired, repaired)
         touched = [at for at in sent if repaired.touches(at, at + pane_ns)]
         before = [self.coverage.live_ns(at, at + pane_ns) for at in touched]
         gap_ns, end_ns = repaired.missing or (repaired.until_ns, repaired.until_ns)
@@ -167,10 +178,10 @@ class SymbolState:
         """
         tally = self.tallies[timeframe]
         source = self.source
-        start_ns = min(start_ns, end_ns - 1)  # bars that one trade fills have no length
-        live_ns = self.coverage.live_ns(start_ns, end_ns)
-        coverage = share(live_ns, end_ns - start_ns, count=tally.count)
-        if source.left_ns < end_ns and not coverage and tally.is_blank:
+        if start_ns == end_ns:
+            start_ns -= 1  # bars that one trade fills have no length
+        coverage = self.coverage.share(start_ns, end_ns, count=tally.count)
+        if not coverage and source.left_ns < end_ns and tally.is_blank:
             return None, None
         late = tally.late
         report = SourceReport(
@@ -187,6 +198,6 @@ class SymbolState:
             scope=source.plan.scope,
             repaired=tuple(tally.repaired),
         )
-        if not tally.is_blank:
-            self.tallies[timeframe] = Tally()
-        return report, late.notice(source.plan.name) if late.count else None
+        told = late.notice(source.plan.name) if late.count else None
+        tally.clear()
+        return report, told

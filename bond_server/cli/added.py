@@ -15,7 +15,7 @@ from bond_core.errors import BondError
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.factories import load_class
 from bond_core.plugin.specs import CommandSpec
-from bond_server.cli.defaults import defaults_of, egress_of
+from bond_server.assumed import defaults_of, egress_of
 from bond_server.environment import apply_dotenv
 from bond_server.local import Bond
 from bond_server.parts.loading import host_of

@@ -20,7 +20,7 @@ from bond_core.runtime.resolving import STOCK_PROVIDERS, STOCKS
 from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamSpec
-from bond_server.cli.defaults import defaults_of, proposer_of
+from bond_server.assumed import defaults_of, proposer_of
 from bond_server.compiling import Compiled, all_assumed, compile_request, refuse_unfit
 from bond_server.cost import cost_of
 from bond_server.language.compile import Understanding, understand

@@ -22,8 +22,8 @@ import attrs
 from bond_core.errors import BondError, Problem, RequestError, SetupError
 from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import Defaults
+from bond_server.assumed import defaults_of
 from bond_server.cli.colours import error_for
-from bond_server.cli.defaults import defaults_of
 from bond_server.compiling import compile_request
 from bond_server.json_places import Place, Places, line_and_column, read_with_places
 from bond_server.language.problem_text import printable

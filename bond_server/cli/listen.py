@@ -15,7 +15,7 @@ import msgspec
 from bond_core.errors import BondError, RequestError
 from bond_core.log.cursor import StreamEnded
 from bond_core.log.offset import START
-from bond_server.cli.defaults import defaults_of, egress_of, proposer_of
+from bond_server.assumed import defaults_of, egress_of, proposer_of
 from bond_server.cli.phrase import understood
 from bond_server.cli.proposed import confirmed
 from bond_server.cli.show import (

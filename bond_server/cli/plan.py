@@ -15,7 +15,7 @@ from bond_core.plugin.catalog import Catalog
 from bond_core.runtime.binding import BoundSource, BoundStream
 from bond_core.spec.canonical import spec_as_json, stream_id
 from bond_core.spec.duration import format_duration, parse_duration_ms
-from bond_server.cli.defaults import defaults_of
+from bond_server.assumed import defaults_of
 from bond_server.cli.listen import read_request
 from bond_server.cli.phrase import understood
 from bond_server.compiling import Compiled, compile_request

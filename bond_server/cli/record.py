@@ -16,7 +16,7 @@ from bond_core.clock import NS, SystemClock
 from bond_core.errors import SourceError
 from bond_core.runtime.tape.frames import Frames
 from bond_core.runtime.tape.told import Tape
-from bond_server.cli.defaults import defaults_of, egress_of
+from bond_server.assumed import defaults_of, egress_of
 from bond_server.cli.first import first_of
 from bond_server.cli.listen import read_request
 from bond_server.cli.phrase import understood

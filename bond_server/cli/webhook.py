@@ -19,7 +19,7 @@ from bond_core.plugin.specs import SinkSpec
 from bond_core.runtime.errand import Errand
 from bond_core.runtime.sink_policy import SinkPolicy
 from bond_core.settings import Secret, structure
-from bond_server.cli.defaults import egress_of
+from bond_server.assumed import egress_of
 
 NAME = "webhook"
 HELP = "send a test message to a webhook, and make secrets for one"

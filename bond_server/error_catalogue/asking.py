@@ -26,6 +26,12 @@ ENTRIES = (
         fix="from=now-60s",
     ),
     Entry(
+        code="bad_query", status=422, close=1008,
+        cause="The query of a listener's address has a name that nothing reads, such as `afer`.",
+        remedy="Write one of those that `errors` says, or leave it out.",
+        fix="from=now-60s",
+    ),
+    Entry(
         code="bad_slow", close=1008,
         cause="`slow` in a WebSocket's address is neither disconnect nor conflate.",
         remedy="Leave it out, or write one of the two.",

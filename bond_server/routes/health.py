@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from litestar import Response, get
+from litestar import HttpMethod, Response, get, route
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -22,6 +22,7 @@ from bond_server.service import Service
 from bond_server.settings import ServerSettings
 
 _LOG_ANSWERS_WITHIN_S = 2.0
+_ASKED = (HttpMethod.GET, HttpMethod.HEAD)  # what balancers and monitors ask with
 
 
 @get("/", summary="What this is", opt=needs(OPEN))
@@ -45,7 +46,7 @@ async def about(parts: Given[tuple[Part, ...]]) -> dict[str, Any]:
     }
 
 
-@get("/health", summary="How the server does", opt=needs(OPEN))
+@route("/health", http_method=_ASKED, summary="How the server does", opt=needs(OPEN))
 async def health(
     bond: Given[Service], settings: Given[ServerSettings], project: Given[str], state: State,
     parts: Given[tuple[Part, ...]],
@@ -73,14 +74,15 @@ def _of_part(part: Part, project: str) -> dict[str, Any]:
     return said
 
 
-@get("/health/live", summary="Is it alive?", opt=needs(OPEN))
+@route("/health/live", http_method=_ASKED, summary="Is it alive?", opt=needs(OPEN))
 async def live() -> dict[str, str]:
     """Say that the process answers."""
     return {"status": "ok"}
 
 
-@get(
+@route(
     "/health/ready",
+    http_method=_ASKED,
     summary="Can it serve?",
     opt=needs(OPEN),
     responses={503: ResponseSpec(dict[str, str], description="Not now; `reason` says why")},

@@ -128,7 +128,9 @@ class Listens(Operation):
             ("ticket", "query", "Opens it once, instead of a token"),
             ("after", "query", "An id or a time; what comes behind it is sent"),
             ("from", "query", "A time such as now-60s; what is not before it is sent"),
+            ("epoch", "query", "Which life of the log the client was last served from"),
             ("Last-Event-ID", "header", "As `after`, and wins over it"),
+            ("lastEventId", "query", "As Last-Event-ID, for who can send no header"),
         )
         text = Schema(type=OpenAPIType.STRING)
         self.parameters = [

@@ -44,10 +44,12 @@ from bond_server.delivery.start import Start, find_start
 from bond_server.problems import UnknownStreamError
 from bond_server.routes.given import Given, StreamId
 from bond_server.routes.operations import Listens, problem_answers
+from bond_server.routes.query import LISTENING, check_query
 from bond_server.service import Service
 from bond_server.streams import AnyStream
 
 _END_WITHIN_S = 1.0
+_LAST_ID = "lastEventId"
 
 _log = logging.getLogger("bond.server")
 
@@ -64,16 +66,20 @@ async def stream_events(
     request: Request[Any, Any, Any], stream_id: StreamId, bond: Given[Service],
     access: Given[Access], counters: Given[Counters], drain: Given[Drain], hub: Given[Hub],
 ) -> Response[bytes]:  # fmt: skip
-    """Send records from where the client was: Last-Event-ID, else `after`, else `from`."""
+    """Send records from where the client was: Last-Event-ID, else `after`, else `from`.
+
+    Those who stand in for a browser's EventSource send `lastEventId` in the query.
+    """
     admission = access.admit(request, stream_id)
+    check_query(request.query_params, (*LISTENING, _LAST_ID))
     stream = await bond.look(stream_id)
     if stream is None:
         raise UnknownStreamError(stream_id)
     query = request.query_params
-    after = request.headers.get("last-event-id") or query.get("after")
+    last_id = request.headers.get("last-event-id") or query.get(_LAST_ID)
     async with access.replays:
         start = await find_start(
-            bond.log, stream_id, from_=query.get("from"), after=after,
+            bond.log, stream_id, from_=query.get("from"), after=last_id or query.get("after"),
             now_ns=bond.clock.now_ns(), epoch=query.get("epoch"),
         )  # fmt: skip
     return EventStream(

@@ -29,7 +29,6 @@ from bond_server.delivery.client import Client
 from bond_server.delivery.counters import Counters
 from bond_server.delivery.drain import Drain
 from bond_server.delivery.endings import (
-    BAD_FROM,
     BAD_SLOW,
     DELETED,
     GONE,
@@ -46,6 +45,7 @@ from bond_server.delivery.line import MESSAGES, AsgiLine, direct_line
 from bond_server.delivery.speech import ENVELOPED, ENVELOPES, PLAIN
 from bond_server.delivery.start import Start, find_start
 from bond_server.routes.given import Given, StreamId
+from bond_server.routes.query import LISTENING, check_query
 from bond_server.service import Service
 from bond_server.streams import AnyStream
 
@@ -98,6 +98,7 @@ async def _judge(
     query = socket.query_params
     try:
         admission = access.admit(socket, stream_id)
+        check_query(query, (*LISTENING, "slow"))
         async with access.replays:
             start = await find_start(
                 bond.log, stream_id, from_=query.get("from"), after=query.get("after"),
@@ -110,8 +111,8 @@ async def _judge(
         raise
     except LogUnavailableError:
         return UNAVAILABLE
-    except RequestError:
-        return BAD_FROM
+    except RequestError as error:
+        return Ending(1008, error.code)
     slow = query.get("slow", "disconnect")
     if slow not in ("disconnect", "conflate"):
         return BAD_SLOW

@@ -78,12 +78,14 @@ def test_records_arrive_as_unnamed_events(monkeypatch):
         ({}, {"from": "now-60s"}, f"{T}-0"),
         ({"Last-Event-ID": f"{T}-1"}, {}, f"{T + 1000}-0"),
         ({"Last-Event-ID": f"{T}-1"}, {"after": "0-0"}, f"{T + 1000}-0"),
+        ({}, {"lastEventId": f"{T}-1", "after": "0-0"}, f"{T + 1000}-0"),
     ],
-    ids=["after", "from", "header", "header before query"],
+    ids=["after", "from", "header", "header before query", "in the query"],
 )
 def test_a_client_goes_on_where_it_was(monkeypatch, headers, query, first):
     """
-    Last-Event-ID wins over `after`, as a browser's reconnect needs it.
+    Last-Event-ID wins over `after`, as a browser's reconnect needs it; so does what scripts that
+    stand in for a browser's EventSource write in the query instead.
     """
 
     async def scenario(server, created):
@@ -221,6 +223,8 @@ def test_a_token_may_come_as_a_bearers(monkeypatch):
         ({"token": ""}, 401, "token_invalid"),
         ({"from": "yesterday"}, 422, "bad_from"),
         ({"after": "x"}, 422, "bad_from"),
+        ({"afer": "1-2"}, 422, "bad_query"),
+        ({"slow": "conflate"}, 422, "bad_query"),
     ],
 )
 def test_what_is_refused_is_a_problem_document(monkeypatch, query, status, code):

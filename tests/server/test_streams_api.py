@@ -200,6 +200,10 @@ def test_health_and_the_front_door(monkeypatch):
             "/v1/plugins", "/v1/sources", "/health",
         }  # fmt: skip
         assert "requestBody" in schema["paths"]["/v1/streams"]["post"]
+        for path in ("/health", "/health/live", "/health/ready"):  # as balancers may ask
+            head = await server.http.head(path)
+            assert (head.status_code, head.content) == (200, b"")
+            assert (await server.http.get(path)).json()["status"] == "ok"
 
     on_a_server(monkeypatch, scenario)
 

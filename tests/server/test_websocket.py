@@ -192,6 +192,7 @@ def test_a_token_may_come_in_a_header(monkeypatch):
         ({"after": "1-2-3"}, "bad_from"),
         ({"after": "\0"}, "bad_from"),
         ({"slow": "maybe"}, "bad_slow"),
+        ({"afer": "1-2"}, "bad_query"),
     ],
 )
 def test_a_start_that_is_none_is_1008(monkeypatch, query, reason):

@@ -273,12 +273,12 @@ def _tallied(tally: Tally) -> Tallied:
     return Tallied(
         count=tally.count,
         lag_step=tally.lag_step,
-        lags=tally.lags,
+        lags=list(tally.lags),
         late=list(map(near, attrs.astuple(tally.late))),
         duplicates=tally.duplicates,
         rejected=tally.rejected,
         gaps=tally.gaps,
-        repaired=tally.repaired,
+        repaired=list(tally.repaired),
     )
 
 

@@ -259,7 +259,7 @@ class _Loading:
             )
             for t in line.tallies
         ]  # fmt: skip
-        state.repaired, state.mended = line.repaired, set(line.mended)
+        state.repaired, state.mended = line.repaired, frozenset(line.mended)
         for part in line.parts:
             state.parts[part.start] = self._part(state, part, state.windows.open)
         if state.parts:
@@ -270,8 +270,9 @@ class _Loading:
 
     def _part(self, state: SymbolState, part: Part, panes: Mapping[int, Any]) -> PanePart:
         pane, program = panes[part.start], state.windows.program
+        end = part.start + self._plan.pane_ns
         return PanePart(
-            start=part.start, end=part.start + self._plan.pane_ns, pane=pane, state=state,
+            start=part.start, end=end, until=min(end, self._source.fire_at), pane=pane, state=state,
             n=part.n, lags=part.lags, mask=part.mask, full=part.full, told=part.told,
             own=program.own_pane(pane, self._source.plan.name),
             heard=[] if program.plan.keeps else None,

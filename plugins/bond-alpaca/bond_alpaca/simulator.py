@@ -12,11 +12,10 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -24,6 +23,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
+from bond_core.testing.played import Played, meanwhile
 from bond_core.testing.tape import SLOT_NS, Manner, Print, Tape, slots
 
 _CRYPTO = "/v1beta3/crypto/us"
@@ -52,7 +52,7 @@ class Options:
     per_slot: int = setting(default=3, doc="Trades of a symbol in 50 ms, at most")
 
 
-class AlpacaSimulator:
+class AlpacaSimulator(Played):
     """Alpaca, serving while it is entered.
 
     Attributes:
@@ -77,28 +77,12 @@ class AlpacaSimulator:
         self._clock = clock
         self._frozen = False
         self._mute = False
-        self._stack = AsyncExitStack()
 
-    @property
-    def url(self) -> str:
-        """The base address; empty until it serves."""
-        return self.server.url
-
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
-        await self._stack.enter_async_context(self.server)
-        market = asyncio.create_task(self._market(), name="alpaca's market")
-        self._stack.callback(market.cancel)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        await self._stack.aclose()
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
+        async with self.server as server, meanwhile(self._market(), "alpaca's market"):
+            yield server.url
 
     # What a test does
 

@@ -9,12 +9,10 @@ with Finnhub itself.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, aclosing
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import attrs
@@ -22,6 +20,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import setting, structure
 from bond_core.testing.loopback_ws import LoopbackWs, Peer
+from bond_core.testing.played import Played, meanwhile
 from bond_core.testing.tape import Print, Tape, slots
 
 _MS = 1_000_000
@@ -37,7 +36,7 @@ class Options:
     per_slot: int = setting(default=3, doc="Trades of a symbol in 50 ms, at most")
 
 
-class FinnhubSimulator:
+class FinnhubSimulator(Played):
     """Finnhub, serving while it is entered.
 
     Attributes:
@@ -56,28 +55,12 @@ class FinnhubSimulator:
         self.told: list[dict[str, Any]] = []
         self._clock = clock
         self._frozen = self._mute = False
-        self._stack = AsyncExitStack()
 
-    @property
-    def url(self) -> str:
-        """The base address; empty until it serves."""
-        return self.server.url
-
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
-        await self._stack.enter_async_context(self.server)
-        market = asyncio.create_task(self._market(), name="finnhub's market")
-        self._stack.callback(market.cancel)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        await self._stack.aclose()
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
+        async with self.server as server, meanwhile(self._market(), "finnhub's market"):
+            yield server.url
 
     # What a test does
 

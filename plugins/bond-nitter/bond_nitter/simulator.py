@@ -10,12 +10,12 @@ and src/views/rss.nimf); whether instances send an ETag depends on what stands b
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from random import Random
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from xml.sax.saxutils import escape
 
 import attrs
@@ -23,6 +23,7 @@ import attrs
 from bond_core.clock import NS, Clock
 from bond_core.plugin import search_terms, structure
 from bond_core.testing.loopback_http import Asked, LoopbackHttp, Reply, unless_had
+from bond_core.testing.played import Played
 
 State = Literal["well", "limited", "empty", "malformed", "page", "dead", "gone"]
 NAMES = ("one", "two", "three")
@@ -58,7 +59,7 @@ class Written:
     text: str
 
 
-class NitterSimulator:
+class NitterSimulator(Played):
     """Three instances, serving while it is entered.
 
     Attributes:
@@ -76,24 +77,11 @@ class NitterSimulator:
         self._extra: list[Written] = []
         self._server = LoopbackHttp(self._answer)
 
-    @property
-    def url(self) -> str:
-        """The base address."""
-        return self._server.url
-
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        await self._server.__aexit__(kind, error, trace)
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
+        async with self._server as server:
+            yield server.url
 
     def become(self, name: str, state: State) -> None:
         """Let an instance be limited (429), empty, malformed, an error page, dead or gone (404)."""

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing
-from types import TracebackType
-from typing import Any, Self
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import attrs
 import grpc
@@ -21,6 +20,7 @@ from grpc import aio
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import structure
+from bond_core.testing.played import Played
 from bond_solana import geyser_pb2 as pb
 from bond_solana.events import base58
 from bond_solana.ledger import FEE, SLOT_NS, Block, Ledger, Paid
@@ -52,7 +52,7 @@ class Options:
     replays: bool = True
 
 
-class SolanaSimulator:
+class SolanaSimulator(Played):
     """A Yellowstone endpoint, serving while it is entered.
 
     Attributes:
@@ -72,47 +72,31 @@ class SolanaSimulator:
         self._drops = 0
         self._missing: set[int] = set()
         self._is_quiet = False
-        self._server: Any = None
-        self._url = ""
-
-    @property
-    def url(self) -> str:
-        """The base address. RuntimeError: it does not serve yet."""
-        if not self._url:
-            raise RuntimeError("the simulator serves inside `async with` only")
-        return self._url
 
     @property
     def slot(self) -> int:
         """The slot of now."""
         return self._clock.now_ns() // SLOT_NS
 
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
-        self._server = aio.server()
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
+        server = aio.server()
         handler = grpc.stream_stream_rpc_method_handler(
             self._subscribe,
             request_deserializer=pb.SubscribeRequest.FromString,
             response_serializer=pb.SubscribeUpdate.SerializeToString,
         )
-        self._server.add_generic_rpc_handlers(
+        server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler("geyser.Geyser", {"Subscribe": handler}),)
         )
-        port = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
-        self._url = f"http://127.0.0.1:{port}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        self.drop()
-        await self._server.stop(0.1)
-        self._url = ""
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            self.drop()
+            await server.stop(0.1)
 
     # What a test does
 

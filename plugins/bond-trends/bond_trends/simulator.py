@@ -10,16 +10,17 @@ Google itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from random import Random
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import structure
 from bond_core.testing.loopback_http import Asked, LoopbackHttp, Reply
+from bond_core.testing.played import Played
 
 State = Literal["well", "limited", "consent", "away", "dead", "unknown"]
 
@@ -40,7 +41,7 @@ class Options:
     limit: int = 1000
 
 
-class TrendsSimulator:
+class TrendsSimulator(Played):
     """Google Trends, serving while it is entered.
 
     Attributes:
@@ -57,24 +58,11 @@ class TrendsSimulator:
         self._state: State = "well"
         self._server = LoopbackHttp(self._answer)
 
-    @property
-    def url(self) -> str:
-        """The base address."""
-        return self._server.url
-
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        await self._server.__aexit__(kind, error, trace)
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
+        async with self._server as server:
+            yield server.url
 
     def become(self, state: State) -> None:
         """Let it refuse (429), ask for consent, be away (503), dead, or know nothing."""

@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from random import Random
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import structure
+from bond_core.testing.played import Played
 from bond_websocket.config import EventRule, MessageMapping, NumberField, TimeField
 from bond_websocket.path import Path, Step, parse_path
 
 if TYPE_CHECKING:
-    from websockets.asyncio.server import Server, ServerConnection
+    from websockets.asyncio.server import ServerConnection
 
 _FIRST_PRICE = 100.0
 _FACTORS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -45,7 +46,7 @@ class Options:
     per_s: float = 4.0
 
 
-class CustomSimulator:
+class CustomSimulator(Played):
     """A source of any kind, serving while it is entered."""
 
     def __init__(
@@ -54,32 +55,15 @@ class CustomSimulator:
         self.options = structure(Options, dict(options or {}))
         self._clock = clock
         self._seed = seed
-        self._server: Server | None = None
         self._next_id = 1
 
-    @property
-    def url(self) -> str:
-        """Its address."""
-        assert self._server is not None  # noqa: S101 -- it was entered
-        return f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}"
-
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
         from websockets.asyncio.server import serve  # noqa: PLC0415 -- an extra, loaded on use
 
-        self._server = await serve(self._serve, "127.0.0.1", 0, compression=None)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        assert self._server is not None  # noqa: S101 -- it was entered
-        self._server.close()
-        await self._server.wait_closed()
+        async with serve(self._serve, "127.0.0.1", 0, compression=None) as server:
+            yield f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
 
     async def _serve(self, connection: ServerConnection) -> None:
         """Speak by the newest mapping that the connector told; nothing else is looked at."""

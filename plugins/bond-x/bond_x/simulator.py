@@ -10,16 +10,17 @@ Built from X's documentation (docs.x.com); it was never compared with X itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import attrs
 from aiohttp import web
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import structure
+from bond_core.testing.played import Played
 from bond_x.matching import RuleError, cashtags_of, compiled
 from bond_x.timeline import Timeline, Written, users_of, written
 
@@ -64,7 +65,7 @@ class Refusal:
     headers: Mapping[str, str]
 
 
-class XSimulator:
+class XSimulator(Played):
     """X, serving while it is entered.
 
     Attributes:
@@ -90,47 +91,30 @@ class XSimulator:
         self._searches: list[int] = []
         self._ids = 0
         self._quiet = False
-        self._runner: web.AppRunner | None = None
-        self._url = ""
-
-    @property
-    def url(self) -> str:
-        """The base address. RuntimeError: it does not serve yet."""
-        if not self._url:
-            raise RuntimeError("the simulator serves inside `async with` only")
-        return self._url
 
     @property
     def streams(self) -> int:
         """How many streams are open."""
         return self._open
 
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1."""
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
         app = web.Application(middlewares=[self._guarding()])
         app.router.add_get("/2/tweets/search/stream", self._stream)
         app.router.add_get("/2/tweets/search/stream/rules", self._listed)
         app.router.add_post("/2/tweets/search/stream/rules", self._changed)
         app.router.add_get("/2/tweets/search/recent", self._search)
-        self._runner = web.AppRunner(
+        runner = web.AppRunner(
             app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
         )
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving."""
-        self.drop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        self._url = ""
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            self.drop()
+            await runner.cleanup()
 
     # What a test does
 

@@ -5,7 +5,7 @@
 * 1012, the server restarts: connect again after 0-5 s.
 * 4008, this client read too slowly: connect again at once.
 * 4404, the stream is gone: stop with StreamDeletedError.
-* 1009, 1008 `bad_from`, and other HTTP 4xx: stop with StreamRefusedError.
+* 1009, 1008 for a bad query, and other HTTP 4xx: stop with StreamRefusedError.
 * 1011, 1013, 4429, the network, 35 s of silence, all else: connect again after 1-30 s.
 """
 
@@ -162,7 +162,7 @@ def _token_refused(drop: Dropped) -> bool:
 
 
 def _refused_for_good(drop: Dropped) -> bool:
-    if drop.code == 1009 or (drop.code == 1008 and drop.reason.startswith("bad_from")):
+    if drop.code == 1009 or (drop.code == 1008 and drop.reason.startswith("bad_")):
         return True
     passes = {401, 403, 408, 429}
     return drop.status is not None and drop.status < 500 and drop.status not in passes

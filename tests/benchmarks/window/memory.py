@@ -17,8 +17,20 @@ IDLE_BYTES, OPEN_BYTES = 2048, 4096
 
 
 def memory() -> Iterable[Figure]:
-    """Yield what a quiet symbol, and what an open window of 12 metrics, takes."""
-    symbols = symbols_of(SYMBOLS)
+    """Yield what a quiet symbol, and what an open window of 12 metrics, takes.
+
+    A quiet symbol may be one of which nothing came yet, or one whose windows are all closed.
+    What an engine takes whatever its symbols (its program) is taken off.
+    """
+    few, many = _of(1), _of(1 + SYMBOLS)
+    idle, is_open, again = ((b - a) / SYMBOLS for a, b in zip(few, many, strict=True))
+    yield figure("a quiet symbol", "2 KiB", max(idle, again) / IDLE_BYTES).at_most(1)
+    yield figure("an open window", "4 KiB", (is_open - idle) / OPEN_BYTES).at_most(1)
+
+
+def _of(number: int) -> tuple[int, int, int]:
+    """Return the bytes of an engine of so many symbols: new, with open windows, closed again."""
+    symbols = symbols_of(number)
     trades = [
         Trade(symbol=s, ts=T0 + NS, price=100.0 + i, size=1.0, side="buy", recv_ts=T0 + NS)
         for i, s in enumerate(symbols)
@@ -26,16 +38,16 @@ def memory() -> Iterable[Figure]:
     gc.collect()
     tracemalloc.start()
     engine = bond.an_engine(symbols, bond.TWELVE, (5,))
-    gc.collect()
-    idle, _ = tracemalloc.get_traced_memory()
+    idle = _traced()
     engine.on_events("venue", trades)
-    gc.collect()
-    is_open, _ = tracemalloc.get_traced_memory()
+    is_open = _traced()
     engine.on_tick(T0 + 60 * NS)
     engine.take()
-    gc.collect()
-    again, _ = tracemalloc.get_traced_memory()
+    again = _traced()
     tracemalloc.stop()
-    quiet = max(idle, again) / SYMBOLS
-    yield figure("a quiet symbol", "2 KiB", quiet / IDLE_BYTES).at_most(1)
-    yield figure("an open window", "4 KiB", (is_open - idle) / SYMBOLS / OPEN_BYTES).at_most(1)
+    return idle, is_open, again
+
+
+def _traced() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]

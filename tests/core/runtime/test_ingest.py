@@ -137,17 +137,42 @@ def test_the_newest_ids_are_remembered_exactly_and_no_more_than_twice_as_many(id
         assert len(seen._younger) + len(seen._elder) <= 2 * size
 
 
-@given(
-    st.lists(st.lists(st.one_of(st.none(), st.integers(0, 30).map(str)), max_size=12), max_size=12),
-    st.integers(1, 20),
+an_id = st.one_of(
+    st.none(), st.integers(0, 30).map(str), st.integers(0, 3_000).map(str), st.sampled_from("abé")
 )
+rising = st.lists(st.integers(0, 12_000), max_size=12).map(lambda ns: [str(n) for n in sorted(ns)])
+
+
+@given(st.lists(st.one_of(rising, st.lists(an_id, max_size=12)), max_size=12), st.integers(1, 20))
 def test_batches_are_told_from_repeats_as_single_events_are(batches, size):
-    """However events are batched, those are new that come out as new one by one."""
-    one_by_one, together = SeenIds(10_000), SeenIds(10_000)
-    small = SeenIds(size)
+    """However events are batched, and whether ids rise or not, the same are new; few are kept."""
+    known, seen, small = set(), SeenIds(10_000), SeenIds(size)
     for ids in batches:
         events = [a_trade(id=event_id) for event_id in ids]
-        expected = [e for e in events if e.id is None or not one_by_one.is_repeat(e.id)]
-        assert together.new_of(events) == expected
-        small.new_of(events)
-        assert len(small._younger) < size + 12  # the largest batch
+        expected = []
+        for event in events:
+            if event.id is None or event.id not in known:
+                expected.append(event)
+                known |= {event.id}
+        is_new = bool(ids) and seen.take_new(ids)
+        assert not is_new or expected == events
+        assert is_new or seen.new_of(events) == expected
+        if not (ids and small.take_new(ids)):
+            small.new_of(events)
+        assert len(small._younger) + len(small._kept) < size + 12  # the largest batch
+
+
+def test_ids_that_rise_are_looked_at_no_further_than_that():
+    """They are in no set until one comes that is not above all others; then none is forgotten."""
+    seen = SeenIds(1_000)
+    assert seen.take_new(["8", "9"])
+    assert seen.take_new([str(n) for n in range(10, 90)])
+    assert not seen._younger
+
+    assert not seen.take_new(["90", "50"])
+    assert seen.new_of([a_trade(id="90"), a_trade(id="50"), a_trade(id="8")])[0].id == "90"
+    assert not seen.take_new(["9"])
+    assert seen.take_new(["91"])
+    assert seen.is_repeat("91")
+    assert not seen.take_new(["92", 93])
+    assert not seen.is_repeat("92")
