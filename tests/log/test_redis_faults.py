@@ -7,11 +7,13 @@ by a tail and a cursor, as every client of a server does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import ExitStack, asynccontextmanager, suppress
 
 import pytest
 from redis.asyncio import Connection, Redis
+from redis.exceptions import NoScriptError
 
 from bond_core.errors import LogUnavailableError
 from bond_core.log.cursor import Cursor
@@ -198,6 +200,29 @@ def test_a_server_that_forgot_the_scripts(redis_url):
             return await log.read("forgetful", START)
 
     assert [str(e.offset) for e in asyncio.run(go()).entries] == ["1-0", "2-0", "3-0"]
+
+
+def test_scripts_that_were_forgotten_leave_nothing_to_be_looked_for(redis_url):
+    """
+    What the server says of them is let go at once: cycles are looked for too seldom.
+    """
+
+    def refusals():
+        return sum(type(one) is NoScriptError for one in gc.get_objects())
+
+    async def go():
+        async with redis_log(redis_url) as log, Redis.from_url(redis_url) as admin:
+            for _ in range(5):
+                await admin.script_flush()
+                await log.read("forgetful", START)
+            return refusals()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(go()) == refusals() == 0
+    finally:
+        gc.enable()
 
 
 def breaking(monkeypatch):
