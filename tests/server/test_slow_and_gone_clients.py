@@ -4,6 +4,7 @@ import asyncio
 import gc
 
 import pytest
+from litestar._parsers import parse_query_string
 from websockets.exceptions import ConnectionClosed
 
 from bond_core.clock import NS, ManualClock
@@ -253,3 +254,23 @@ def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, 
                 gc.enable()
 
     asyncio.run(run())
+
+
+def test_no_query_is_remembered(monkeypatch):
+    """
+    Tokens are in queries, and anybody may send any: the framework's cache of them stays empty.
+    """
+
+    async def scenario(server, created):
+        remembered = parse_query_string.cache_info().currsize
+        for n in range(3):
+            async with server.socket(created, after=f"{n}-0"):
+                pass
+            async with server.socket(created | {"access_token": f"bad{n}"}) as socket:
+                await closing(socket)
+            for path in ("", f"/{created['stream_id']}/events", "/none"):
+                query = {"token": f"none{n}", "from": str(n)}
+                await server.http.get(f"/v1/streams{path}", params=query)
+        assert parse_query_string.cache_info().currsize == remembered
+
+    on_a_server(monkeypatch, scenario)
