@@ -1,8 +1,9 @@
 """Run one stream in this process for a program that wants its events beside its records.
 
     connectors ─▶ engine ─▶ records           as `bond_server.local.stream` gives them
-                    │
-                    └─▶ hear[what](arguments)     what the engine is told, as it is told it
+                  │   │
+                  │   └─▶ so_far(symbol, …)       what the window that is not closed holds
+                  └─▶ hear[what](arguments)       what the engine is told, as it is told it
 
 Events are handed over as they are, in the batches in which they came: nothing is written as JSON
 and read again, so this costs next to nothing where nobody looks at them.
@@ -14,10 +15,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import attrs
+
 from bond_core.log.cursor import Cursor, Hole
 from bond_core.log.offset import START
 from bond_core.runtime.backoff import Backoff
 from bond_core.runtime.tape.told import Noted, Tape
+from bond_core.windows.engine import WindowEngine
+from bond_core.windows.so_far import SoFar, so_far
 from bond_server.local import Bond, Stream, records_of
 
 Hear = Mapping[str, Callable[..., None]]
@@ -46,13 +51,41 @@ class _Ear(Tape):
         self.noted = _HandedOn(hear)
 
 
+@attrs.frozen(eq=False)
+class Heard:
+    """A stream that runs.
+
+    Attributes:
+        records: As `records_of` gives them, once.
+    """
+
+    records: AsyncIterator[dict[str, Any] | Hole]
+    _running: Stream
+
+    def so_far(self, symbol: str, timeframe_ns: int) -> SoFar | None:
+        """Return what a symbol's newest window adds up to as of now; None while that is nothing.
+
+        Args:
+            symbol: Of the stream.
+            timeframe_ns: One of the stream's.
+
+        Raises:
+            ValueError: There is no such timeframe; or windows slide, or are sent again.
+        """
+        pipeline = self._running.pipeline
+        if not isinstance(pipeline.engine, WindowEngine):  # it makes no windows
+            return None
+        place = pipeline.bound.plan.timeframes_ns.index(timeframe_ns)
+        return so_far(pipeline.engine, symbol, place, pipeline.clock.now_ns())
+
+
 @asynccontextmanager
 async def heard(
     spec: Mapping[str, Any], hear: Hear, *, sources: Callable[[dict[str, bool]], None],
     first_pause_s: float = 0.5, longest_pause_s: float = 30.0, attempts: int | None = None,
     bond: Mapping[str, Any] | None = None,
-) -> AsyncIterator[AsyncIterator[dict[str, Any] | Hole]]:  # fmt: skip
-    """Run one stream for as long as the context lasts; gives its records, as `records_of`.
+) -> AsyncIterator[Heard]:  # fmt: skip
+    """Run one stream for as long as the context lasts.
 
     Args:
         spec: What it is.
@@ -75,7 +108,7 @@ async def heard(
         running, _ = await here.create(compiled)
         cursor = here.cursor(running.stream_id, START)
         try:
-            yield _records(cursor, running)
+            yield Heard(_records(cursor, running), running)
         finally:
             cursor.close()
 

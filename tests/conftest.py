@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ settings.load_profile("bond")
 for name in [name for name in os.environ if name.startswith(("BOND_", "EKKO_", "DEEPSEEK_"))]:
     if name not in (RECORDINGS, *OF_LONG_TESTS):
         del os.environ[name]
+
+# A shell that runs something in the background has it ignore Ctrl-C, and so all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -33,7 +33,11 @@ class Subscriptions(Protocol):
         ...
 
     async def changed(self, known: frozenset[Subscription]) -> frozenset[Subscription]:
-        """Wait until what is wanted differs from `known`; return it. At once if it does."""
+        """Wait until what is wanted differs from `known`; return it. At once if it does.
+
+        Hand in what was returned before. What was dropped and is wanted again since is a new
+        subscription, to be confirmed anew: it is returned without it first, then with it.
+        """
         ...
 
 

@@ -79,6 +79,7 @@ class Supervisor:
         self.stales = 0
         self.unasked = 0
         self.is_over = False
+        self._why_away: str | None = None  # while it pauses
         self._config = config
         self._future = future
         self._chance = chance
@@ -104,6 +105,8 @@ class Supervisor:
             now_ns = self.clock.now_ns()
             its, holes = self.spec.channel(channel), self.repairs.holes(channel)
             self.feeds[key] = Feed(key, its, at_ns=now_ns, future=self._future, holes=holes)
+            if self._why_away is not None:
+                self.feeds[key].turn("reconnecting", now_ns, self._why_away)
             if channel not in self._pulses:
                 self._pulses[channel] = Pulse.starting(self.clock)
             self.wanted.add(key)
@@ -153,7 +156,11 @@ class Supervisor:
                     return
                 self.log.warning("%s: %s; again in %.1f s", self.name, why, pause_s)
                 self._turn_all("reconnecting", why, keep=("stale", "failed"))
-                await self.clock.sleep(pause_s)
+                self._why_away = why
+                try:
+                    await self.clock.sleep(pause_s)
+                finally:
+                    self._why_away = None
                 self.reconnects += 1
             else:
                 self._turn_all("failed", "the source is at its end")

@@ -36,7 +36,7 @@ def part_handlers(parts: Iterable[Part]) -> list[HTTPRouteHandler]:
     for part in parts:
         handlers += [_handler(part, each) for each in part.routes]
         if any(each.by_token for each in part.routes):
-            handlers += [_token_handler(part), _revoking_handler(part)]
+            handlers += _token_handlers(part)
     return handlers
 
 
@@ -121,37 +121,33 @@ def _operation_id(described: Route) -> str:
     return f"{described.method.lower()}{described.path}"
 
 
-def _token_handler(part: Part) -> HTTPRouteHandler:
+def _token_handlers(part: Part) -> list[HTTPRouteHandler]:
+    """Return the routes that give tokens for a part, and revoke them."""
+    prefix, token_id = part.spec.prefix, token_id_of(part.spec.name)
+    alike: dict[str, Any] = {"opt": needs("tokens:mint"), "responses": guarded_answers(503)}
+
     @post(
-        f"{part.spec.prefix}/token",
+        f"{prefix}/token",
         status_code=200,
-        summary=f"Get a token that opens what is below {part.spec.prefix}",
-        operation_id=f"post{part.spec.prefix}/token",
-        opt=needs("tokens:mint"),
-        responses=guarded_answers(503),
+        summary=f"Get a token that opens what is below {prefix}",
+        operation_id=f"post{prefix}/token",
+        **alike,
     )
     async def token(access: Given[Access], project: Given[str]) -> Response[dict[str, Any]]:
         """Return a fresh token, for clients that can't send an API key: `?token=…`."""
-        fresh, _ = await access.issue(
-            token_id_of(part.spec.name), project, TokenRequest(is_short=True)
-        )
+        fresh, _ = await access.issue(token_id, project, TokenRequest(is_short=True))
         body = {"token": fresh.text, "expires_in_sec": fresh.expires_in_s}
         return Response(body, headers={"Cache-Control": "no-store"})
 
-    return token
-
-
-def _revoking_handler(part: Part) -> HTTPRouteHandler:
     @delete(
-        f"{part.spec.prefix}/tokens",
+        f"{prefix}/tokens",
         status_code=204,
-        summary=f"Revoke all tokens that open what is below {part.spec.prefix}",
-        operation_id=f"delete{part.spec.prefix}/tokens",
-        opt=needs("tokens:mint"),
-        responses=guarded_answers(503),
+        summary=f"Revoke all tokens that open what is below {prefix}",
+        operation_id=f"delete{prefix}/tokens",
+        **alike,
     )
     async def revoke(access: Given[Access]) -> None:
         """Let no token count that was given until now, and end who listens with one."""
-        await access.revoke_all(token_id_of(part.spec.name))
+        await access.revoke_all(token_id)
 
-    return revoke
+    return [token, revoke]

@@ -21,7 +21,7 @@ import attrs
 from tests import benchmarks
 from tests.benchmarks.figure import Figure
 
-_NO_BENCHMARKS = {"__main__", "figure", "worker"}
+_NO_BENCHMARKS = {"__main__", "figure", "sse_clients", "worker"}
 _ROW = "{:<10} {:<24} {:<24} {:>10} {:>8}  {}"
 
 

@@ -1,15 +1,18 @@
 """What a tick costs on its way to a closed bar's callback, and how long one takes to a signal.
 
-`cost`: ratios of process time to the bare window engine's, which is given the same trades in the
-same batches: 100 symbols, 1000 trades a second, bars of 1, 5 and 15 minutes, and as many trades a
-frame as it says. Both begin with trades that were checked and not heard before, as the feed hands
-them on; the manager's end with its bar callback. Beside it the same from the connector on, and
-with a callback for each tick. 64 trades come within one turn of the loop.
+`cost`: process time, in microseconds a tick and as ratios to the bare window engine's, which is
+given the same trades in the same batches: 100 symbols, 1000 trades a second, bars of 1, 5 and 15
+minutes, and as many trades a frame as it says. Both begin with trades that were checked and not
+heard before, as the feed hands them on; the manager's end with its bar callback. Beside it the
+same from the connector on, and with a callback for each tick. 64 trades come within one turn of
+the loop.
 
 `signal`: 100 symbols, 100 ticks a second each, in real time, bars of a second. From the hearing of
 the tick that ends a bar (the first one half a second past its end: so long is waited for late
 ones) to the executor, after features and a prediction; p99 over all signals. Beside it a bare loop
 that keeps sums in a dictionary and calls the same functions.
+
+`clients`: how many subscriptions at a simulated TWS 50 SSE clients of one contract cost.
 """
 
 from __future__ import annotations
@@ -31,13 +34,16 @@ from bond_core.windows.engine import WindowEngine
 from ekko.bars import Bar, Signal, StreamingTradingEngine, features_of
 from ekko.bars.specs import FIELDS
 from tests.benchmarks.figure import Figure
+from tests.benchmarks.sse_clients import upstreams_of
 from tests.benchmarks.window import bond
 from tests.journeys.spoken_venue import T0, listening
 
-CASES = ("cost", "signal")
+CASES = ("cost", "signal", "clients")
 FRAMES = (1, 10, 64)
 AT_MOST = 3.0
 P99_MS = 50.0
+
+_CLIENTS = 50
 
 _SYMBOLS = [f"S{n}/USDT" for n in range(100)]
 _TRADES = 153_600
@@ -52,11 +58,13 @@ Frames = list[list[Trade]]
 
 
 def run(case: str | None = None) -> Iterable[Figure]:
-    """Yield the figures of both, or of one."""
+    """Yield the figures of all, or of one."""
     if case in (None, "cost"):
         yield from _cost()
     if case in (None, "signal"):
         yield from _signal()
+    if case in (None, "clients"):
+        yield _clients()
 
 
 # Cost
@@ -82,6 +90,11 @@ def _cost() -> Iterable[Figure]:
                 bench="bars", case=f"{name}, {size} a frame", against="bare engine", ratio=ratio
             )
             yield figure.at_most(AT_MOST) if name == "bars" else figure
+        for name in ways:
+            of_one = statistics.median(took[name]) / _TRADES * 1e6
+            yield Figure(
+                bench="bars", case=f"{name}, {size} a frame", against="1 us a tick", ratio=of_one
+            )
 
 
 def _frames(size: int) -> Frames:
@@ -293,3 +306,17 @@ def _enough(delays: _Delays) -> list[float]:
     if len(delays.found) < 3 * len(_SYMBOLS):
         raise RuntimeError(f"only {len(delays.found)} signals came")
     return delays.found
+
+
+# Clients
+
+
+def _clients() -> Figure:
+    try:
+        upstreams = asyncio.run(upstreams_of(_CLIENTS))
+    except ModuleNotFoundError:
+        upstreams = None
+    figure = Figure(
+        bench="bars", case=f"{_CLIENTS} SSE clients", against="1 upstream", ratio=upstreams
+    )
+    return figure if upstreams is None else figure.at_most(1.0)

@@ -14,7 +14,7 @@ from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import Bar, StreamManager, StreamManagerConfig
 from ekko.bars.building import Building
 from ekko.bars.config import spelled, timeframe_ns
-from ekko.bars.hearing import ServerTrade
+from ekko.bars.hearing import Trade as HeardTrade
 from tests.journeys.spoken_venue import T0, listening, manager_of, say_at, trade, until
 
 QUIET = {"stale_threshold_seconds": 3600}
@@ -234,9 +234,9 @@ def test_a_longer_vwap_of_which_a_closed_bar_s_trades_were_not_heard_is_unknown(
         low=10.0, close=10.0, volume=1000.0, vwap=10.0, trades=2,
     )  # fmt: skip
     building.close(closed)
-    building.add([ServerTrade("A/USDT", T0 + 61 * NS, 20.0, 10.0, None, None, T0 + 61 * NS)])
+    building.add([HeardTrade("A/USDT", T0 + 61 * NS, 20.0, 10.0, None, None, T0 + 61 * NS)])
 
-    bar = building.current("5m", T0 + 62 * NS, simulated=False)
+    bar = building.current("5m", T0 + 62 * NS)
 
     assert (bar.volume, bar.vwap) == (1010.0, None)
 

@@ -11,7 +11,7 @@ from bond_core.clock import NS
 from bond_core.testing.virtual_clock import VirtualClock
 from ekko.bars import StreamManagerConfig
 from ekko.bars import hearing as hearing_of
-from ekko.bars.hearing import ServerTrade, hear_from_server
+from ekko.bars.hearing import Trade, hear_from_server
 from ekko.bars.inbox import Inbox
 from ekko.bars.market import Market
 from ekko.bars.specs import specs_of
@@ -36,7 +36,10 @@ def market_of(*exchanges, clock):
     """Return a market of two symbols, and where it leaves what is to be told."""
     inbox = Inbox(100)
     config = StreamManagerConfig(exchanges=exchanges)
-    return Market(config, [BTC, ETH], inbox=inbox, clock=clock, tick_callbacks=[]), inbox
+    made = Market(
+        config, [BTC, ETH], inbox=inbox, clock=clock, tick_callbacks=[], adds_up=True
+    )  # fmt: skip
+    return made, inbox
 
 
 def told(inbox):
@@ -47,7 +50,7 @@ def told(inbox):
 
 def trade_at(at_ns, symbol=BTC):
     """Return a trade that is heard when it happens."""
-    return ServerTrade(symbol, at_ns, 100.0, 1.0, "buy", None, at_ns)
+    return Trade(symbol, at_ns, 100.0, 1.0, "buy", None, at_ns)
 
 
 def hear(monkeypatch, listener, *, bars=None, raw=None):

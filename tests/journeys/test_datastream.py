@@ -7,11 +7,19 @@ from collections import Counter
 
 import pytest
 
+from bond_server.embedded import embedded
 from bond_sim.instruments import ASSETS
 from bond_sim.subscriptions import Subscription
 from ekko import DataStream
 from ekko.datastream.asking import INTERVALS
 from tests.journeys.by_symbol import Heard, first, within
+
+SEVEN = {"binance", "coinbase", "finnhub", "alpaca", "ibkr", "kraken", "polygon"}
+SIMULATED = {"binance", "okx", "bybit", "coinbase", "coinbaseexchange", "kraken"}
+"""Venues that there are here: all that can be simulated."""
+
+TYPES = {"ticker": {}, "trade": {}, "kline": {"interval": "3m"}, "depth": {}}
+"""Of streams, and what each is asked for with: candles that everybody's trades make."""
 
 
 def test_the_default_route_brings_prices():
@@ -193,3 +201,41 @@ def test_a_hundred_and_twenty_symbols_at_once(monkeypatch, simulators):
             await running
 
     within(main())
+
+
+def test_every_source_with_prices_is_a_provider():
+    """
+    All that are installed, by name: each type of stream comes, or is refused with what there is.
+    """
+
+    async def main():
+        async with embedded({}) as bond:
+            sources = bond.sources()
+        by_name = {s["name"]: s for s in sources if "trade" in s["kinds"] and not s["venues"]}
+        del by_name["custom"]  # which is whatever a mapping says
+        venues = next(source for source in sources if source["name"] == "ccxt")
+        by_name |= dict.fromkeys(SIMULATED, venues)
+        providers = list(by_name)
+
+        async with DataStream(simulate=True) as streams:
+
+            async def one(name, type_, more):
+                market = by_name[name]["default_symbol"] == "market"
+                symbol = ("BTC-USD" if "coinbase" in name else "BTC-USDT") if market else "AAPL"
+                try:
+                    (told,) = await first(streams.stream(symbol, type_, provider=name, **more))
+                except ValueError as error:
+                    return name, type_, str(error)
+                assert (told.provider, told.stream_type, told.symbol) == (name, type_, symbol)
+                assert told.simulated
+                return name, type_, None
+
+            asked = [one(n, t, more) for n in providers for t, more in TYPES.items()]
+            return providers, await asyncio.gather(*asked)
+
+    providers, found = asyncio.run(asyncio.wait_for(main(), 60))
+
+    assert set(providers) >= {*SEVEN, "alpaca.crypto"}
+    refused = {(name, type_): said for name, type_, said in found if said}
+    assert set(refused) == {(name, "depth") for name in set(providers) - SIMULATED}
+    assert all("has no depth; it has ticker, trade, kline" in said for said in refused.values())

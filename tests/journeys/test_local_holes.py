@@ -49,19 +49,27 @@ def test_listening_in_this_process_yields_a_gap(monkeypatch):
     assert not isinstance(second, Gap)
 
 
+@asynccontextmanager
+async def heard_with_a_hole(*_, **__):
+    """Give the same as a stream that is heard."""
+    async with with_a_hole() as records:
+        yield types.SimpleNamespace(records=records, so_far=None)
+
+
 def test_bars_in_this_process_are_told_as_lost(monkeypatch):
     """
     As those of a server: what comes behind goes on.
     """
-    monkeypatch.setattr(heard, "heard", with_a_hole)
+    monkeypatch.setattr(heard, "heard", heard_with_a_hole)
     told = []
     listener = types.SimpleNamespace(
         on_sources=None, on_trades=None, on_repaired=None,
         on_record=lambda record: told.append(record["id"]), on_lost=told.append,
+        on_windows=lambda *_: None,
     )  # fmt: skip
 
     config = StreamManagerConfig()
-    asyncio.run(hear_here({}, listener, lambda: None, config=config, bond={}))
+    asyncio.run(hear_here({"symbols": []}, listener, lambda: None, config=config, bond={}))
 
     lost = "bars are lost: the records after 1000-0 and before 3000-0 are lost (takeover)"
     assert told == ["1000-0", lost, "3000-0"]

@@ -33,13 +33,13 @@ class _Bases:
 
     _ctx: Context
     _listing: Any
+    wanted: _Wanted = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.wanted = _Wanted(self._ctx, self._listing)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ctx, name)
-
-    @property
-    def wanted(self) -> _Wanted:
-        return _Wanted(self._ctx, self._listing)
 
     def emit(self, channel: str, events: Iterable[Event]) -> None:
         by_base = [
@@ -67,19 +67,19 @@ class _Bases:
 
 @attrs.define(eq=False)
 class _Wanted:
-    """What is wanted, by market."""
+    """What is wanted, by market. One follows it."""
 
     _ctx: Context
     _listing: Any
+    _seen: frozenset[Subscription] = frozenset()
 
     def current(self) -> frozenset[Subscription]:
         return self._of(self._ctx.wanted.current())
 
     async def changed(self, known: frozenset[Subscription]) -> frozenset[Subscription]:
-        now = self._ctx.wanted.current()
-        while self._of(now) == known:
-            now = await self._ctx.wanted.changed(now)
-        return self._of(now)
+        while self._of(self._seen) == known:
+            self._seen = await self._ctx.wanted.changed(self._seen)
+        return self._of(self._seen)
 
     def _of(self, wanted: frozenset[Subscription]) -> frozenset[Subscription]:
         swaps = _swaps(self._listing.markets or ())

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 from bond_ccxt.config import CcxtConfig
 from bond_ccxt.connector import CcxtConnector
-from bond_ccxt.liquidations import LiquidationsConnector
+from bond_ccxt.liquidations import LiquidationsConnector, _Bases
 from bond_core.clock import ManualClock, SystemClock
+from bond_core.plugin import Subscription
+from bond_core.runtime.wanted import Wanted
 
 pytest.importorskip("bond_sim.simulator", reason="bond-sim is not installed")
 
@@ -191,3 +194,24 @@ def test_what_a_venue_has_not_fails_alone(kit):
     )
 
     assert ctx.failures == [("funding", "BTC/USD", "kraken has no funding here")]
+
+
+def test_an_asset_that_is_dropped_and_wanted_again_at_once_is_shown_both():
+    """Who follows swaps, and is busy meanwhile, is shown them gone, then there."""
+    swaps = {each: {"symbol": each, "swap": True, "linear": True} for each in
+             ("BTC/USDT:USDT", "BTC/USDC:USDC", "ETH/USDT:USDT")}  # fmt: skip
+
+    async def go():
+        real = Wanted()
+        bases = _Bases(SimpleNamespace(wanted=real), SimpleNamespace(markets=swaps.values()))
+        btc = Subscription("liquidations", "BTC")
+        real.add(btc)
+        shown = [await bases.wanted.changed(frozenset())]
+        real.discard(btc)
+        real.add(btc)
+        for _ in range(2):
+            shown.append(await asyncio.wait_for(bases.wanted.changed(shown[-1]), 1))
+        return [sorted(each.symbol for each in wanted) for wanted in shown]
+
+    both = ["BTC/USDC:USDC", "BTC/USDT:USDT"]
+    assert asyncio.run(go()) == [both, [], both]

@@ -62,6 +62,8 @@ class Desk:
             wanted = await self.ctx.wanted.changed(known)
             for gone in known - wanted:
                 self._kept.pop(gone).cancel()
+            for symbol in self._listings.keys() - {each.symbol for each in wanted}:
+                del self._listings[symbol]
             for new in sorted(wanted - known):
                 self._kept[new] = self.tasks.create_task(self._keep(new))
             known = wanted
@@ -127,11 +129,11 @@ class Desk:
         """Return a symbol's contract, asking TWS once for all channels."""
         if symbol not in self._listings:
             self._listings[symbol] = self.tasks.create_task(self._look_up(symbol))
-        listed = await asyncio.shield(self._listings[symbol])
-        if isinstance(listed, Refusal):
-            self._listings.pop(symbol, None)
-        return listed
+        return await asyncio.shield(self._listings[symbol])
 
     async def _look_up(self, symbol: str) -> Listed | Refusal:
         found = await self.session.describe(contract_of(self.ib, symbol), symbol)
-        return found if isinstance(found, Refusal) else choose(symbol, found)
+        listed = found if isinstance(found, Refusal) else choose(symbol, found)
+        if isinstance(listed, Refusal):  # nobody may be waiting any more, and who comes asks anew
+            self._listings.pop(symbol, None)
+        return listed

@@ -27,6 +27,9 @@ BUST = 10225
 
 BUST_S = 1.0
 
+BROKEN_FARMS = frozenset({2103, 2105, 2157})
+"""TWS has lost its servers of market data, of history, of contracts; it looks for them."""
+
 _HARMLESS = frozenset({300, 366, 10167})
 """Answers to cancelling what is over already; and that delayed data are shown, not these."""
 

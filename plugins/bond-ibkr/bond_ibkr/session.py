@@ -10,6 +10,7 @@ also asks for the account's positions, which are none of our business.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import Any, Literal
 import attrs
 
 from bond_core.plugin import Context, Event, Fatal, Retryable
-from bond_ibkr.refusals import ClosedError, Refusal, ending_of, is_notice, refusal_of
+from bond_ibkr.refusals import BROKEN_FARMS, ClosedError, Refusal, ending_of, is_notice, refusal_of
 from bond_ibkr.ticks import BAR_S, TickReader
 from bond_ibkr.waiting import done_within
 
@@ -264,12 +265,13 @@ class Session:
             self._end(Fatal(f"update TWS or IB Gateway (ib_async: {text})"))
 
     def _noticed(self, code: int, text: str) -> None:
-        """Log how TWS's data farms are, and tell of a gap where one was away."""
+        """Log what TWS says of itself, and tell of a gap where a data farm was away."""
         farm = text.rpartition(":")[2]
         now_ns = self._ctx.clock.now_ns()
+        is_bad = code in BROKEN_FARMS
+        self._ctx.log.log(logging.WARNING if is_bad else logging.INFO, "TWS: %s (%d)", text, code)
         if code == 2103:
             self._broken_farms.setdefault(farm, now_ns)
-            self._ctx.log.warning("TWS: %s", text)
         elif code == 2104 and farm in self._broken_farms:
             detail = f"TWS had lost its market data farm {farm}; ticks may be missing"
             from_ns = self._broken_farms.pop(farm)

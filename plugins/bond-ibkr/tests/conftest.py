@@ -194,5 +194,11 @@ def _serving(monkeypatch):
 def _kit():
     """What these tests are written with."""
     return SimpleNamespace(
-        hearing=hearing, tws=tws, until=until, subscribed=subscribed, spec=SPEC, NS=NS
+        hearing=hearing,
+        tws=tws,
+        until=until,
+        subscribed=subscribed,
+        spec=SPEC,
+        NS=NS,
+        PATIENCE_S=PATIENCE_S,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 
 import pytest
@@ -610,6 +611,35 @@ def test_a_data_farm_that_was_away_leaves_a_gap(kit):
     detail, dialled = asyncio.run(go())
     assert "usfarm" in detail
     assert dialled == 1
+
+
+def test_what_tws_says_of_itself_is_in_the_log(kit, caplog):
+    """
+    Also what ends nothing and leaves no gap; that it has lost a server of its own is a warning.
+    """
+    said = {
+        2105: "HMDS data farm connection is broken:ushmds",
+        2106: "HMDS data farm connection is OK:ushmds",
+        2157: "Sec-def data farm connection is broken:secdefil",
+        2169: "This account's market data end in 7 days",
+    }
+
+    async def go():
+        async with kit.tws() as tws, kit.hearing(TRADES, at=tws.url) as heard:
+            await kit.subscribed(tws, "AAPL")
+            for code, text in said.items():
+                tws.say(code, text)
+            await kit.until(lambda: tws.trade("AAPL", 230.0, 5) and heard.ears[TRADES].events)
+            return heard.ears[TRADES]
+
+    with caplog.at_level(logging.INFO, logger="bond.connector.ibkr"):
+        ear = asyncio.run(go())
+    logged = {r.getMessage(): r.levelname for r in caplog.records if "TWS: " in r.getMessage()}
+    levels = {2105: "WARNING", 2106: "INFO", 2157: "WARNING", 2169: "INFO"}
+    assert (
+        logged.items() >= {f"TWS: {t} ({code})": levels[code] for code, t in said.items()}.items()
+    )
+    assert (ear.gaps, ear.status) == ([], "live")
 
 
 def test_corrected_bars_are_subscribed_to_again(kit):

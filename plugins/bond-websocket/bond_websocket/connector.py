@@ -118,7 +118,7 @@ class CustomConnector(WebSocketConnector):
         self, ws: WebSocket, ctx: Context, removed: Sequence[Subscription]
     ) -> None:
         """Send what the mapping says for symbols that nobody wants any more."""
-        asked = _symbols_of(ctx.wanted.current())
+        asked = _symbols_of(ctx.wanted.current().difference(removed))  # may be wanted again
         gone, self._asked = sorted(self._asked - asked), self._asked & asked
         if gone:
             await self._send(ws, ctx, self._mapping.unsubscribe, gone, is_first=False)

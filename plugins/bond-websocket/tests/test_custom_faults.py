@@ -384,3 +384,22 @@ def test_loopback_is_reached_only_where_the_operator_says_so(loopback):
     """The very address that works in a home lab is refused by a plain server."""
     assert EgressPolicy().private == ()
     assert loopback.home().policy.private == PRIVATE
+
+
+def test_what_is_dropped_and_wanted_again_at_once_is_asked_for_again(loopback):
+    """In one turn of the loop: the source is told both, and confirms the new subscription."""
+
+    async def scenario(source, heard):
+        await heard.until_status("live")
+        (supervisor,) = heard.bond.feeds.supervisors()
+        (feed,) = supervisor.feeds.values()
+        supervisor.drop(feed)
+        again = supervisor.feed(feed.subscription.channel, feed.symbol)
+        async with asyncio.timeout(20):
+            while again.status != "live":  # noqa: ASYNC110 -- nothing tells of it
+                await asyncio.sleep(0.01)
+        await source.until(lambda: len(source.heard) == 3)
+        return [json.loads(message) for message in source.heard]
+
+    sub = {"sub": ["BTCUSDT"]}
+    assert run(loopback, scenario) == [sub, {"unsub": ["BTCUSDT"]}, sub]

@@ -409,6 +409,16 @@ def test_a_message_is_a_dict_that_json_takes():
     assert told.keys() == {f.name for f in attrs.fields(StreamMessage)} - {"raw"}
 
 
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_the_window_that_closes_a_candle_is_as_long_as_was_asked_for(interval):
+    """Binance sends its own of a minute; all others are windows of ours, of that length."""
+    (asked,) = asked_for(["BTCUSDT"], "kline", interval, None, SOURCES)
+
+    assert (asked.interval, asked.interval_s) == (interval, INTERVALS[interval])
+    assert asked.is_built is (interval != "1m")
+    assert asked.spec.get("timeframes") == (["1s", interval] if asked.is_built else None)
+
+
 def test_every_interval_divides_a_day():
     """So that candles begin at midnight UTC, whichever."""
     assert len(INTERVALS) == 12

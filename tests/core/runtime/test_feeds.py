@@ -295,3 +295,64 @@ def test_a_change_that_was_missed_is_seen_at_once():
         return await asyncio.wait_for(wanted.changed(frozenset()), 1)
 
     assert asyncio.run(go()) == {Subscription("trades", BTC)}
+
+
+def test_what_is_wanted_again_within_a_turn_is_seen_to_go_and_come():
+    """Who knew it is shown it gone, then there; who comes anew is shown it at once."""
+
+    async def go():
+        wanted, seen = Wanted(), []
+        one, other = Subscription("trades", BTC), Subscription("trades", ETH)
+        wanted.add(one)
+
+        async def follow():
+            known = frozenset()
+            while True:
+                known = await wanted.changed(known)
+                seen.append(known)
+
+        following = [asyncio.create_task(follow()) for _ in range(2)]
+        await settle()
+        wanted.discard(one)
+        wanted.add(one)
+        wanted.add(other)
+        await settle()
+        for each in following:
+            each.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        at_once = await asyncio.wait_for(wanted.changed(frozenset()), 1)
+        return seen, at_once, {one}, {other}
+
+    seen, at_once, one, other = asyncio.run(go())
+    assert sorted(seen, key=len) == [one, one, other, other, one | other, one | other]
+    assert at_once == one | other
+
+
+async def confirm_what_is_new(ctx):
+    """Confirm subscriptions as real sources do: once, when they were asked for."""
+    known = frozenset()
+    while True:
+        wanted = await ctx.wanted.changed(known)
+        for new in sorted(wanted - known):
+            ctx.live(new.channel, new.symbol)
+        known = wanted
+
+
+def test_who_joins_in_the_turn_in_which_the_last_one_leaves_is_served():
+    """The feed that it gets is new, and the source is asked for it anew: it comes to be live."""
+
+    async def go():
+        script, first, second = (
+            Script(confirm_what_is_new),
+            RecordingListener(),
+            RecordingListener(),
+        )
+        async with shared() as (_, feeds):
+            feed = await feeds.subscribe(origin_of(script), "trades", BTC, first)
+            await settle()
+            feeds.unsubscribe(origin_of(script), feed, first)
+            await feeds.subscribe(origin_of(script), "trades", BTC, second)
+            await settle()
+            return first.status, second.statuses
+
+    assert asyncio.run(go()) == ("live", [("starting", None), ("live", None)])

@@ -228,6 +228,27 @@ def test_a_long_outage_is_followed_by_a_full_chance():
     asyncio.run(go())
 
 
+def test_who_comes_while_a_source_is_tried_again_later_is_told_so_at_once():
+    """With the reason of those who were there before; it is live with them. Later, it starts."""
+
+    async def go():
+        script = Script(failing(Retryable("away", retry_after_s=60)), listening())
+        clock, one, other, last = ManualClock(START_NS), *(RecordingListener() for _ in range(3))
+        async with feeds_on(clock) as feeds:
+            await feeds.subscribe(origin_of(script), "trades", BTC, one)
+            await settle()
+            await feeds.subscribe(origin_of(script), "trades", ETH, other)
+            told = list(other.statuses)
+            await clock.advance(61)
+            await feeds.subscribe(origin_of(script), "quotes", BTC, last)
+            return told, one.status, other.status, last.statuses
+
+    told, *statuses, last = asyncio.run(go())
+    assert told == [("reconnecting", "away")]
+    assert statuses == ["live", "live"]
+    assert last[0] == ("starting", None)
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

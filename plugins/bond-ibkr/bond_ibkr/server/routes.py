@@ -164,8 +164,6 @@ class IbServer:
             return {"status": "idle", "connected": None}
         if "live" in statuses:
             return {"status": "connected", "connected": True}
-        if "stale" in statuses:
-            return {"status": "stale", "connected": None}
         if "reconnecting" in statuses:
             return {"status": "disconnected", "connected": False}
         word = "connecting" if "starting" in statuses else "refused"

@@ -110,8 +110,6 @@ class Upstream:
             self._tell_fault(tws_lost(why))
             if self._watch is None or self._watch.done():
                 self._watch = asyncio.create_task(self._give_up(), name="watch a lost TWS")
-        elif status == "stale":
-            self._inform(status="stale", message=why)
 
     def on_notice(self, code: str, detail: str) -> None:
         """See Ear."""

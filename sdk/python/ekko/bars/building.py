@@ -1,4 +1,6 @@
-"""Keep the bars that are being built: what `get_current_bar` gives.
+"""Sum up the bars that are being built, where a server makes the bars: see `get_current_bar`.
+
+In this process they are read from the windows that Bond is filling; see `bond_server.heard`.
 
 Trades are added to the shortest bars only; of the longer ones the closed short ones are kept
 summed up. A bar that closes comes from Bond's windows and takes the place of what stood here.
@@ -116,16 +118,9 @@ def sums_of(bar: Bar, heard: Sums) -> Sums:
 
 
 class Building:
-    """The bars of one symbol that are being built.
-
-    Attributes:
-        whole_since_ns: Since when nothing of it was missed, ns; None while a source isn't heard.
-    """
+    """The bars of one symbol that are being built."""
 
     def __init__(self, symbol: str, timeframes: Iterable[str]) -> None:
-        self.whole_since_ns: int | None = None
-        self._unheard: set[str] = set()
-        self._last_ns: int | None = None
         self._waiting: list[Trade] = []
         self._symbol = symbol
         self._lengths = {each: timeframe_ns(each) for each in timeframes}
@@ -133,21 +128,6 @@ class Building:
         self._open: dict[int, Sums] = {}
         self._closed_until_ns = 0
         self._longer: dict[str, tuple[int, Sums]] = {}
-
-    @property
-    def last_ns(self) -> int | None:
-        """When its newest trade was heard, ns; None before any."""
-        return self._waiting[-1].recv_ts if self._waiting else self._last_ns
-
-    def turn(self, source: str, *, is_live: bool, now_ns: int) -> None:
-        """Take in whether one of its sources is heard; it is whole while all are."""
-        if not is_live:
-            self._unheard.add(source)
-            self.whole_since_ns = None
-            return
-        self._unheard.discard(source)
-        if self.whole_since_ns is None and not self._unheard:
-            self.whole_since_ns = now_ns
 
     def add(self, trades: Sequence[Trade]) -> None:
         """Add trades; those of bars that are closed are in none."""
@@ -161,7 +141,6 @@ class Building:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        self._last_ns = waiting[-1].recv_ts
         length = self._shortest_ns
         starts = {trade.ts // length for trade in waiting}
         for start in sorted(starts):
@@ -194,7 +173,7 @@ class Building:
                 sums.merge(sums_of(bar, heard))
                 self._longer[name] = start, sums
 
-    def current(self, timeframe: str, now_ns: int, *, simulated: bool) -> Bar | None:
+    def current(self, timeframe: str, now_ns: int) -> Bar | None:
         """Return the bar that is being built at a time; None before its first trade."""
         self._take_in()
         length = self._lengths[timeframe]
@@ -209,7 +188,6 @@ class Building:
                 whole.merge(self._open[at])
         if not whole.trades:
             return None
-        since_ns = self.whole_since_ns
         vwap = whole.turnover / whole.priced if whole.knows_turnover and whole.priced else None
         unknown = whole.volume - whole.bought - whole.sold
         knows_sides = abs(unknown) <= 1e-9 * whole.volume
@@ -223,5 +201,5 @@ class Building:
             buy_volume=whole.bought if knows_sides else None,
             sell_volume=whole.sold if knows_sides else None,
             unknown_volume=0.0 if knows_sides else unknown,
-            partial=since_ns is None or since_ns > start, complete=False, simulated=simulated,
+            complete=False,
         )  # fmt: skip

@@ -80,7 +80,10 @@ class Health:
 
     def source(self, name: str) -> SourceHealth:
         """Return how a source does."""
-        return self.sources.setdefault(name, SourceHealth())
+        found = self.sources.get(name)
+        if found is None:
+            found = self.sources[name] = SourceHealth()
+        return found
 
     def know(self, simulated: Mapping[str, bool]) -> None:
         """Learn which sources there are."""

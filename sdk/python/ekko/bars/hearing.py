@@ -1,6 +1,7 @@
 """Hear a stream's bars and trades, in this process or from a server, told the same way.
 
-in this process   one stream of bars; its trades are taken where its windows take them
+in this process   one stream of bars; its trades are taken where its windows take them, and the
+                  windows can be looked into
 from a server     two streams: bars, and the same trades in raw mode
 """
 
@@ -25,21 +26,13 @@ from ekko.iterator import Events
 from ekko.local import heard_here, with_gaps
 
 
-class Trade(Protocol):
-    """A trade as it is heard: times in ns, sizes in base units, `side` None where unknown."""
-
-    symbol: str
-    ts: int
-    price: float | None
-    size: float
-    side: Literal["buy", "sell"] | None
-    id: str | None
-    recv_ts: int
-
-
 @attrs.define(slots=True, eq=False)
-class ServerTrade:
-    """A Trade that a server told."""
+class Trade:
+    """A trade as it is heard: times in ns, sizes in base units, `side` None where unknown.
+
+    It is made of what a server tells. Bond's own, which come in this process, have these
+    attributes, too.
+    """
 
     symbol: str
     ts: int
@@ -48,6 +41,23 @@ class ServerTrade:
     side: Literal["buy", "sell"] | None
     id: str | None
     recv_ts: int
+
+
+class Window(Protocol):
+    """A window that isn't closed: `[start_ns, end_ns)`, and its fields as of now."""
+
+    @property
+    def start_ns(self) -> int: ...  # noqa: D102
+
+    @property
+    def end_ns(self) -> int: ...  # noqa: D102
+
+    @property
+    def values(self) -> Mapping[str, Any]: ...  # noqa: D102
+
+
+SoFar = Callable[[str, int], Window | None]
+"""Gives a symbol's newest window of a length in ns; None while it has no trade."""
 
 
 class Listener(Protocol):
@@ -55,6 +65,10 @@ class Listener(Protocol):
 
     def on_sources(self, simulated: Mapping[str, bool]) -> None:
         """There are these sources, simulated or not."""
+        ...
+
+    def on_windows(self, symbols: Sequence[str], so_far: SoFar) -> None:
+        """The windows of these symbols can be looked into, from now on."""
         ...
 
     def on_trades(self, source: str, trades: Sequence[Trade]) -> None:
@@ -114,9 +128,10 @@ async def hear_here(
         spec, hear, sources=listener.on_sources, first_pause_s=config.reconnect_delay,
         longest_pause_s=config.max_reconnect_delay, attempts=config.reconnect_attempts, bond=bond,
     )  # fmt: skip
-    async with stream as records:
+    async with stream as heard:
+        listener.on_windows(spec["symbols"], heard.so_far)
         opened()
-        async for record in with_gaps(records):
+        async for record in with_gaps(heard.records):
             if isinstance(record, Gap):
                 listener.on_lost(f"bars are lost: {record.notices[0]['detail']}")
             else:
@@ -172,7 +187,7 @@ async def _items(events: Events, listener: Listener, symbols: Sequence[str]) -> 
             if source not in simulated:
                 simulated[source] = bool(item.get("simulated"))
                 listener.on_sources(simulated)
-            trade = ServerTrade(
+            trade = Trade(
                 item["symbol"], time_ns(item["ts"]), item["price"], item["size"], item["side"],
                 item["event_id"], time_ns(item["received"]),
             )  # fmt: skip

@@ -27,28 +27,36 @@ def bar_of(record: Mapping[str, Any]) -> Bar:
     sources = record["sources"].values()
     coverage = min((source["coverage"] for source in sources), default=0.0)
     gaps = sum(source["gaps"] for source in sources)
-    unknown = record["unknown_volume"]
-    knows_sides = unknown is not None and unknown == 0
-    return Bar(
+    return bar_of_fields(
+        record,
         symbol=record["symbol"],
         timeframe=record["timeframe"],
         start_ns=_time_ns(record["window_start"]),
         end_ns=_time_ns(record["window_end"]),
-        open=record["price_open"],
-        high=record["price_high"],
-        low=record["price_low"],
-        close=record["price_close"],
-        volume=record["volume_sum"],
-        vwap=record["vwap"],
-        trades=record["trades"],
-        buy_volume=record["buy_volume"] if knows_sides else None,
-        sell_volume=record["sell_volume"] if knows_sides else None,
-        unknown_volume=unknown,
         partial=bool(record["partial"]) or gaps > 0 or coverage < 1,
         gaps=gaps,
         coverage=coverage,
         simulated=any(source.get("simulated") is True for source in sources),
         replayed=bool(record.get("replayed")),
+    )
+
+
+def bar_of_fields(fields: Mapping[str, Any], **known: Any) -> Bar:
+    """Return the bar that a window's fields tell of, and what else is known of it."""
+    unknown = fields["unknown_volume"]
+    knows_sides = unknown is not None and unknown == 0
+    return Bar(
+        open=fields["price_open"],
+        high=fields["price_high"],
+        low=fields["price_low"],
+        close=fields["price_close"],
+        volume=fields["volume_sum"],
+        vwap=fields["vwap"],
+        trades=fields["trades"],
+        buy_volume=fields["buy_volume"] if knows_sides else None,
+        sell_volume=fields["sell_volume"] if knows_sides else None,
+        unknown_volume=unknown,
+        **known,
     )
 
 

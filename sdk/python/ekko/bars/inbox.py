@@ -14,9 +14,9 @@ from ekko.bars.hearing import Trade
 from ekko.bars.model import EventType
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Ticks:
-    """Trades of one source that wait."""
+    """Trades of one source that wait. Not to be changed."""
 
     source: str
     trades: Sequence[Trade]

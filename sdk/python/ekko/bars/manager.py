@@ -1,31 +1,24 @@
 """Stream trades and build bars of them, and call back: `StreamManager`.
 
-hearing ─▶ StreamManager ─▶ Building          the bars that are being built
-                │
-                └─▶ History, Inbox ─▶ callbacks, one at a time
+hearing ─▶ Market ─▶ History, Inbox ─▶ callbacks, one at a time; a Running does that
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ekko.bars.calling import LOG, Callback, Callbacks
+from ekko.bars.calling import Callback, Callbacks
 from ekko.bars.clock import Clock, SystemClock
 from ekko.bars.config import StreamManagerConfig
 from ekko.bars.hearing import hear_from_server, hear_here
 from ekko.bars.history import frame_of
-from ekko.bars.inbox import Inbox, Ticks
+from ekko.bars.inbox import Inbox
 from ekko.bars.market import Market
-from ekko.bars.model import Bar, EventType, StreamEvent, Tick
+from ekko.bars.model import Bar, EventType, StreamEvent
+from ekko.bars.running import Running
 from ekko.bars.specs import Spec, specs_of
-
-_AT_ONCE = 200
-"""So many ticks are handed out before everything else gets a turn."""
 
 _YES = {"1", "true", "yes", "on"}
 
@@ -65,16 +58,18 @@ class StreamManager:
         self._callbacks = Callbacks(self.clock)
         self._crypto: dict[str, None] = {}
         self._stocks: dict[str, None] = {}
-        self._owner: asyncio.Task[None] | None = None
-        self._calling: asyncio.Task[None] | None = None
-        self._begin()
+        self._running = self._fresh()
 
-    def _begin(self) -> None:
-        """Know nothing yet."""
-        self._inbox = Inbox(self.config.tick_buffer_size)
-        self._market = Market(
-            self.config, self.symbols, inbox=self._inbox, clock=self.clock,
-            tick_callbacks=self._callbacks.of(EventType.TICK),
+    def _fresh(self) -> Running:
+        """Return a run that knows nothing yet."""
+        config, inbox = self.config, Inbox(self.config.tick_buffer_size)
+        market = Market(
+            config, self.symbols, inbox=inbox, clock=self.clock,
+            tick_callbacks=self._callbacks.of(EventType.TICK), adds_up=self._api_url != "local",
+        )  # fmt: skip
+        return Running(
+            market, inbox, self._callbacks, hear=self._hear, health=self.get_health,
+            health_every_s=config.health_check_interval, clock=self.clock,
         )  # fmt: skip
 
     # What is listened to
@@ -87,7 +82,7 @@ class StreamManager:
     @property
     def is_running(self) -> bool:
         """Whether it was started, and not stopped since."""
-        return self._owner is not None
+        return self._running.is_on
 
     def add_crypto_symbols(self, symbols: Sequence[str]) -> None:
         """Listen to pairs such as `BTC/USDT`, too. Before `start`."""
@@ -152,9 +147,9 @@ class StreamManager:
 
     async def emit(self, type: EventType, data: Any) -> None:  # noqa: A002
         """Have an event told at once, unless it was stopped: for engines that predict."""
-        inbox = self._inbox
+        inbox = self._running.inbox
         if not inbox.is_closed:
-            self._market.counts[f"{type.value}s"] += 1
+            self._running.market.counts[f"{type.value}s"] += 1
             await self._callbacks.call(type, StreamEvent(type, data), inbox)
 
     def failed(self, what: str, who: Any, error: BaseException) -> None:
@@ -176,117 +171,27 @@ class StreamManager:
             return
         if not self.symbols:
             raise ValueError("nothing to listen to: add_crypto_symbols or add_stock_symbols first")
-        self._begin()
-        specs = self.specs()
-        opened = [asyncio.get_running_loop().create_future() for _ in specs]
-        self._owner = asyncio.create_task(self._run(specs, opened), name="ekko stream manager")
-        try:
-            await asyncio.gather(*opened)
-        except BaseException:
-            for each in opened:
-                each.cancel()
-            await self.stop()
-            raise
+        self._running = self._fresh()
+        await self._running.start(self.specs())
 
     async def stop(self) -> None:
         """Listen no more, and call back no more; what is known stays. Does nothing when stopped."""
-        owner, self._owner = self._owner, None
-        if owner is None:
-            return
-        self._inbox.is_closed = True
-        owner.cancel()
-        if asyncio.current_task() is not self._calling:  # a callback may stop it
-            await asyncio.wait([owner])
+        await self._running.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _run(self, specs: Sequence[Spec], opened: Sequence[asyncio.Future[None]]) -> None:
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._calling = tasks.create_task(self._call_back(), name="ekko callbacks")
-                tasks.create_task(self._look_after(), name="ekko health")
-                for spec, each in zip(specs, opened, strict=True):
-                    tasks.create_task(self._hear(spec, each), name="ekko hearing")
-        except ExceptionGroup as error:
-            LOG.exception("the stream manager was stopped by a bug")
-            self._market.failures.append(f"a bug: {_cause(error)!r}")
-            self._owner = None
-            for each in opened:
-                _done(each)
-
-    async def _hear(self, spec: Spec, opened: asyncio.Future[None]) -> None:
-        """Hear one stream; how it ends is told, and ends no other."""
-        try:
-            await self._hearing(spec, partial(_done, opened))
-            why = "the stream ended"
-        except Exception as error:  # noqa: BLE001 - told, or raised by start
-            cause = _cause(error)
-            if not opened.done():
-                opened.set_exception(cause)
-                return
-            why = f"{type(cause).__name__}: {cause}"
-        _done(opened)
-        symbols = spec["symbols"]
-        more = f" and {len(symbols) - 3} more" if len(symbols) > 3 else ""
-        why = f"{', '.join(symbols[:3])}{more}: {why}"
-        LOG.error("nothing more is heard of %s", why)
-        self._market.failures.append(why)
-        self._tell_health()
-
-    def _hearing(self, spec: Spec, opened: Callable[[], None]) -> Awaitable[None]:
+    def _hear(self, spec: Spec, to: Market, opened: Callable[[], None]) -> Awaitable[None]:
         if self._api_url == "local":
-            return hear_here(spec, self._market, opened, config=self.config, bond=self._bond)
+            return hear_here(spec, to, opened, config=self.config, bond=self._bond)
         return hear_from_server(
-            spec, self._market, opened, config=self.config, api_url=self._api_url,
-            api_key=self._api_key, clock=self.clock,
+            spec, to, opened, config=self.config, api_url=self._api_url, api_key=self._api_key,
+            clock=self.clock,
         )  # fmt: skip
-
-    async def _look_after(self) -> None:
-        while True:
-            await self.clock.sleep(self.config.health_check_interval)
-            self._tell_health()
-
-    def _tell_health(self) -> None:
-        self._inbox.put(EventType.HEALTH, StreamEvent(EventType.HEALTH, self.get_health()))
-
-    async def _call_back(self) -> None:
-        """Hand out what waits, in order."""
-        inbox, handed = self._inbox, 0
-        while True:
-            await inbox.stirred.wait()
-            inbox.stirred.clear()
-            while not inbox.is_closed and (item := inbox.take()) is not None:
-                if isinstance(item, Ticks):
-                    await self._call_ticks(item, inbox)
-                    handed += len(item.trades)
-                else:
-                    await self._callbacks.call(item.type, item.argument, inbox)
-                    handed += 1
-                if handed >= _AT_ONCE:
-                    handed = 0
-                    await asyncio.sleep(0)
-
-    async def _call_ticks(self, ticks: Ticks, inbox: Inbox) -> None:
-        source, call = ticks.source, self._callbacks.call
-        simulated = self._market.health.source(source).simulated
-        for t in ticks.trades:
-            if inbox.is_closed:
-                return
-            tick = Tick(
-                t.symbol, t.price, t.size, t.side, t.ts, t.recv_ts, source, t.id, simulated,
-                ticks.repaired,
-            )  # fmt: skip
-            await call(EventType.TICK, StreamEvent(EventType.TICK, tick), inbox)
 
     # What is known
 
@@ -299,7 +204,7 @@ class StreamManager:
             ValueError: It isn't listened to, or no such bars are built.
         """
         self._check(symbol)
-        return self._market.history.newest(symbol, self.config.checked(timeframe), limit)
+        return self._running.market.history.newest(symbol, self.config.checked(timeframe), limit)
 
     def get_bar_dataframe(
         self, symbol: str, timeframe: str | None = None, limit: int | None = None
@@ -319,7 +224,7 @@ class StreamManager:
             ValueError: It isn't listened to, or no such bars are built.
         """
         self._check(symbol)
-        return self._market.current(symbol, self.config.checked(timeframe))
+        return self._running.market.current(symbol, self.config.checked(timeframe))
 
     def get_health(self) -> dict[str, Any]:
         """Return how it does.
@@ -329,14 +234,14 @@ class StreamManager:
         (None before the first) and whether that is stale; `problems` says the rest in words.
         """
         slow = self._callbacks.slow(self.config.health_check_interval)
-        report = self._market.report(self._callbacks.last_error, slow)
+        report = self._running.market.report(self._callbacks.last_error, slow)
         if not self.is_running:
             report["status"] = "stopped"
         return {**report, "is_running": self.is_running}
 
     def get_metrics(self) -> dict[str, Any]:
         """Return counts since `start`: what was heard, built, told, dropped, and what raised."""
-        return {**self._market.metrics(), "callback_errors": dict(self._callbacks.errors)}
+        return {**self._running.market.metrics(), "callback_errors": dict(self._callbacks.errors)}
 
     def _check(self, symbol: str) -> None:
         if symbol not in self.symbols:
@@ -364,14 +269,3 @@ def create_default_trading_stream(
 
 def _says_simulate() -> bool:
     return os.environ.get("BOND_SIMULATE", "").lower() in _YES
-
-
-def _done(opened: asyncio.Future[None]) -> None:
-    if not opened.done():
-        opened.set_result(None)
-
-
-def _cause(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from ekko.bars.building import Building
 from ekko.bars.calling import LOG, Callback
 from ekko.bars.clock import Clock
-from ekko.bars.config import StreamManagerConfig
+from ekko.bars.config import StreamManagerConfig, timeframe_ns
 from ekko.bars.health import Health, overall
-from ekko.bars.hearing import Trade
-from ekko.bars.history import History, bar_of
+from ekko.bars.hearing import SoFar, Trade
+from ekko.bars.history import History, bar_of, bar_of_fields
 from ekko.bars.inbox import Inbox, Ticks
+from ekko.bars.listened import Listened
 from ekko.bars.model import Bar, EventType, StreamEvent
 
 _COUNTS = ("bars", "predictions", "signals", "reconnects", "gaps", "late", "lost")
@@ -28,6 +31,8 @@ class Market:
         inbox: Where what callbacks get is left.
         clock: Tells the time.
         tick_callbacks: Who wants to be called back for ticks, now.
+        adds_up: Whether what is being built is summed up here: nobody tells of windows to look
+            into.
 
     Attributes:
         ticks: How many trades were heard.
@@ -39,7 +44,7 @@ class Market:
 
     def __init__(
         self, config: StreamManagerConfig, symbols: Iterable[str], *, inbox: Inbox, clock: Clock,
-        tick_callbacks: Sequence[Callback],
+        tick_callbacks: Sequence[Callback], adds_up: bool,
     ) -> None:  # fmt: skip
         self.ticks = 0
         self.counts: Counter[str] = Counter()
@@ -52,34 +57,41 @@ class Market:
         self._tick_callbacks = tick_callbacks
         self._shortest = config.shortest
         self._began_ns = clock.now_ns()
-        self._building = {each: Building(each, config.supported_timeframes) for each in symbols}
+        self._listened = {each: Listened() for each in symbols}
+        self._newest: dict[str, Trade] = {}
+        self._so_far: dict[str, SoFar] = {}
+        self._building: dict[str, Building] = {}
+        if adds_up:
+            lengths = config.supported_timeframes
+            self._building = {each: Building(each, lengths) for each in self._listened}
 
     def on_sources(self, simulated: Mapping[str, bool]) -> None:
         """See Listener."""
         self.health.know(simulated)
 
-    def on_trades(self, source: str, trades: Sequence[Trade]) -> None:
-        """See Listener. What isn't done here for every trade costs nothing."""
-        self.ticks += len(trades)
-        building = self._building.get(trades[0].symbol)
-        if building is not None:
-            building.add(trades)
-        if self._tick_callbacks:
-            self._inbox.put_ticks(Ticks(source, trades, repaired=False))
+    def on_windows(self, symbols: Sequence[str], so_far: SoFar) -> None:
+        """See Listener."""
+        self._so_far |= dict.fromkeys(symbols, so_far)
 
     def on_repaired(self, source: str, trades: Sequence[Trade]) -> None:
         """See Listener."""
+        self.on_trades(source, trades, repaired=True)
+
+    def on_trades(self, source: str, trades: Sequence[Trade], *, repaired: bool = False) -> None:
+        """See Listener. What isn't done here for every trade costs nothing."""
         self.ticks += len(trades)
-        for building in self._about(trades[0].symbol):
+        newest = trades[-1]
+        self._newest[newest.symbol] = newest
+        if self._building and (building := self._building.get(newest.symbol)) is not None:
             building.add(trades)
         if self._tick_callbacks:
-            self._inbox.put_ticks(Ticks(source, trades, repaired=True))
+            self._inbox.put_ticks(Ticks(source, trades, repaired=repaired))
 
     def on_status(self, source: str, symbol: str | None, status: str, reason: str | None) -> None:
         """See Listener."""
         now_ns = self._clock.now_ns()
-        for building in self._about(symbol):
-            building.turn(source, is_live=status == "live", now_ns=now_ns)
+        for listened in self._about(symbol):
+            listened.turn(source, is_live=status == "live", now_ns=now_ns)
         told = self.health.source(source).turn(source, symbol, status, reason)
         if told is not None:
             if told.status == "failed":
@@ -92,9 +104,8 @@ class Market:
         """See Listener."""
         self.counts["gaps"] += 1
         self.health.source(source).gaps += 1
-        for building in self._about(symbol):
-            if building.whole_since_ns is not None:
-                building.whole_since_ns = self._clock.now_ns()
+        for listened in self._about(symbol):
+            listened.missed(self._clock.now_ns())
         LOG.warning("%s: a gap in %s: %s", source, symbol or "everything", detail)
 
     def on_record(self, record: Mapping[str, Any]) -> None:
@@ -111,32 +122,42 @@ class Market:
     def on_lost(self, detail: str) -> None:
         """See Listener."""
         self.counts["lost"] += 1
-        for building in self._building.values():
-            if building.whole_since_ns is not None:
-                building.whole_since_ns = self._clock.now_ns()
+        for listened in self._listened.values():
+            listened.missed(self._clock.now_ns())
         LOG.warning("%s", detail)
 
-    def _about(self, symbol: str | None) -> list[Building]:
+    def _about(self, symbol: str | None) -> list[Listened]:
         if symbol is None:
-            return list(self._building.values())
-        found = self._building.get(symbol)
+            return list(self._listened.values())
+        found = self._listened.get(symbol)
         return [found] if found is not None else []
 
     # What is known
 
     def current(self, symbol: str, timeframe: str) -> Bar | None:
         """Return the bar that is being built; None before its first trade."""
-        building = self._building.get(symbol)
-        if building is None:  # it was added since, and isn't listened to yet
+        bar = None
+        if (building := self._building.get(symbol)) is not None:
+            bar = building.current(timeframe, self._clock.now_ns())
+        elif (so_far := self._so_far.get(symbol)) is not None:
+            window = so_far(symbol, timeframe_ns(timeframe))
+            if window is not None:
+                bar = bar_of_fields(
+                    window.values, symbol=symbol, timeframe=timeframe, start_ns=window.start_ns,
+                    end_ns=window.end_ns, complete=False,
+                )  # fmt: skip
+        if bar is None:  # it may also have been added since, and isn't listened to yet
             return None
-        return building.current(timeframe, self._clock.now_ns(), simulated=self.health.simulated)
+        partial = self._listened[symbol].is_partial(bar.start_ns)
+        return attrs.evolve(bar, partial=partial, simulated=self.health.simulated)
 
     def report(self, last_error: str | None, slow: Sequence[str] = ()) -> dict[str, Any]:
         """Return how all of it does; see StreamManager.get_health."""
         stale_s, now_ns = self._config.stale_threshold_seconds, self._clock.now_ns()
         symbols: dict[str, Any] = {}
-        for symbol, building in self._building.items():
-            age_s = None if building.last_ns is None else (now_ns - building.last_ns) / 10**9
+        for symbol in self._listened:
+            newest = self._newest.get(symbol)
+            age_s = None if newest is None else (now_ns - newest.recv_ts) / 10**9
             is_stale = age_s is not None and age_s > stale_s
             symbols[symbol] = {"last_tick_age_s": age_s, "is_stale": is_stale}
         problems = [*self.failures, *slow]

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any, Self
 
 from ekko.client import EkkoClient
@@ -70,12 +69,7 @@ class DataStream:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.disconnect_streams()
 
     def stream(
