@@ -98,6 +98,13 @@ class ManualClock:
         """Move on by so many seconds."""
         await self.advance_to(self._now_ns + round(seconds * NS))
 
+    def reach(self, at_ns: int) -> bool:
+        """Show a time at once, if nobody sleeps until then; whether it is shown."""
+        if self._sleepers and self._sleepers[0][0] <= at_ns:
+            return False
+        self._now_ns = max(self._now_ns, at_ns)
+        return True
+
     async def jump(self, seconds: float) -> None:
         """Move on as if the process stood still meanwhile: all who slept wake late, at the end."""
         await settle()

@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import msgspec
 
 from bond_core.errors import RequestError
-from bond_core.log.cursor import Cursor, Hole, StreamEnded
+from bond_core.log.cursor import Cursor, Hole
 from bond_core.log.event_log import Retention
 from bond_core.log.offset import START
 from bond_core.plugin.catalog import Catalog, describe
 from bond_core.plugin.specs import ConnectorSpec
 from bond_server.assumed import defaults_of, egress_of
 from bond_server.environment import read_dotenv
-from bond_server.local import Bond
+from bond_server.local import Bond, records_of
 from bond_server.plugin_choice import plugins_of
 from bond_server.streams import Stream
 
@@ -61,14 +60,12 @@ class Reading:
     cursor: Cursor
 
     async def __aiter__(self) -> AsyncIterator[Told]:
-        while True:
-            try:
-                batch = await self.cursor.next()
-            except StreamEnded:
-                return
-            hole = batch.hole
-            for entry in batch.entries:
-                yield Told(msgspec.json.decode(entry.data), hole)
+        hole: Hole | None = None
+        async for each in records_of(self.cursor):
+            if isinstance(each, Hole):
+                hole = each
+            else:
+                yield Told(each, hole)
                 hole = None
 
     @property

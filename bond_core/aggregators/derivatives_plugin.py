@@ -24,8 +24,11 @@ def derivatives() -> Iterable[AggregatorSpec]:
         factory="bond_core.aggregators.books:Book",
         summary="Levels of the order book at the window's end, and what lies in them",
         words={
-            "bid depth": "bid_depth", "ask depth": "ask_depth",
+            "bid depth": "bid_depth", "ask depth": "ask_depth", "bid volume": "bid_depth",
+            "ask volume": "ask_depth", "bid liquidity": "bid_depth", "ask liquidity": "ask_depth",
             "depth imbalance": "book_imbalance", "book depth imbalance": "book_imbalance",
+            "order book imbalance": "book_imbalance", "orderbook imbalance": "book_imbalance",
+            "book imbalance": "book_imbalance", "order book depth imbalance": "book_imbalance",
         },
     )  # fmt: skip
     yield AggregatorSpec(
@@ -78,5 +81,7 @@ def derivatives() -> Iterable[AggregatorSpec]:
         summary="Volume of liquidations, and both by side",
         words={
             "liquidation volume": "liquidation_volume", "liquidated volume": "liquidation_volume",
+            "long liquidations": "liquidation_sells", "short liquidations": "liquidation_buys",
+            "liquidated longs": "liquidation_sells", "liquidated shorts": "liquidation_buys",
         },
     )  # fmt: skip

@@ -57,9 +57,11 @@ def bond_aggregators() -> Iterable[AggregatorSpec]:
         summary="Mean mid, spread and top-of-book imbalance over the quotes of the window",
         words={
             "mid": "mid", "mid price": "mid", "midprice": "mid",
-            "imbalance": "imbalance", "book imbalance": "imbalance",
-            "order book imbalance": "imbalance",
-            "orderbook imbalance": "imbalance",
+            "imbalance": "imbalance", "quote imbalance": "imbalance",
+            "quotes imbalance": "imbalance", "top of book imbalance": "imbalance",
+            "bid ask imbalance": "imbalance",
+            "spread bps": "spread_bps", "spread in bps": "spread_bps", "bps spread": "spread_bps",
+            "spread in basis points": "spread_bps", "relative spread": "spread_bps",
         },
     )  # fmt: skip
     yield AggregatorSpec(

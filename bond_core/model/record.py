@@ -38,6 +38,12 @@ class Repaired:
         """Whether it is about a part of `[start, end)`."""
         return self.from_ns < end_ns and self.until_ns >= start_ns
 
+    def notice(self, source: str) -> Notice:
+        """Return what is told of it: a repair, or what is still missing as a gap."""
+        code = "gap" if self.missing else "repaired"
+        from_ns, to_ns = self.missing or (self.from_ns, self.until_ns)
+        return Notice(code=code, source=source, detail=self.detail, from_ns=from_ns, to_ns=to_ns)
+
 
 @attrs.define(kw_only=True)
 class SourceReport:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bond_core.plugin.aggregator import Aggregator
     from bond_core.plugin.backfill import Backfills, Hole, Page
     from bond_core.plugin.blocking import BlockingConnector, BlockingContext
-    from bond_core.plugin.connector import Connector, PollingConnector
+    from bond_core.plugin.connector import Connector, Message, PollingConnector, Rereads
     from bond_core.plugin.context import Context, Kept, Note, Subscription, Subscriptions, WebSocket
     from bond_core.plugin.hookspecs import GROUP, ApiInfo, hookimpl
     from bond_core.plugin.message_arrays import MessageArrays
@@ -129,6 +129,7 @@ __all__ = [
     "Liquidation",
     "Max",
     "Mentions",
+    "Message",
     "MessageArrays",
     "Metric",
     "Min",
@@ -145,6 +146,7 @@ __all__ = [
     "Quote",
     "Reduce",
     "Reply",
+    "Rereads",
     "Retryable",
     "Rolling",
     "Route",
@@ -213,7 +215,9 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "bond_core.plugin.connector": (
         "Connector",
+        "Message",
         "PollingConnector",
+        "Rereads",
     ),
     "bond_core.plugin.context": (
         "Context",

@@ -12,8 +12,10 @@ with an error that pausing may help:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
+
+import attrs
 
 from bond_core.clock import NS
 from bond_core.errors import PluginError, Retryable
@@ -30,6 +32,37 @@ class Connector(Protocol):
 
         Called again after a failure, on the same object: start afresh each time. On
         cancellation clean up and let CancelledError pass, within a second.
+        """
+        ...
+
+
+@attrs.frozen
+class Message:
+    """A message of a recording.
+
+    Attributes:
+        connection: The number of its connection there.
+        url: As it was given to `ctx.noting`, without what logs in.
+        data: The message as it came.
+    """
+
+    connection: int
+    url: str
+    data: str | bytes
+
+
+class Rereads(Protocol):
+    """A connector whose messages are recorded by `ctx.noting`, and can be read from there again.
+
+    One that listens by `ctx.ws` needs nothing for that: its `run` is given the messages.
+    """
+
+    async def reread(self, ctx: Context, messages: AsyncIterator[Message]) -> None:
+        """Read recorded messages in place of listening, and emit what they hold.
+
+        Called once, on a fresh object, without keys and network. What can't be read again
+        (it was asked for over HTTP) is told by `ctx.failed`: it is played as it was recorded.
+        Each message is read before the next is asked for.
         """
         ...
 

@@ -23,7 +23,6 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from itertools import groupby
 from typing import Any
 
 from bond_core.errors import Retryable
@@ -153,20 +152,20 @@ class WebSocketConnector(ABC):
             for subscription in sorted(unconfirmed):
                 ctx.live(subscription.channel, subscription.symbol)
             unconfirmed.clear()
-        for channel, run in groupby(map(self._with_channel, heard), key=_channel):
-            ctx.emit(channel, [event for _, event in run])
+        run: list[Event] = []
+        its: str | None = None
+        for each in heard:
+            channel, event = each if isinstance(each, tuple) else (self.channel, each)
+            if channel is None:
+                raise AttributeError(
+                    f"{type(self).__name__}.parse yields events without a channel: set `channel` "
+                    'on the class, or yield ("trades", event)'
+                )
+            if channel != its and run:
+                ctx.emit(str(its), run)
+                run = []
+            its = channel
+            run.append(event)
+        if run:
+            ctx.emit(str(its), run)
         return fault
-
-    def _with_channel(self, heard: Heard) -> tuple[str, Event]:
-        if isinstance(heard, tuple):
-            return heard
-        if self.channel is None:
-            raise AttributeError(
-                f"{type(self).__name__}.parse yields events without a channel: set `channel` "
-                'on the class, or yield ("trades", event)'
-            )
-        return self.channel, heard
-
-
-def _channel(heard: tuple[str, Event]) -> str:
-    return heard[0]

@@ -143,8 +143,9 @@ class Feeds:
         supervisor = self._supervisors.get(origin)
         if supervisor is None:
             way_out = self._ways_out(
-                origin.spec, simulated_at=simulated_at, clock=self._clock, sdks=sdks
-            )
+                origin.spec, simulated_at=simulated_at, clock=self._clock, sdks=sdks,
+                name=origin.name,
+            )  # fmt: skip
             supervisor = self._supervisors[origin] = Supervisor(
                 origin.spec, origin.config, name=origin.name, clock=self._clock,
                 chance=self._chance, simulated_at=simulated_at, way_out=way_out,
@@ -177,7 +178,7 @@ class Feeds:
 
     def _outside(
         self, spec: ConnectorSpec, *, simulated_at: str | None, clock: Clock,
-        sdks: Mapping[str, Any],
+        sdks: Mapping[str, Any], name: str,
     ) -> WayOut:  # fmt: skip
         return Outside(
             self._egress, own=spec.hosts, simulated_at=simulated_at, clock=clock, sdks=sdks,

@@ -67,7 +67,7 @@ class StreamEngine(Protocol):
 
     @property
     def has_closed(self) -> bool:
-        """Whether there is something to take."""
+        """Whether there is something to take that was much work, or soon will be."""
         ...
 
     def take(self) -> Sequence[Step]:

@@ -67,9 +67,17 @@ class WaysOut(Protocol):
 
     def __call__(
         self, spec: ConnectorSpec, *, simulated_at: str | None, clock: Clock,
-        sdks: Mapping[str, Any],
+        sdks: Mapping[str, Any], name: str,
     ) -> WayOut:  # fmt: skip
-        """Return the way out of one connector; `sdks` are what its simulator brings."""
+        """Return the way out of one connector.
+
+        Args:
+            spec: The connector's.
+            simulated_at: Base URL of its simulator, or None.
+            clock: The only clock.
+            sdks: What its simulator brings.
+            name: That of its origin (`bond_core.runtime.feeds.Origin`).
+        """
         ...
 
 

@@ -166,15 +166,19 @@ class Pipeline:
         await self.publisher.publish(self._screened(ended))
 
     def _finish(self, now_ns: int) -> None:
-        if self._tape is not None:
-            self._tape.noted.append((self.engine.finish, (now_ns,)))
+        self._note(self.engine.finish, now_ns)
         self.engine.finish(now_ns)
 
     def _take(self) -> Sequence[Step]:
         steps = self.engine.take()
-        if self._tape is not None and steps:
-            self._tape.noted.append((self.engine.take, ()))
+        if steps:
+            self._note(self.engine.take)
         return steps
+
+    def _note(self, told: Callable[..., object], *what: object) -> None:
+        """Write on the tape, if there is one, what the engine is told."""
+        if self._tape is not None:
+            self._tape.noted.append((told, what))
 
     async def listen(self, source: BoundSource) -> SourceEar:
         """Subscribe to all that a source asks for."""
@@ -269,8 +273,7 @@ class Pipeline:
         try:
             while inbox and self._bug is None:
                 told, what = inbox.popleft()
-                if self._tape is not None:
-                    self._tape.noted.append((told, what))
+                self._note(told, *what)
                 told(*what)
         except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other
             self.fail(error)
@@ -295,8 +298,7 @@ class Pipeline:
         if self._inbox or self._still.locked():
             self.tell(self.engine.on_tick, now_ns)
             return
-        if self._tape is not None:
-            self._tape.noted.append((self.engine.sees, (now_ns,)))
+        self._note(self.engine.sees, now_ns)
         try:
             is_due = self.engine.sees(now_ns)
         except Exception as error:  # noqa: BLE001 -- it ends this stream, and no other

@@ -26,7 +26,7 @@ from bond_core.model.record import Notice, Repaired, Status
 from bond_core.windows.lag import MAX_SAMPLES, median_ms
 from bond_core.windows.plan import SourcePlan, StreamPlan
 from bond_core.windows.source_state import Totals
-from bond_core.wire.raw import Marks, SourceTold, event_as_json, status_as_json, tail_of
+from bond_core.wire.raw import Marks, SourceTold, event_tail, status_as_json, tail_of
 
 _MS = 1_000_000
 
@@ -40,6 +40,7 @@ MAX_NOTICES = 32
 """How many one status item tells; what is over is counted."""
 
 _MOST_SYMBOLS = 32
+_MUCH = 64
 _BEST_FIRST: tuple[Status, ...] = ("live", "starting", "stale", "reconnecting", "failed")
 _COUNTS = ("count", "late", "duplicates", "gaps", "rejected", "unrouted")
 _MADE = ""  # no source's name
@@ -55,11 +56,9 @@ class RawBatch:
 
     Attributes:
         items: In the order in which they were heard; their `ms` never fall.
-        heard_ns: When the newest was heard.
     """
 
     items: Sequence[RawItem]
-    heard_ns: int
 
 
 @attrs.define(eq=False)
@@ -68,6 +67,7 @@ class _Source:
 
     plan: SourcePlan
     totals: Totals
+    marks: tuple[Marks, Marks]  # of what it was heard to say, and of what was fetched
     statuses: dict[str, tuple[Status, str | None]] = attrs.field(factory=dict)
     newest_ns: int = 0
     about: dict[str, Sequence[str] | None] = attrs.field(factory=dict)
@@ -212,12 +212,7 @@ class RawEngine:
 
     def on_repaired(self, name: str, symbol: str, repaired: Repaired) -> None:
         """Learn that what a source missed was fetched; it is told by `on_fetched` after."""
-        code = "gap" if repaired.missing else "repaired"
-        from_ns, to_ns = repaired.missing or (repaired.from_ns, repaired.until_ns)
-        detail = repaired.detail
-        self.notify(
-            Notice(code=code, source=name, detail=detail, from_ns=from_ns, to_ns=to_ns), symbol
-        )
+        self.notify(repaired.notice(name), symbol)
         self._is_urgent = True
 
     def notify(self, notice: Notice, symbol: str | None = None) -> None:
@@ -245,8 +240,8 @@ class RawEngine:
 
     @property
     def has_closed(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self._items) or self._is_urgent
+        """Whether there is so much to take that others should get a turn before."""
+        return len(self._items) >= _MUCH or self._is_urgent
 
     def take(self) -> list[RawBatch]:
         """Return what was made since the last call."""
@@ -255,7 +250,7 @@ class RawEngine:
         if not self._items:
             return []
         items, self._items = self._items, []
-        return [RawBatch(items, self._now_ns)]
+        return [RawBatch(items)]
 
     def remembered(self) -> Iterable[tuple[Any, Any]]:
         """See Remembering: what was made and not taken yet, and what is yet to be told."""
@@ -283,7 +278,9 @@ class RawEngine:
             known.statuses.clear()
             return
         totals = self.totals.setdefault(plan.name, Totals())
-        source = self._sources[plan.name] = _Source(plan, totals)
+        marks = Marks(source=plan.name, venue=plan.venue, is_simulated=plan.simulated)
+        fetched = attrs.evolve(marks, is_repaired=True)
+        source = self._sources[plan.name] = _Source(plan, totals, (marks, fetched))
         for asked, symbols in plan.routes.items():
             source.about[asked] = None if symbols == (asked,) else symbols
         if plan.scope == "stream":
@@ -295,9 +292,7 @@ class RawEngine:
         source = self._sources[name]
         plan, about, items = source.plan, source.about, self._items
         is_of_all = plan.scope == "stream"
-        marks = Marks(
-            source=name, venue=plan.venue, is_simulated=plan.simulated, is_repaired=is_repaired
-        )
+        marks = source.marks[is_repaired]
         lateness_ns, waits_ns = plan.lateness_ns, plan.lateness_ns + plan.idle_ns
         newest_ns, clock_ns, before = source.newest_ns, self._clock_ns(), len(items)
         unrouted = late = 0
@@ -310,11 +305,11 @@ class RawEngine:
             if not is_repaired:
                 newest_ns = max(ts, newest_ns)
                 is_late = ts < max(newest_ns - lateness_ns, event.recv_ts - waits_ns)
-            body = event_as_json(
-                event, marks, is_late=is_late, symbols=about.get(symbol), depth=self._depth
-            )
             try:
-                tail = tail_of(self._stream_id, body)
+                tail = event_tail(
+                    self._stream_id, event, marks, is_late=is_late, symbols=about.get(symbol),
+                    depth=self._depth,
+                )  # fmt: skip
             except Exception as error:  # noqa: BLE001 -- whatever a plugin put into its event
                 self._unwritable(name, symbol, error)
                 continue

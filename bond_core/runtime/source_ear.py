@@ -88,21 +88,15 @@ class SourceEar:
 
     def on_rejected(self, symbol: str, n: int, why: str) -> None:
         """See Listener."""
-        code = "wrong_unit" if why in WRONG_UNIT else "rejected"
         of = None if not symbol and symbol not in self.feeds else symbol
-        self._pipeline.tell(self._engine.on_rejected, self._name, of, n, code)
-        were = "event was" if n == 1 else "events were"
-        detail = f"{symbol or self._name}: {n} {were} refused: {why}"
-        refused = Notice(code=code, source=self._name, detail=detail)
+        refused = refusal(self._name, symbol, n, why)
+        self._pipeline.tell(self._engine.on_rejected, self._name, of, n, refused.code)
         self._pipeline.tell(self._engine.notify, refused, of)
 
     def on_clamped(self, symbol: str, n: int) -> None:
         """See Listener."""
         self._pipeline.tell(self._engine.on_clamped, self._name, symbol, n)
-        counts = "event counts" if n == 1 else "events count"
-        detail = f"{symbol or self._name}: {n} {counts} when heard: the time lies in the future"
-        clamped = Notice(code="clamped", source=self._name, detail=detail)
-        self._pipeline.tell(self._engine.notify, clamped, symbol)
+        self._pipeline.tell(self._engine.notify, clamping(self._name, symbol, n), symbol)
 
     def on_gap(self, symbol: str, notice: Notice) -> None:
         """See Listener."""
@@ -159,3 +153,18 @@ class SourceEar:
         if len(fresh) < len(events):
             self.on_duplicates(symbol, len(events) - len(fresh))
         return fresh
+
+
+def refusal(name: str, symbol: str, n: int, why: str) -> Notice:
+    """Return what is told of a source's events that made no sense."""
+    code = "wrong_unit" if why in WRONG_UNIT else "rejected"
+    were = "event was" if n == 1 else "events were"
+    detail = f"{symbol or name}: {n} {were} refused: {why}"
+    return Notice(code=code, source=name, detail=detail)
+
+
+def clamping(name: str, symbol: str, n: int) -> Notice:
+    """Return what is told of a source's events whose time lay in the future."""
+    counts = "event counts" if n == 1 else "events count"
+    detail = f"{symbol or name}: {n} {counts} when heard: the time lies in the future"
+    return Notice(code="clamped", source=name, detail=detail)

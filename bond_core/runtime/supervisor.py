@@ -267,8 +267,7 @@ class Supervisor:
     def emit(self, channel: str, events: Iterable[Event]) -> None:
         """See Context."""
         now_ns = self.clock.now_ns()
-        for symbol, run in groupby(events, key=_symbol):
-            heard = list(run)
+        for symbol, heard in _by_symbol(events):
             feed = self.feeds.get(Subscription(channel, symbol))
             if feed is None:  # an unsubscription is on its way, or the connector misnames it
                 self._count_unasked(channel, symbol, len(heard))
@@ -374,3 +373,10 @@ class Supervisor:
 
 
 _symbol = attrgetter("symbol")
+
+
+def _by_symbol(events: Iterable[Event]) -> Iterable[tuple[str, list[Event]]]:
+    """Return runs of events of one symbol; mostly there is one event, and nothing to sort out."""
+    if isinstance(events, list) and len(events) == 1:
+        return ((events[0].symbol, events),)
+    return ((symbol, list(run)) for symbol, run in groupby(events, key=_symbol))

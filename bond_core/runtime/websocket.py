@@ -38,17 +38,18 @@ class OpenWebSocket:
     """An open connection. See `bond_core.plugin.context.WebSocket`."""
 
     def __init__(self, connection: ClientConnection, route: Route, pace: Pace | None) -> None:
+        from websockets.exceptions import ConnectionClosed  # noqa: PLC0415 -- once, not a message
+
+        self._over = ConnectionClosed
         self._connection = connection
         self._host = route.host
         self._pace = pace
 
     async def send(self, message: str | bytes) -> None:
         """See WebSocket."""
-        from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
-
         try:
             await self._connection.send(message)
-        except ConnectionClosed as error:
+        except self._over as error:
             raise _closed(self._host, error) from None
 
     async def send_json(self, value: Any) -> None:
@@ -57,20 +58,17 @@ class OpenWebSocket:
 
     async def recv(self) -> str | bytes:
         """See WebSocket."""
-        from websockets.exceptions import ConnectionClosed  # noqa: PLC0415
-
-        if self._pace is not None:
+        if self._pace is not None and self._pace.is_ahead():
             await self._pace.wait()
         try:
             return await self._connection.recv()
-        except ConnectionClosed as error:
+        except self._over as error:
             raise _closed(self._host, error) from None
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         return self
 
-    async def __anext__(self) -> str | bytes:
-        return await self.recv()
+    __anext__ = recv
 
 
 class Pace:
@@ -81,12 +79,16 @@ class Pace:
         self._step_ns = round(NS / per_s)
         self._free_ns = clock.monotonic_ns() - NS
 
-    async def wait(self) -> None:
-        """Return when the next may pass."""
+    def is_ahead(self) -> bool:
+        """Count one more, whether it has to wait or not; whether it has to."""
         now_ns = self._clock.monotonic_ns()
         self._free_ns = max(self._free_ns, now_ns - NS) + self._step_ns
-        if self._free_ns > now_ns:
-            await self._clock.sleep((self._free_ns - now_ns) / NS)
+        return self._free_ns > now_ns
+
+    async def wait(self) -> None:
+        """Return when that one may pass."""
+        left_ns = self._free_ns - self._clock.monotonic_ns()
+        await self._clock.sleep(left_ns / NS)
 
 
 @asynccontextmanager

@@ -256,12 +256,7 @@ class WindowEngine:
         states = self._states(name, symbol)
         for state in states:
             self._grid.revised |= state.repair(repaired, self._grid.sent, self._grid.pane_ns)
-        code = "gap" if repaired.missing else "repaired"
-        from_ns, to_ns = repaired.missing or (repaired.from_ns, repaired.until_ns)
-        detail = repaired.detail
-        self._tell(
-            states, Notice(code=code, source=name, detail=detail, from_ns=from_ns, to_ns=to_ns)
-        )
+        self._tell(states, repaired.notice(name))
 
     def notify(self, notice: Notice, symbol: str | None = None) -> None:
         """Show a notice in the next records of every symbol, or of what its source calls so."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bond_core.log.offset import Offset
 from bond_core.model.event import (
@@ -52,6 +53,50 @@ class Marks:
     is_repaired: bool = False
 
 
+class _TradeItem(msgspec.Struct, gc=False):
+    """A trade's item; written out, as they come by the ten thousand. What is not so is unset."""
+
+    stream_id: str
+    kind: str
+    symbol: str | None
+    source: str
+    venue: str | None
+    ts: str
+    received: str
+    event_id: str | None
+    seq: int | UnsetType
+    price: float | None
+    size: float
+    side: str | None
+    size_unit: str | UnsetType
+    symbols: Sequence[str] | UnsetType
+    simulated: bool | UnsetType
+    late: bool | UnsetType
+    repaired: bool | UnsetType
+
+
+def event_tail(
+    stream_id: str, event: Event, marks: Marks, *, is_late: bool = False,
+    symbols: Sequence[str] | None = None, depth: int | None = None,
+) -> bytes:  # fmt: skip
+    """Encode all of an event's item but its id; see `event_as_json` for what is in it.
+
+    Raises:
+        TypeError, ValueError: Something in it can't be JSON.
+    """
+    if event.__class__ is not Trade:
+        body = event_as_json(event, marks, is_late=is_late, symbols=symbols, depth=depth)
+        return tail_of(stream_id, body)
+    t: Trade = event
+    item = _TradeItem(
+        stream_id, "trade", t.symbol or None, marks.source, t.venue or marks.venue or None,
+        iso(t.ts), iso(t.recv_ts), t.id, t.seq or UNSET, t.price, t.size, t.side,
+        UNSET if t.size_unit is None else t.size_unit, UNSET if symbols is None else symbols,
+        marks.is_simulated or UNSET, is_late or UNSET, marks.is_repaired or UNSET,
+    )  # fmt: skip
+    return _encode(item)[1:]
+
+
 def event_as_json(
     event: Event, marks: Marks, *, is_late: bool = False, symbols: Sequence[str] | None = None,
     depth: int | None = None,
@@ -76,9 +121,7 @@ def event_as_json(
     }
     if event.seq:
         body["seq"] = event.seq
-    if isinstance(event, Trade):  # written out: they come by the ten thousand
-        body["price"], body["size"], body["side"] = event.price, event.size, event.side
-    elif isinstance(event, OrderBook):
+    if isinstance(event, OrderBook):
         body |= _book(event, depth)
     else:
         body |= _OWN[type(event)](event)
@@ -180,6 +223,10 @@ def _time(ns: int | None) -> str | None:
     return iso(ns) if ns else None
 
 
+def _trade(e: Trade) -> dict[str, Any]:
+    return {"price": e.price, "size": e.size, "side": e.side}
+
+
 def _quote(e: Quote) -> dict[str, Any]:
     return {
         "bid": e.bid, "ask": e.ask, "bid_size": e.bid_size, "ask_size": e.ask_size, "last": e.last,
@@ -240,7 +287,7 @@ def _custom(e: Custom) -> dict[str, Any]:
 
 
 _OWN: Mapping[type, Callable[[Any], dict[str, Any]]] = {
-    Quote: _quote, Candle: _candle, Liquidation: _liquidation, Funding: _funding,
+    Trade: _trade, Quote: _quote, Candle: _candle, Liquidation: _liquidation, Funding: _funding,
     OpenInterest: _open_interest, Post: _post, News: _news, Chain: _chain, Trend: _trend,
     Custom: _custom,
 }  # fmt: skip

@@ -20,7 +20,7 @@ def iso(ns: int) -> str:
     whole, fraction = divmod(ns, NS)
     if not fraction:
         return _second(whole) + "Z"
-    return _second(whole) + f".{fraction:09d}".rstrip("0") + "Z"
+    return f"{_second(whole)}.{fraction:09d}".rstrip("0") + "Z"
 
 
 @functools.lru_cache(maxsize=256)

@@ -32,6 +32,7 @@ examples:
   bond replay btc.jsonl.gz                       as fast as it was
   bond replay btc.jsonl.gz --speed 60            an hour in a minute
   bond replay btc.jsonl.gz --speed max | jq .price_avg
+  bond replay btc.jsonl.gz --from messages       what connectors make of the messages now
   bond serve --replay btc.jsonl.gz --speed 10    at the URLs of a server, for any client
 
 Each record says "replayed": true at its end; but for that it is what it was, byte for byte."""
@@ -43,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--speed", type=speed, metavar="1|60|max",
         help="recorded seconds a second (default: 1 in a table, max as JSON)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from", dest="played", choices=("events", "messages"), default="events",
+        help="play the events as recorded (default), or read the venues' messages again, with "
+        "the connectors of now, and say what is not as it was recorded",
     )  # fmt: skip
     parser.add_argument("--limit", type=int, metavar="N", help="end after so many records")
     add_output_arguments(parser)
@@ -64,7 +70,8 @@ async def _replay(args: argparse.Namespace, show: Show, at: float | None) -> Non
     tune_for_serving()
     telling = _Telling(is_shown=sys.stderr.isatty() and show.table is None)
     records = replayed(
-        args.file, speed=at, catalog=Catalog.loaded(plugins_of(os.environ)), told=telling.far
+        args.file, speed=at, catalog=Catalog.loaded(plugins_of(os.environ)), told=telling.far,
+        rereads=args.played == "messages",
     )  # fmt: skip
     try:
         async with aclosing(records) as played:
@@ -96,6 +103,7 @@ class _Telling:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
         if self._player is None:
             return
-        say(self._player.said())
+        for line in self._player.said():
+            say(line)
         if self._player.recording.cut_off is not None:
             say(f"the recording ends early: {self._player.recording.cut_off}")

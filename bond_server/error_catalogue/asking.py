@@ -8,6 +8,12 @@ _SPEC = '{"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"], "interval_sec"
 
 ENTRIES = (
     Entry(
+        code="ambiguous_field", status=422,
+        cause="A word may be several fields: the imbalance of the order book, or of trades.",
+        remedy="Take one of those that the error names.",
+        fix="BTC order book imbalance every 1s",
+    ),
+    Entry(
         code="ambiguous_symbol", status=422,
         cause="A symbol may be one of several things, such as a coin and a share.",
         remedy="Write the pair, or $ before a share.",

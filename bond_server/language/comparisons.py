@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from bond_server.language.compared import (
+    COUNTS,
+    LOOSE,
+    SPREADS,
+    adds_up,
+    counted_behind,
+    field_before,
+    field_of,
+    in_basis_points,
+)
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import length_at, take
-from bond_server.language.words import MULTIPLES, OF_ZERO
+from bond_server.language.words import CURRENCIES, MULTIPLES, OF_CLOSE, OF_ZERO
 
-# Which record field a word's thresholds look at.
-CONDITION_FIELDS: Mapping[str, str] = {
-    "price": "price_avg", "volume": "volume_sum", "bid": "bid_avg", "ask": "ask_avg",
-    "onchain": "onchain_count", "transfers": "onchain_count", "blocks": "onchain_count",
-    "tx": "onchain_count", "custom": "custom_count",
-}  # fmt: skip
-SPREADS = ("spread", "venue_spread")
-LOOSE = ("filler", "mark")
+WITHIN = "within"  # what a condition's length of time means
 UNDECIDED = 0  # a `window_sec` that the whole sentence decides
 
 _DOLLARS = ("dollar", "dollars", "us dollars", "bucks", "usd", "usdt")
-_COUNTS = frozenset({"trades", "tweets", "news", "liquidations"})
+_OF_PRICE = ("price_avg", "price_close")
+_COUNTED_OF = ("filler", "symbol", "maybe", "unknown")
 _PRICED = ("price", "bid", "ask", "vwap", "mid", "mark", "spread", "venue_spread", "micro")
+_MONEY = {"$": "USD", "€": "EUR", "£": "GBP"}
+_BASIS_POINTS = ("bps", "bp", "basis points")
+_NOT_COMPARED = ("times", "exchanges", "levels", "top", "once", "thrice")
 _OF_SIZES = ("larger than", "bigger than", "smaller than")
 _RECORDS = frozenset({
     "record", "records", "event", "events", "row", "rows", "message", "messages", "result",
@@ -39,28 +44,63 @@ def comparison(reading: Reading, at: int, item: Item) -> Found | None:
     if value is None or _is_no_condition(reading, at, value_at):
         return None
     led, subject_end = _window_before(reading, at)
-    field, last = field_before(reading, subject_end), value_at
+    counted = counted_behind(reading, at, value_at)
+    field = _field(reading, item, subject_end, counted)
     if field is None:
         return None
     op = item.name if item.kind == "compare" else ">"
-    unit = reading.free(value_at + 1)
-    is_money = reading.items[value_at].unit == "$"
-    if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
-        last, is_money = value_at + 1, True
+    field, last, is_money = _with_unit(reading, at, value_at, field)
     _check_unit(reading, item, value_at, field, is_money=is_money)
     for taken in reading.items[at : last + 1]:
         taken.take("condition", f"{field} {op} {plain(value)}")
     condition: dict[str, object] = {"field": field, "op": op, "value": plain(round(value, 9))}
+    if counted is not None:
+        return _within_behind(reading, counted, last, condition)
     window, last = _within(reading, last)
-    if window is None and led is not None and _adds_up(field):
+    if window is None and led is not None and adds_up(field):
         condition["window_sec"] = plain(led)
-        take(reading, subject_end, at - 1, "time", f"within {written(led)}")
+        take(reading, subject_end, at - 1, "time", f"{WITHIN} {written(led)}")
     if window is not None:
-        if not _adds_up(field):
+        if not adds_up(field):
             _refuse_within(reading, value_at + 1, last)
         condition["window_sec"] = plain(window)
-        take(reading, value_at + 1, last, "condition", f"within {written(window)}")
+        take(reading, value_at + 1, last, "condition", f"{WITHIN} {written(window)}")
     return condition, last
+
+
+def _field(reading: Reading, item: Item, subject_end: int, counted: int | None) -> str | None:
+    """Return the record field that is compared; None where it may be several."""
+    if counted is not None:
+        return field_of(reading, reading.items[counted])
+    field = field_before(reading, subject_end)
+    if item.written in OF_CLOSE:
+        return "price_close" if field in _OF_PRICE else None
+    return field
+
+
+def _with_unit(reading: Reading, at: int, value_at: int, field: str) -> tuple[str, int, bool]:
+    """Return the field, the place of the value's unit, and whether that is money."""
+    unit = reading.free(value_at + 1)
+    is_money = reading.items[value_at].unit in _MONEY
+    if unit is not None and unit.kind == "currency" and unit.written in _DOLLARS:
+        return field, value_at + 1, True
+    if unit is not None and unit.written in _BASIS_POINTS and field == SPREADS[0]:
+        return in_basis_points(reading, at), value_at + 1, is_money
+    return field, value_at, is_money
+
+
+def _within_behind(
+    reading: Reading, counted: int, last: int, condition: dict[str, object]
+) -> Found:
+    """Read the time behind what is counted: `more than 50 tweets about DOGE in 5m`."""
+    end = counted
+    while end + 1 < len(reading.items) and reading.items[end + 1].kind in _COUNTED_OF:
+        end += 1
+    window, through = _within(reading, end)
+    if window is None:
+        return condition, last
+    take(reading, reading.skip(end + 1), through, "condition", f"{WITHIN} {written(window)}")
+    return {**condition, "window_sec": plain(window)}, through
 
 
 def _value(reading: Reading, at: int, item: Item) -> tuple[float | None, int]:
@@ -85,7 +125,9 @@ def _is_no_condition(reading: Reading, at: int, value_at: int) -> bool:
     behind = reading.free(value_at + 1)
     of_nothing = before is not None and before.kind in ("number", "quote")
     is_compared = reading.items[at].kind == "compare"
-    return (is_compared and of_nothing) or (behind is not None and behind.written in _RECORDS)
+    return (is_compared and of_nothing) or (
+        behind is not None and (behind.written in _RECORDS or behind.is_key(*_NOT_COMPARED))
+    )
 
 
 def _check_unit(
@@ -97,16 +139,54 @@ def _check_unit(
     """
     last = reading.items[value_at]
     behind = reading.free(value_at + 1)
-    of_asset = behind is not None and behind.kind == "symbol"
-    is_count = field in _COUNTS or field.endswith("_count")
+    counted = counted_behind(reading, reading.items.index(compared), value_at)
+    of_asset = behind is not None and behind.kind == "symbol" and counted is None
+    is_count = field in COUNTS or field.endswith("_count")
     detail = None
     if is_money and not field.startswith(_PRICED):
         unit = "a number of events" if is_count else "no amount of money"
         detail = f"{field} is {unit}, so it can't be compared with dollars"
     elif is_count and (of_asset or compared.written in _OF_SIZES):
         detail = f"{field} says how many there were, not how large they are"
+    elif last.unit in _MONEY and last.unit != "$" and not _is_priced_in(reading, last):
+        detail = f"is {last.unit} what the price is in? Write the pair, such as BTC/EUR"
+    elif field == "volume_sum" and behind is not None and _is_of_another(reading, behind):
+        detail = f"volume is in the base asset, and not in {behind.written}"
+    elif is_money and compared.written.startswith("trade") and not _is_told_when(reading, compared):
+        detail = "the size of trades, or their price? Say alert me when, or price above"
+    elif field in _OF_PRICE and behind is not None and _is_other_unit(reading, behind):
+        detail = f"is {behind.written} what the price is in? Write the pair, such as ETH/BTC"
     if detail is not None:
         reading.refuse("unsupported", detail, compared, last)
+
+
+def _is_told_when(reading: Reading, compared: Item) -> bool:
+    before = reading.items[: reading.items.index(compared)]
+    return any(item.is_key("when", "alert", "only") for item in before)
+
+
+def _is_priced_in(reading: Reading, value: Item) -> bool:
+    """Whether something is priced in the money of `€60k`."""
+    code = _MONEY[value.unit]
+    named = (item.symbol.quote for item in reading.items if item.symbol is not None)
+    said = (
+        CURRENCIES.get(item.name, item.name) for item in reading.items if item.kind == "currency"
+    )
+    return code in {*named, *said}
+
+
+def _is_of_another(reading: Reading, item: Item) -> bool:
+    """Whether a volume of one asset is compared with so many of another."""
+    others = {i.symbol.base for i in reading.items if i.symbol is not None and i is not item}
+    return item.symbol is not None and bool(others) and item.symbol.base not in others
+
+
+def _is_other_unit(reading: Reading, item: Item) -> bool:
+    """Whether a price is compared in coins that it isn't in: `at least 5 BTC each`."""
+    if item.symbol is None or item.symbol.quote is not None:
+        return False
+    named = [other.symbol for other in reading.items if other.symbol and other is not item]
+    return bool(named) and not any(symbol.quote == item.symbol.base for symbol in named)
 
 
 def change(reading: Reading, at: int, item: Item) -> Found | None:
@@ -121,15 +201,34 @@ def change(reading: Reading, at: int, item: Item) -> Found | None:
     field = field_before(reading, at)
     if field is None:
         return None
+    amount_at = last
     window, last = _within(reading, last)
+    _refuse_change_from(reading, last)
     amount = -percent if item.name == "<" else percent
     condition: dict[str, object] = {"field": field, "op": item.name, "value": plain(amount)}
     if item.name != "abs>":
         condition["change"] = "percent"
     condition["window_sec"] = UNDECIDED if window is None else plain(window)
-    for taken in reading.items[at : last + 1]:
+    for taken in reading.items[at : amount_at + 1]:
         taken.take("condition", f"{field} {item.name} {plain(amount)}%")
+    if window is not None:
+        take(reading, amount_at + 1, last, "condition", f"{WITHIN} {written(window)}")
     return condition, last
+
+
+def _refuse_change_from(reading: Reading, last: int) -> None:
+    """Refuse `drops 5% from its high`: a change is from what was so long ago."""
+    lead_at = reading.skip(last + 1)
+    lead, then = reading.free(lead_at), reading.skip(lead_at + 1)
+    target = reading.items[then] if then < len(reading.items) else None
+    if lead is None or not lead.is_key("from") or lead.written not in ("from", "off"):
+        return
+    if target is None or target.kind in ("agg", "unknown", "number", "field"):
+        detail = "a change is from what was so long ago, as in drops 5% in 1h"
+        end = lead if target is None else target
+        reading.refuse("unsupported", detail, lead, end, instead="in 1h")
+        for item in reading.items[lead_at : then + 1]:
+            item.take("unparsed")
 
 
 def value_of(reading: Reading, at: int) -> float | None:
@@ -151,91 +250,6 @@ def _share_of(item: Item | None) -> float | None:
     return item.number / 100 if item is not None and item.unit == "%" else None
 
 
-def field_before(reading: Reading, at: int) -> str | None:
-    """Return the record field that is compared; None where it may be several."""
-    place = _subject_place(reading, at)
-    before = reading.free(place)
-    if before is None or not _is_compared(reading, place):
-        meant = _meant(reading, at)
-        if not meant or any(item.name in ("price", "market") for item in meant):
-            return CONDITION_FIELDS["price"]
-        return _field_of(reading, meant[0]) if len(meant) == 1 else None
-    if before.name == "price" and (kept := reading.free(place - 1)) and kept.kind == "field":
-        before = kept  # `bid price`
-    return _field_of(reading, before)
-
-
-def _field_of(reading: Reading, item: Item) -> str | None:
-    """Return the record field that a word is compared by; None where it has several."""
-    if item.kind == "key":
-        return SPREADS[0]
-    word, *others = item.name.split()
-    if others:
-        return None
-    if item.kind == "source":
-        named = reading.vocabulary.families[item.name].named
-        word = named[0] if named else "price"
-    if word in CONDITION_FIELDS or word == "market":
-        return CONDITION_FIELDS.get(word, CONDITION_FIELDS["price"])
-    if reading.vocabulary.is_computed(word):
-        return word
-    fields = [f for _, channel in reading.vocabulary.carriers(word) for f in channel.fields]
-    if word in fields:
-        return word
-    return fields[0] if len(set(fields)) == 1 else None
-
-
-def _subject_place(reading: Reading, at: int) -> int:
-    """Return the place of the word that is compared, past symbols and exchanges behind it."""
-    place = reading.skip(at - 1, over=("filler", "mark", "symbol", "swap"), step=-1)
-    past = place
-    while (item := reading.free(past)) and (
-        item.kind in ("venue", "provider", "symbol", "swap", "join", *LOOSE)
-        or item.is_key("from", "between", "in", "by")
-    ):
-        past -= 1
-    found = reading.free(past)
-    led_by_venue = any(i.kind in ("venue", "provider") for i in reading.items[past + 1 : at])
-    is_subject = found is not None and _is_compared(reading, past)
-    return past if led_by_venue and is_subject else place
-
-
-def _is_compared(reading: Reading, at: int) -> bool:
-    """Whether here stands a word for what records say, and not one that is left out."""
-    item = reading.items[at]
-    if item.kind not in ("field", "source") and not item.is_key("spread", "cross_spread"):
-        return False
-    before = reading.skip(at - 1, step=-1)
-    return before < 0 or not reading.items[before].is_key("without")
-
-
-def _meant(reading: Reading, at: int) -> list[Item]:
-    """Return what `it` may be in `BTC volume, alert me when it is above 5`.
-
-    A clause that names a symbol is about what it says of it, and else about its price: `when
-    BTC is above 70k`.
-    """
-    begin = next((n for n in range(at - 1, -1, -1) if _leads(reading.items[n])), None)
-    has_symbol = begin is not None and any(item.symbol for item in reading.items[begin:at])
-    first = begin if has_symbol and begin is not None else 0
-    places = (n for n in range(first, at) if _is_compared(reading, n))
-    found = {
-        reading.items[n].name: reading.items[n] for n in places if reading.items[n].role is None
-    }
-    if "trades" in found and not (begin is not None and has_symbol is False and len(found) == 1):
-        del found["trades"]  # a trade is at a price
-    return list(found.values())
-
-
-def _leads(item: Item) -> bool:
-    return item.is_key("when", "alert")
-
-
-def _adds_up(field: str) -> bool:
-    """Whether it makes sense to add up what a field says of several windows."""
-    return field in _COUNTS or field.endswith(("_sum", "_count", "_volume"))
-
-
 def _within(reading: Reading, at: int) -> tuple[float | None, int]:
     """Return the time in which what stands before is to happen, and where that ends."""
     over_at = reading.skip(at + 1)
@@ -246,7 +260,7 @@ def _within(reading: Reading, at: int) -> tuple[float | None, int]:
     if (follower := reading.free(then)) and follower.is_key("last"):
         then = reading.skip(then + 1)
     after = reading.free(then + 1)
-    if after is not None and after.is_key("cadence"):
+    if after is not None and (after.is_key("cadence") or after.kind == "bars"):
         return None, at
     window = length_at(reading, then)
     return window, at if window is None else then

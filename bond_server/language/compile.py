@@ -21,6 +21,7 @@ from bond_server.language.reader import read
 from bond_server.language.refusal import EXAMPLE, error_of, hidden_error, plain_error
 from bond_server.language.rules_conditions import CONDITION_RULES
 from bond_server.language.rules_leftovers import LAST_RULES
+from bond_server.language.rules_limits import LIMIT_RULES
 from bond_server.language.rules_pace import PACE_RULES
 from bond_server.language.rules_scope import SCOPE_RULES, unknown_sources
 from bond_server.language.rules_symbols import SYMBOL_RULES
@@ -37,7 +38,7 @@ DEFAULT_EXCHANGES = ("binance", "okx")
 
 _RULES: tuple[Rule, ...] = (
     *SCOPE_RULES, *CONDITION_RULES, *TIME_RULES, *PACE_RULES, *BEFORE_VENUES, *VENUE_RULES,
-    unknown_sources, *AFTER_VENUES, *SYMBOL_RULES, *LAST_RULES,
+    unknown_sources, *AFTER_VENUES, *SYMBOL_RULES, *LIMIT_RULES, *LAST_RULES,
 )  # fmt: skip
 
 
@@ -88,8 +89,9 @@ def understand(
     Raises:
         RequestError: It asks for nothing that Bond can do, or not clearly. Each problem has
             its span in `text`; `fix` is a sentence that is understood. Its code is one of
-            `empty too_long missing_symbol unknown_symbol ambiguous_symbol unknown_exchange
-            unknown_source missing_unit unknown_unit ambiguous_unit interval_out_of_range
+            `empty too_long missing_symbol unknown_symbol ambiguous_symbol ambiguous_field
+            unknown_exchange unknown_source missing_unit unknown_unit ambiguous_unit
+            interval_out_of_range
             conflicting_interval missing_number missing_url forbidden_url out_of_scope
             unsupported too_many_sources not_understood`.
     """

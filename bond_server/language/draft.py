@@ -72,11 +72,13 @@ class Draft:
     Attributes:
         symbols: What was named, in order; `about` of these only posts and news are asked.
         excluded: Exchanges that are left out.
+        fallback: Exchanges that stand in while another is down.
         providers: Source types that bring market data themselves (`alpaca`).
         timeframes: `1m`, `100ticks`, `10vol`.
         filters: Conditions on records: all of one of these groups must hold.
         ticks: Where it says `tick by tick` and not of what; None where it doesn't.
         quote: What symbols without a quote are priced in.
+        only: Whether its words are for single fields, and not for whole feeds.
         assumed: What a rule had to choose, to be told.
     """
 
@@ -87,6 +89,7 @@ class Draft:
     intervals: list[Interval] = attrs.field(factory=list)
     venues: list[str] = attrs.field(factory=list)
     excluded: list[str] = attrs.field(factory=list)
+    fallback: list[str] = attrs.field(factory=list)
     providers: list[str] = attrs.field(factory=list)
     bars: bool = False
     timeframes: list[str] = attrs.field(factory=list)
@@ -106,6 +109,7 @@ class Draft:
     chain: Symbol | None = None
     quote: str | None = None
     swap: bool = False
+    only: bool = False
     assumed: list[str] = attrs.field(factory=list)
 
 

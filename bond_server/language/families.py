@@ -52,7 +52,8 @@ def _words(*groups: str) -> Mapping[str, str]:
 
 _PRICE = (
     "price: prices, px, last price, worth, market price, spot price, value, quotation, "
-    "open, opening price, closing price, close price"
+    "open, opening price, open price, first price, close, closes, closing price, close price, "
+    "last traded price"
 )
 _VOLUME = (
     "volume: volumes, vol, traded volume, trading volume, turnover, traded, amount traded, "
@@ -85,7 +86,8 @@ BUNDLED: tuple[Family, ...] = (
                 name="book", kind="book", fields=("bids", "asks"), default=False,
                 words=_words(
                     "orderbook: order book, order books, orderbooks, book, l2, level 2, "
-                    "level two, market depth, depth of market, dom, limit order book"
+                    "level two, market depth, depth of market, dom, limit order book, "
+                    "depth chart, depth charts"
                 ),
             ),
             Channel(
@@ -119,7 +121,8 @@ BUNDLED: tuple[Family, ...] = (
                 words=_words(
                     "tweets: tweet, tweeting, tweeted, tweet count, tweet counts, tweet volume, "
                     "number of tweets, twitter mentions, twitter posts, posts, x posts, "
-                    "social posts, social media, twitter activity, tweets count"
+                    "social posts, social media, twitter activity, tweets count, "
+                    "tweets volume, volume of tweets"
                 ),
             ),
         ),
@@ -231,6 +234,11 @@ COMBINED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 EVENT_TYPES: Mapping[str, str] = {"tx": "tx", "transfers": "transfer", "blocks": "block"}
+# Words whose fields are counts or sums: of several windows they add up.
+SUMS = frozenset({
+    "volume", "trades", "tweets", "twitter", "news", "liquidations", "onchain", "tx", "transfers",
+    "blocks", "buy_volume", "sell_volume", "liquidation_volume",
+})  # fmt: skip
 SWAP_WORDS = frozenset({"funding_rate", "mark_price", "open_interest"})
 STOCK_PROVIDERS: Mapping[str, str] = {
     "alpaca": "alpaca", "polygon": "polygon", "polygon.io": "polygon", "finnhub": "finnhub",
@@ -241,6 +249,8 @@ CHAINS: Mapping[str, str] = {
     "SOL": "sol", "ETH": "eth", "BTC": "btc", "BNB": "bnb", "AVAX": "avax", "TRX": "trx",
     "NEAR": "near", "SUI": "sui", "APT": "apt", "POL": "pol", "ARB": "arb",
 }  # fmt: skip
+
+CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
 
 VENUES: Mapping[str, str] = {
     name.strip(): group.partition(":")[0]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from bond_server.language.comparisons import WITHIN
 from bond_server.language.compile import read_sentence
 from bond_server.language.draft import Draft
 from bond_server.language.durations import ADVERBS, MULTIPLIERS, UNITS, written
@@ -126,12 +127,17 @@ def _numbers(item: Item) -> Iterable[float]:
     """Yield what a number may be; one before an `m` may be so many minutes, or millions."""
     if item.kind == "number":
         yield item.number
-    elif item.kind == "duration" and item.role == "condition":
+    elif item.kind == "duration" and item.role == "condition" and not _is_length(item):
         yield item.number / (60 if item.unit == "m" else 1) * MULTIPLIERS["m"]
 
 
+def _is_length(item: Item) -> bool:
+    """Whether it is the `1m` of `moves more than 2% in 1m`, and not so many millions."""
+    return item.meaning.startswith((f"{WITHIN} ", "for ", "at most once "))
+
+
 def _lengths(item: Item) -> Iterable[float]:
-    if item.kind == "duration" and item.role != "condition":
+    if item.kind == "duration" and (item.role != "condition" or _is_length(item)):
         yield item.number * (60 if item.unit == "M" else 1)
     elif item.kind == "unit":
         yield UNITS[item.name]

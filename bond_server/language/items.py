@@ -44,7 +44,7 @@ class Symbol:
     listed: bool = True
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Item:
     """A word, number, phrase or sign, and what came of it.
 

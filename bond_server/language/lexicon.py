@@ -13,6 +13,7 @@ Kind = Literal[
     "field", "source", "provider", "venue", "symbol", "ambiguous", "currency", "bars", "swap",
     "agg", "compare", "change", "key", "unit", "adverb", "join", "foreign_source", "unsupported",
     "order", "order_before_asset", "foreign_verb", "foreign_noun", "foreign", "filler",
+    "ambiguous_field",
 ]  # fmt: skip
 
 _INNER = frozenset("-._'/")  # what may stand between a phrase's words: `on-chain`, `gate.io`

@@ -9,6 +9,7 @@ import attrs
 from bond_core.plugin.specs import Channel
 from bond_server.language.draft import TOPIC, Asked, Draft
 from bond_server.language.durations import written
+from bond_server.language.exact import narrowed
 from bond_server.language.families import SWAP_WORDS, Family
 from bond_server.language.items import Reading, Symbol
 from bond_server.language.pace import Pace, pace
@@ -39,6 +40,7 @@ class Plan:
         fields: Record fields; None for all that its feeds bring by default.
         computed: Those of them that are asked for one by one, and not with their feed.
         whole: Whether all that its markets bring by default was asked for.
+        narrow: Whether `fields` has less than the feeds that bring them.
         interval_sec: None where records don't come by the clock (`100ticks`, raw).
     """
 
@@ -50,6 +52,7 @@ class Plan:
     fields: tuple[str, ...] | None
     computed: tuple[str, ...]
     whole: bool
+    narrow: bool
     interval_sec: float | None
     timeframes: tuple[str, ...]
     aggregates: tuple[str, ...]
@@ -106,16 +109,23 @@ def plan(reading: Reading, draft: Draft, *, default_exchanges: tuple[str, ...]) 
     if reading.troubles:
         return None
     whole = any(a.word == "market" for a in draft.asked) and _is_default(reading, choices)
+    whole &= not (draft.only or draft.unwanted & {*_MARKET_WORDS, *TRADED})
     computed = _computed(reading, draft, choices)
     if draft.raw:
         _warn_of_raw(reading, computed, times)
     assumed = _assumed(draft, sources, names, asked, default_exchanges)
     _warn_of_chain(reading, sources, mentions)
+    assumed += _whole_chain(draft, sources, mentions)
+    every_field = _fields(reading, sources)
+    fields = _narrowed(reading, draft, sources, computed)
+    if fields != every_field or draft.only:
+        assumed.append(f"only={','.join((*fields, *computed))}")
     return Plan(
         symbols=distinct(names.values()), names=names, traded=traded(draft, mentions),
         sources=sources,
         words=distinct(a.word for a in asked if a.word != "custom"),
-        fields=None if whole else distinct((*_fields(reading, sources), *computed)), whole=whole,
+        fields=None if whole else distinct((*fields, *computed)), whole=whole,
+        narrow=fields != every_field,
         computed=computed,
         interval_sec=times.interval_sec, timeframes=times.timeframes,
         aggregates=distinct(draft.aggregates), window_sec=draft.window_s,
@@ -159,7 +169,7 @@ def _asked(draft: Draft) -> list[Asked]:
             if not drawn or "price" in drawn:
                 asked.append(Asked("price", each.place))
             continue
-        meant = _MARKET_WORDS if each.word == "market" else (each.word,)
+        meant = _market_words(draft) if each.word == "market" else (each.word,)
         asked += [Asked(word, each.place, each.family) for word in meant]
     words = {each.word for each in asked}
     if draft.ticks is not None and words <= TRADED:
@@ -172,6 +182,12 @@ def _asked(draft: Draft) -> list[Asked]:
     if draft.urls and "custom" not in words:
         asked.append(Asked("custom", end))
     return asked
+
+
+def _market_words(draft: Draft) -> tuple[str, ...]:
+    """Return what `market data` is of, less what the sentence leaves out."""
+    left_out = draft.unwanted | ({"price"} if "trades" in draft.unwanted else set())
+    return tuple(word for word in _MARKET_WORDS if word not in left_out)
 
 
 def _refuse_no_symbol(reading: Reading, draft: Draft) -> None:
@@ -251,10 +267,24 @@ def _check_custom(reading: Reading, draft: Draft, choices: Choices) -> None:
 
 def _warn_of_unused(reading: Reading, draft: Draft, sources: Iterable[PlannedSource]) -> None:
     """Tell of exchanges and providers that no source of this stream has."""
-    used = {name for s in sources for name in (s.type, *s.exchanges, *s.exclude_exchanges)}
-    for name in distinct([*draft.venues, *draft.excluded, *draft.providers]):
+    used = {name for s in sources for name in (s.type, *_places(s))}
+    for name in distinct([*draft.venues, *draft.excluded, *draft.fallback, *draft.providers]):
         if name not in used:
             reading.warn("ignored", f"{name}: no source of this stream comes from there")
+
+
+def _places(source: PlannedSource) -> tuple[str, ...]:
+    return (*source.exchanges, *source.exclude_exchanges, *source.fallback)
+
+
+def _whole_chain(
+    draft: Draft, sources: Iterable[PlannedSource], mentions: Iterable[Symbol]
+) -> list[str]:
+    """Say that `USDC transfers on solana` are those of all coins."""
+    others = [m.base for m in mentions if draft.chain is not None and m.base != draft.chain.base]
+    if not others or any(source.family != "onchain" for source in sources):
+        return []
+    return [f"onchain=all of the chain's, not only of {','.join(distinct(others))}"]
 
 
 def _warn_of_chain(
@@ -277,6 +307,24 @@ def _fields(reading: Reading, sources: Iterable[PlannedSource]) -> tuple[str, ..
         for channel in reading.vocabulary.channels_of(source.type, source.family, source.words)
         for field in channel.fields
     )
+
+
+def _narrowed(
+    reading: Reading, draft: Draft, sources: Iterable[PlannedSource], computed: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the fields that are wanted: only markets bring more than a word may mean."""
+    families = reading.vocabulary.families
+    markets = [s for s in sources if families[s.family].of in {"market", "stock"}]
+
+    def fields_of(word: str) -> Iterable[str]:
+        asked = [s for s in markets if word in s.words]
+        return _fields(reading, [attrs.evolve(s, words=(word,)) for s in asked])
+
+    of_markets = _fields(reading, markets)
+    wanted = narrowed(of_markets, reading, draft, fields_of)
+    if not (wanted or computed):
+        wanted = of_markets
+    return tuple(f for f in _fields(reading, sources) if f in wanted or f not in of_markets)
 
 
 def _channels(reading: Reading, choices: Choices) -> list[Channel]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -14,12 +15,16 @@ from bond_server.language.quantities import length_of, quantity
 from bond_server.language.symbols import looks_like, read_name, read_pair
 from bond_server.language.tokens import Atom, scan
 from bond_server.language.vocabulary import Vocabulary
-from bond_server.language.words import NO_MISSPELLINGS
+from bond_server.language.words import BARS, CHARTS, NO_MISSPELLINGS
 
 _NOISE = frozenset(";{}<>`\\|[]^~")
 _LONGEST_ACCOUNT = 30
 _MOST_CORRECTED = 20  # a sentence with more of them is another language
 _BEFORE_TOPIC = frozenset({"about", "regarding", "concerning", "mentioning", "containing"})
+
+_ORDINALS = frozenset({"st", "nd", "rd", "th"})
+_PERCENTILES = frozenset({"percentile", "percentiles"})
+_CODE = re.compile(r"([HMD])([1-9][0-9]?)")  # of bars, as traders write them: `M15`
 
 Read = tuple[Item, int]
 """An item, and the place of the atom after it."""
@@ -274,13 +279,45 @@ def _known_symbol(name: str, known: Vocabulary, *, names: bool = True) -> Symbol
     return Symbol(asset.ticker, asset.kind) if asset else None
 
 
+def _percentile(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
+    """Read `95th percentile price` and `95th percentile of the price`."""
+    if atoms[at].kind != "number" or not atoms[at].text.isdigit():
+        return None
+    end = at + 1
+    if end < len(atoms) and atoms[end].glued and atoms[end].lower in _ORDINALS:
+        end += 1
+    if end >= len(atoms) or atoms[end].lower not in _PERCENTILES:
+        return None
+    field = f"price_p{int(atoms[at].text)}"
+    if not reading.vocabulary.is_computed(field):
+        return None
+    end += 1
+    after = end
+    while after < len(atoms) and atoms[after].lower in {"of", "the"}:
+        after += 1
+    if after < len(atoms) and atoms[after].lower in {"price", "prices"}:
+        end = after + 1
+    return _item("field", atoms, at, end, name=field), end
+
+
+def _code_of_bars(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
+    """Read the `H4` of `H4 candles`, and the `M15` and `D1` of others."""
+    found = _CODE.fullmatch(atoms[at].text) if atoms[at].text[0] in "HMD" else None
+    if found is None or not any(atom.lower in BARS or atom.lower in CHARTS for atom in atoms):
+        return None
+    unit, count = found.groups()
+    seconds = UNITS[unit.lower()] * int(count)
+    return _item("duration", atoms, at, at + 1, number=seconds, unit=unit.lower()), at + 1
+
+
 def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
     """Read a number, or a length of time where a unit follows."""
     found = quantity(atoms, at)
     if found is None:
         return None
     value, end = found
-    money = at > 0 and atoms[at].glued and atoms[at - 1].text in {"$", "€", "£"}
+    sign = atoms[at - 1].text if at > 0 and atoms[at].glued else ""
+    money = sign in {"$", "€", "£"}
     timed = None if money else length_of(atoms, end, value, shouting=reading.shouting)
     if timed is not None:
         seconds, unit, end = timed
@@ -291,7 +328,7 @@ def _number(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
         value, end = value * MULTIPLIERS[follower], end + 1
     elif follower in {"%", "percent", "pct"}:
         return _item("number", atoms, at, end + 1, number=value, unit="%"), end + 1
-    return _item("number", atoms, at, end, number=value, unit="$" if money else ""), end
+    return _item("number", atoms, at, end, number=value, unit=sign if money else ""), end
 
 
 def _phrase(atoms: Sequence[Atom], at: int, reading: Reading) -> Read | None:
@@ -331,6 +368,6 @@ def _lookalike(atoms: Sequence[Atom], at: int, _: Reading) -> Read | None:
 
 
 _READERS: tuple[Callable[[Sequence[Atom], int, Reading], Read | None], ...] = (
-    _url, _quote, _account, _tag, _cashtag, _venue_before_symbol, _venue_after_symbol, _pair,
-    _ticker, _number, _phrase, _possessive, _sign, _lookalike,
+    _url, _quote, _code_of_bars, _percentile, _account, _tag, _cashtag, _venue_before_symbol,
+    _venue_after_symbol, _pair, _ticker, _number, _phrase, _possessive, _sign, _lookalike,
 )  # fmt: skip

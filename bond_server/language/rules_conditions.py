@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from bond_server.language.comparisons import (
-    CONDITION_FIELDS,
-    LOOSE,
-    change,
-    comparison,
-    field_before,
-    value_of,
-)
+from bond_server.language.compared import LOOSE, field_before
+from bond_server.language.comparisons import change, comparison, value_of
 from bond_server.language.draft import Asked, AskedAlert, Draft, Rule, Threshold
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading
@@ -32,7 +26,7 @@ def conditions(reading: Reading, draft: Draft) -> None:
         if found is None:
             continue
         both, last = found
-        if any(condition["field"] == CONDITION_FIELDS["price"] for condition in both):
+        if any(str(condition["field"]).startswith("price_") for condition in both):
             draft.asked.append(Asked("price", at))
         trigger, begin = _lead(reading, at)
         goes_on = trigger is None and bool(draft.filters or draft.alerts)
@@ -58,6 +52,17 @@ def conditions(reading: Reading, draft: Draft) -> None:
         if item.written in UNDIRECTED:
             draft.assumed.append(f"{item.written}=from below")
     _alert_behind(reading, draft)
+    for at, item in list(reading.every("key")):
+        if item.is_key("once") and _begins_clause(reading, at):
+            item.take("condition")
+
+
+def _begins_clause(reading: Reading, at: int) -> bool:
+    """Whether this is the `once` of `notify me once ETH breaks 4k`, and not of `only once`."""
+    led = at > 0 and reading.items[at - 1].is_key("only")
+    follower = reading.skip(at + 1)
+    subject = reading.items[follower] if follower < len(reading.items) else None
+    return not led and subject is not None and subject.kind in ("symbol", "maybe", "field")
 
 
 def _alert_behind(reading: Reading, draft: Draft) -> None:

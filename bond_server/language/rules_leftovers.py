@@ -7,10 +7,18 @@ from collections.abc import Iterable
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
+from bond_server.language.refused_words import TELLING
 from bond_server.language.words import SOFT
 
 _SIDES = ("long", "short")  # they would narrow what they stand before
 _MATTERS = ("change", "currency", "number", "duration", "unit")
+_TELLING_KEYS = (
+    "without", "unless", "when", "inverse", "since", "other", "times", "once", "twice", "thrice",
+    "top", "levels", "rolling", "exchanges", "next",
+)  # fmt: skip
+_NEGATIONS = frozenset({
+    "not", "never", "don", "dont", "doesn", "doesnt", "isn", "isnt", "nor", "neither", "except",
+})  # fmt: skip
 _TOO_MUCH = 0.3  # of a sentence's words not understood: then none of it can be trusted
 
 
@@ -24,7 +32,11 @@ def leftovers(reading: Reading, draft: Draft) -> None:
             item.take("filler")
         words += item.kind not in {"join", "mark", "filler"}
         is_soft = item.kind in soft and item.written not in _SIDES
-        if item.role is None and (is_soft or _is_soft_key(item)):
+        is_soft |= _is_of_book(item, draft)
+        soft_key = _is_soft_key(item) and not (
+            _asks_where(reading, at) or (item.is_key("next") and _is_before_field(reading, at))
+        )
+        if item.role is None and (is_soft or soft_key):
             item.take("filler")
         elif item.role is None:
             hard.append(item)
@@ -38,7 +50,8 @@ def leftovers(reading: Reading, draft: Draft) -> None:
     nothing |= bool(draft.symbols) and any(
         _matters(reading, item, is_asked=bool(draft.asked)) for item in hard
     )
-    if nothing or len(hard) > _TOO_MUCH * words:
+    has_subject = bool(draft.symbols) or not draft.asked  # else it is refused for having none
+    if nothing or (has_subject and len(hard) > _TOO_MUCH * words):
         _refuse_leftovers(reading, hard)
         return
     for item in hard:
@@ -51,15 +64,29 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     A number was how much of something; a word before an exchange, a field or an `if` says
     which or how (`negative tweets`, `shout if`), one behind `every` and `in` how often or what.
     """
-    if item.written == "one" or item.name == "abs>":  # `one price`, `open interest change`
+    if item.name == "abs>":  # `open interest change` is told, `only on change` was a condition
+        return any(each.is_key("only") for each in reading.items) or _is_led(reading, item)
+    if item.written == "one":  # `one price`
         return False
-    if item.kind in _MATTERS or item.is_key("without", "unless", "when", "inverse"):
+    is_telling = item.is_key(*_TELLING_KEYS) and item.written != "x"
+    if item.written in TELLING or item.kind in _MATTERS or is_telling:
         return True
-    if item.kind != "unknown" or not item.written.isalpha():
+    return _says_which(reading, item, is_asked=is_asked)
+
+
+def _says_which(reading: Reading, item: Item, *, is_asked: bool) -> bool:
+    """Whether an unknown word stands where it says which, how often or of what."""
+    if item.kind not in ("unknown", "maybe") or not item.written.isalpha():
         return False
     at = reading.items.index(item)
-    if at and reading.items[at - 1].is_key("every", "in"):
+    if item.kind == "maybe":  # `eth gas is below 10`
+        follower = reading.skip(at + 1)
+        return follower < len(reading.items) and reading.items[follower].kind == "compare"
+    if at and reading.items[at - 1].is_key("every", "in", "since"):
         return True
+    before = reading.items[at - 1 : at] if at else []
+    if before and before[0].role == "condition" and before[0].kind in ("number", "duration"):
+        return True  # the unit of what is compared
     following = reading.items[at + 1 : at + 2]
     if following and following[0].role == "field" and not following[0].glued:
         return True
@@ -70,8 +97,21 @@ def _matters(reading: Reading, item: Item, *, is_asked: bool) -> bool:
     return bool(at) and not is_asked and _is_in_fields_place(reading, at)
 
 
+def _is_led(reading: Reading, item: Item) -> bool:
+    """Whether it is the `changes` of `on change` and of `every time it changes`."""
+    at = reading.skip(reading.items.index(item) - 1, step=-1)
+    while at >= 0 and reading.items[at].kind == "filler":
+        at -= 1
+    return at >= 0 and reading.items[at].is_key("from", "every", "when", "only")
+
+
 def _leads_on(item: Item) -> bool:
-    return item.is_key("exchanges") or (item.is_key("when") and item.role == "condition")
+    is_compared = item.role == "condition" and item.kind in ("compare", "change")
+    return (
+        item.is_key("exchanges")
+        or is_compared
+        or (item.is_key("when") and item.role == "condition")
+    )
 
 
 def _is_in_fields_place(reading: Reading, at: int) -> bool:
@@ -98,6 +138,24 @@ def _is_soft_key(item: Item) -> bool:
     return item.kind == "key" and item.name in SOFT
 
 
+def _asks_where(reading: Reading, at: int) -> bool:
+    """Whether this is the `venue` of `lowest ask and its venue`."""
+    beside = reading.items[max(at - 3, 0) : at + 4]
+    is_one = reading.items[at].written in ("venue", "exchange")
+    return is_one and not any(item.role == "exchange" for item in beside)
+
+
+def _is_before_field(reading: Reading, at: int) -> bool:
+    """Whether this is the `next` of `next funding`."""
+    following = reading.items[at + 1 : at + 2]
+    return bool(following) and following[0].role == "field"
+
+
+def _is_of_book(item: Item, draft: Draft) -> bool:
+    """Whether this is the `depth` of `full depth order book`."""
+    return item.is_key("levels") and any(asked.word == "orderbook" for asked in draft.asked)
+
+
 def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
     for item in list(hard)[:5]:
         single = reading.vocabulary.lexicon.single
@@ -108,7 +166,23 @@ def _refuse_leftovers(reading: Reading, hard: Iterable[Item]) -> None:
         detail = f'I don\'t understand "{item.written}"'
         if item.is_key("alert"):
             detail = "an alert of what? Such as: alert me when BTC drops below 60k, or moves 2%"
-        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], instead="")
+        last = _denied(reading, item)  # `BTC, ignore binance` is not mended to `BTC binance`
+        edit = (item.start, last.end, "")
+        reading.refuse("not_understood", detail, item, did_you_mean=near[:3], edit=edit)
+
+
+def _denied(reading: Reading, item: Item) -> Item:
+    """Return the last item of what a negation is about; the item itself where it is none."""
+    is_negation = item.kind == "foreign_verb" or item.is_key("without", "unless") or (
+        item.written in _NEGATIONS
+    )  # fmt: skip
+    if not is_negation:
+        return item
+    at = reading.items.index(item) + 1
+    while at < len(reading.items) and reading.items[at].kind in ("filler", "mark"):
+        at += 1
+    denied = reading.items[at] if at < len(reading.items) else item
+    return item if denied.role == "interval" else denied
 
 
 LAST_RULES: tuple[Rule, ...] = (leftovers,)

@@ -21,6 +21,14 @@ def intervals(reading: Reading, draft: Draft) -> None:
         _leading_window(reading, draft)
     else:
         for at, item in list(reading.every("duration")):
+            lead = reading.free(at - 1)
+            if lead is not None and lead.written == "within":
+                detail = f'"within {written(item.number)}" of what? Say how often, or for how long'
+                near = (f"every {written(item.number)}", f"for {written(item.number)}")
+                reading.refuse("not_understood", detail, lead, item, did_you_mean=near,
+                               instead=near[0])  # fmt: skip
+                take(reading, at - 1, at, "unparsed", "")
+                continue
             _add(reading, draft, at, item.number, item, item)
 
 
@@ -86,10 +94,13 @@ def _every(reading: Reading, draft: Draft, at: int) -> bool:
     follower = reading.free(then)
     if follower is None:
         return False
-    _read_as_unit(follower)
+    _read_as_unit(reading, follower)
     seconds, last = _length_from(reading, then)
     if seconds is not None:
         return _add(reading, draft, at, seconds, item, reading.items[last], through=last)
+    if follower.kind == "number" and _hertz(reading, draft, then):
+        item.take("interval", follower.meaning)
+        return True
     if follower.kind == "number":
         return _number_without_unit(reading, at, then)
     return False
@@ -122,9 +133,11 @@ def _is_hyphen(reading: Reading, at: int) -> bool:
     return sign.glued and after.glued
 
 
-def _read_as_unit(item: Item) -> None:
-    """Take the `min` of `every min` for a minute, and not for a minimum."""
-    if item.kind == "agg" and item.written in UNITS:
+def _read_as_unit(reading: Reading, item: Item) -> None:
+    """Take the `min` of `every min` for a minute, and not for a minimum; `every s` likewise."""
+    small = reading.folded.text[item.start : item.end].islower()  # `M` may be a month
+    is_letter = item.kind in ("unknown", "maybe") and small
+    if (item.kind == "agg" or is_letter) and item.written in UNITS:
         item.kind, item.name = "unit", item.written
 
 

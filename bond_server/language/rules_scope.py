@@ -5,12 +5,17 @@ from __future__ import annotations
 from bond_server.language.addresses import why_forbidden
 from bond_server.language.draft import Draft, Rule
 from bond_server.language.items import Item, ItemKind, Reading
+from bond_server.language.refused_words import AMBIGUOUS_FIELDS
 
 _MARKET_SITES = frozenset({
     "yahoo", "yahoo finance", "tradingview", "coingecko", "coinmarketcap", "refinitiv",
     "bloomberg", "reuters",
 })  # fmt: skip
 _DETERMINERS = frozenset({"my", "a", "an", "some", "all", "the", "one"})
+_LABELS = frozenset({
+    "symbol", "symbols", "pair", "pairs", "market", "field", "fields", "ticker symbol", "stream",
+    "ticker", "source", "sources", "every", "coin", "token",
+})  # fmt: skip
 _ABOUT_POSTS = frozenset({"mentions", "mention", "comments", "posts", "sentiment", "threads"})
 
 
@@ -29,16 +34,24 @@ def foreign_instructions(reading: Reading, _: Draft) -> None:
 
 def orders(reading: Reading, _: Draft) -> None:
     """Refuse to trade: Bond listens."""
-    for at, item in reading.every("order", "order_before_asset", "swap"):
+    for at, item in list(reading.every("order", "order_before_asset", "swap", "field")):
         amount = _leads_to(reading, at, "number", "duration")
         if item.kind == "swap" and not (item.written == "swap" and amount):
             continue
         asset = amount or _leads_to(reading, at, "symbol", "maybe")
         if item.kind == "order_before_asset" and not asset:
             continue
+        if item.kind == "field" and not (_is_order(reading, at) and asset):
+            continue
         item.take("unparsed")
         detail = f"Bond listens to markets and doesn't trade: it can't \"{item.written}\""
         reading.refuse("out_of_scope", detail, item)
+
+
+def _is_order(reading: Reading, at: int) -> bool:
+    """Whether `close` or `transfer` begins a sentence, as in `close 1 BTC`."""
+    begins = all(item.kind in ("filler", "mark") for item in reading.items[:at])
+    return begins and reading.items[at].written in ("close", "transfer")
 
 
 def _leads_to(reading: Reading, at: int, *kinds: ItemKind) -> bool:
@@ -109,10 +122,38 @@ def _leads_to_sink(item: Item) -> bool:
     return is_leading or item.is_key("against")
 
 
+def labels(reading: Reading, _: Draft) -> None:
+    """Read `symbol=BTCUSDT interval=1s`: the sign belongs to the label before it."""
+    for at, item in list(reading.every("compare")):
+        before = reading.free(at - 1)
+        if item.written == "=" and before is not None and (
+            before.is_key("cadence", "exchanges") or before.written in _LABELS
+        ):  # fmt: skip
+            item.kind, item.name = "mark", "="
+
+
+def ambiguous_fields(reading: Reading, _: Draft) -> None:
+    """Refuse `order imbalance`: of the book, of quotes, or of trades?"""
+    for _at, item in reading.every("ambiguous_field"):
+        choices = AMBIGUOUS_FIELDS[item.name]
+        detail = f'"{item.written}" may be {" or ".join(choices)}: say which'
+        reading.refuse("ambiguous_field", detail, item, did_you_mean=choices, instead=choices[0])
+        item.take("unparsed")
+
+
 def addresses(reading: Reading, draft: Draft) -> None:
     """Take a custom source's address, or refuse one that a stream may not open."""
-    for _at, item in reading.every("url"):
+    for at, item in reading.every("url"):
         why = why_forbidden(item.name)
+        lead = reading.free(reading.skip(at - 1, step=-1))
+        if why is None and lead is not None and lead.is_key("against"):
+            detail = (
+                "where records go is not said in a sentence: read them with a client or the "
+                "command line, or name a sink in a spec"
+            )
+            item.take("unparsed")
+            reading.refuse("unsupported", detail, item, edit=(lead.start, item.end, ""))
+            continue
         if why is None:
             item.take("source", item.name)
             draft.urls.append(item.name)
@@ -130,5 +171,6 @@ def noise(reading: Reading, _: Draft) -> None:
 
 
 SCOPE_RULES: tuple[Rule, ...] = (
-    foreign_instructions, orders, addresses, noise, unsupported, destinations,
+    labels, foreign_instructions, orders, addresses, noise, unsupported, destinations,
+    ambiguous_fields,
 )  # fmt: skip

@@ -23,9 +23,23 @@ def swaps(reading: Reading, draft: Draft) -> None:
         draft.swap = True
         item.take("symbol", "swap")
     for _at, item in list(reading.every("key")):
+        if item.is_key("spot") and draft.swap:
+            _refuse_both_markets(reading, item)
         if item.is_key("inverse") and draft.swap and draft.quote is None:
             draft.quote = "USD"
+            draft.assumed.append("inverse=priced in USD")
             item.take("symbol", "inverse")
+
+
+def _refuse_both_markets(reading: Reading, spot: Item) -> None:
+    """Refuse `BTC spot and perp price`: what is the symbol of which?"""
+    swap = next(item for item in reading.items if item.kind == "swap")
+    first, last = sorted((spot, swap), key=lambda item: item.start)
+    detail = "spot, or perp? Write the symbols, such as BTC/USDT and BTC/USDT:USDT"
+    near = ("perp", "spot")
+    edit = (spot.start, spot.end, "")
+    reading.refuse("unsupported", detail, first, last, did_you_mean=near, edit=edit)
+    spot.take("unparsed")
 
 
 def currencies(reading: Reading, draft: Draft) -> None:
@@ -51,7 +65,12 @@ def priced_in(reading: Reading, draft: Draft) -> None:
         others = any(other is not item for _, other in reading.every("symbol"))
         if lead is None or not _prices(lead) or not others or not _is_open(item.symbol):
             continue
-        if item.symbol.base in QUOTES:
+        bases = {other.symbol.base for other in reading.items if other.symbol and other is not item}
+        if item.symbol.base in bases:  # `BTC volume in BTC`: so it is
+            item.symbol = None
+            item.take("filler")
+            lead.take("filler")
+        elif item.symbol.base in QUOTES:
             draft.quote = item.symbol.base
             item.take("symbol", f"quote {draft.quote}")
             lead.take("filler")

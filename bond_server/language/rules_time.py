@@ -6,12 +6,15 @@ from bond_server.language.draft import Asked, Draft, Rule
 from bond_server.language.durations import ADVERBS, plain, written
 from bond_server.language.items import Item, Reading
 from bond_server.language.times import in_range, length_at, refuse_m, take
+from bond_server.language.words import CHARTS
 
 _THEN_LIVE = frozenset({
     "go live", "then go live", "and go live", "going live", "go on live", "continue live",
     "then continue live", "then live",
 })  # fmt: skip
+_THAN = frozenset({"compared", "than", "compare"})
 _REPLAYED = ("symbol", "field", "join", "swap")
+_WEEK_S = 604_800.0
 _LOOSE = ("filler", "mark", "join")
 
 
@@ -28,6 +31,8 @@ def replay(reading: Reading, draft: Draft) -> None:
             length = None if is_apart else length_at(reading, then)
             if length is not None:
                 draft.replay_s = length
+                behind = reading.free(then + 1)
+                then += behind is not None and behind.written == "first"
                 for taken in reading.items[at : then + 1]:
                     if taken.kind not in _REPLAYED:
                         taken.take("time", f"replay {written(length)}")
@@ -41,9 +46,23 @@ def replay(reading: Reading, draft: Draft) -> None:
                 take(reading, first, at, "time", f"replay {written(length)}")
         elif item.role is None and item.is_key("ago"):
             length = length_at(reading, at - 1)
-            if length is not None:
+            led_at = reading.skip(at - 2, over=("filler", "mark"), step=-1)
+            if length is not None and not _refuse_then(reading, led_at, item):
                 draft.replay_s = length
-                take(reading, at - 1, at, "time", f"replay {written(length)}")
+                is_led = led_at >= 0 and reading.items[led_at].is_key("since", "from")
+                take(reading, led_at if is_led else at - 1, at, "time", f"replay {written(length)}")
+
+
+def _refuse_then(reading: Reading, at: int, last: Item) -> bool:
+    """Refuse to compare with the past: `price vs 5 minutes ago`."""
+    lead = reading.free(at)
+    if lead is None or not (lead.is_key("against") or lead.written in _THAN):
+        return False
+    detail = "a record isn't compared with an earlier one; returns are, and changes in conditions"
+    reading.refuse("unsupported", detail, lead, last, did_you_mean=("returns",), instead="")
+    for item in reading.items[at : reading.items.index(last) + 1]:
+        item.take("unparsed")
+    return True
 
 
 def _leads_to_past(item: Item) -> bool:
@@ -73,6 +92,13 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
         return
     first = reading.skip(at - 1, step=-1)
     before = reading.free(first)
+    if _is_calendar(reading, at, then):
+        detail = f'"last {reading.items[then].written}": a stream is of what happens from now on'
+        span = reading.items[at], reading.items[then]
+        near = (f"over the last {written(length)}",)
+        reading.refuse("unsupported", detail, *span, did_you_mean=near, instead=near[0])
+        take(reading, at, then, "unparsed", "")
+        return
     summed = any(True for _ in reading.every("agg"))
     # Bars don't overlap: `1m candles, last 2 hours` asks for those that there were, as does
     # `the last 2 hours of trades, then live`.
@@ -86,6 +112,15 @@ def _last(reading: Reading, draft: Draft, at: int) -> None:
     draft.window_s = length
     led = before is not None and before.is_key("over", "in", "for", "from")
     take(reading, first if led else at, then, "time", f"over {written(length)}")
+
+
+def _is_calendar(reading: Reading, at: int, then: int) -> bool:
+    """Whether it is `BTC price last week`, and not `over the last week`."""
+    before = reading.items[at - 1] if at else None
+    led = before is not None and (
+        before.written == "the" or before.is_key("over", "in", "for", "from")
+    )
+    return reading.items[then].kind == "unit" and length_at(reading, then) == _WEEK_S and not led
 
 
 def _rolling(reading: Reading, draft: Draft, at: int) -> None:
@@ -111,6 +146,13 @@ def how_long(reading: Reading, draft: Draft) -> None:
         length = length_at(reading, then)
         after = reading.free(reading.skip(then + 1, over=_LOOSE))
         if length is None or (after is not None and after.kind == "bars"):
+            continue
+        if item.is_key("next") and length == _WEEK_S and reading.items[then].kind == "unit":
+            detail = f'"next {reading.items[then].written}": a stream begins now'
+            near = f"for {written(length)}"
+            reading.refuse("unsupported", detail, item, reading.items[then],
+                           did_you_mean=(near,), instead=near)  # fmt: skip
+            take(reading, at, then, "unparsed", "")
             continue
         draft.duration_s = length
         take(reading, at, then, "time", f"for {written(length)}")
@@ -142,6 +184,8 @@ def bars(reading: Reading, draft: Draft) -> None:
         if not found:
             _bar_lengths(reading, draft, at, 1)
         item.take("field", "bars")
+        if item.name in CHARTS:
+            draft.assumed.append(f"{item.name}=the bars that it is made of")
 
 
 def _counted_bar(reading: Reading, draft: Draft, at: int) -> bool:
@@ -215,7 +259,7 @@ def _bar_lengths(reading: Reading, draft: Draft, at: int, step: int) -> bool:
     found: list[tuple[int, Item]] = []
     place = at + step
     while True:
-        place = reading.skip(place, over=_LOOSE, step=step)
+        place = reading.skip(place, over=(*_LOOSE, "symbol", "swap"), step=step)
         item = reading.free(place)
         if item is None or item.kind not in {"duration", "adverb"}:
             break

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bond_server.language.draft import CHAIN, TOPIC, Asked, Draft, Rule
-from bond_server.language.families import CHAINS
+from bond_server.language.exact import is_field
+from bond_server.language.families import CHAIN_WORDS, CHAINS
 from bond_server.language.items import Item, Reading
 from bond_server.language.nearest import nearest
 from bond_server.language.words import AGGREGATES
@@ -14,8 +15,10 @@ _ONE = frozenset({
     "transaction",
 })  # fmt: skip
 """What an event is called in the singular, behind `every`."""
+_SHOWING = frozenset({
+    "show", "send", "give", "get", "stream", "display", "print", "deliver", "push",
+})  # fmt: skip
 _UPDATED = frozenset({"trades", "bid ask", "orderbook"})
-_CHAIN_WORDS = frozenset({"onchain", "tx", "transfers", "blocks"})
 
 
 def accounts(reading: Reading, draft: Draft) -> None:
@@ -31,10 +34,24 @@ def accounts(reading: Reading, draft: Draft) -> None:
         posts = reading.free(at - 2)
         if lead is None or not lead.is_key("from", "by") or not _is_posts(posts):
             continue
+        behind = reading.free(at + 1)
+        if behind is not None and behind.kind == "unknown" and behind.written.isalpha():
+            _refuse_name(reading, item, behind)
+            continue
         if item.written.isascii() and item.written.isalnum():
+            draft.assumed.append(f"{item.written}=the account @{item.written}")
             draft.accounts.append(item.written)
             item.take("account", f"@{item.written}")
             lead.take("filler")
+
+
+def _refuse_name(reading: Reading, first: Item, last: Item) -> None:
+    """Refuse `tweets by elon musk`: an account is no name."""
+    near = f"@{first.written}{last.written}"
+    detail = f'whose account is that? Write it as it is, such as "{near}"'
+    reading.refuse("not_understood", detail, first, last, did_you_mean=(near,), instead=near)
+    for item in (first, last):
+        item.take("unparsed")
 
 
 def _is_posts(item: Item | None) -> bool:
@@ -86,6 +103,8 @@ def about(reading: Reading, draft: Draft) -> None:
             draft.about.append(target.symbol)
             target.kind, target.name = "symbol", TOPIC
             place = reading.skip(place + 1, over=_LOOSE)
+            if (joint := reading.free(place)) is not None and joint.is_key("or"):
+                place = reading.skip(place + 1, over=_LOOSE)
             target = reading.free(place)
             item.take("filler")
         if target is not None and target.kind == "unknown" and item.role is None:
@@ -124,6 +143,18 @@ def order_book_depth(reading: Reading, draft: Draft) -> None:
                 other.take("field", f"depth {draft.depth}")
         if not booked:
             draft.asked.append(Asked("orderbook", at))
+
+
+def bare_depth(reading: Reading, draft: Draft) -> None:
+    """Read `BTC depth every 1s`: the order book, as deep as it usually is."""
+    if any(item.name == "orderbook" for _, item in reading.every("field")):
+        return
+    for at, item in list(reading.every("key")):
+        if item.is_key("levels") and item.written == "depth":
+            beside = [reading.free(at - 1) if at else None, reading.free(at + 1)]
+            if not any(each is not None and each.kind == "number" for each in beside):
+                item.take("field", "orderbook")
+                draft.asked.append(Asked("orderbook", at))
 
 
 def raw_events(reading: Reading, draft: Draft) -> None:
@@ -169,10 +200,23 @@ def spreads(reading: Reading, draft: Draft) -> None:
         if not item.is_key("spread", "cross_spread"):
             continue
         across = len(dict.fromkeys(draft.venues)) > 1
+        if not across and item.written.startswith("compar"):
+            detail = f'"{item.written}" with what? Two exchanges can be: spread on binance, okx'
+            reading.refuse("unsupported", detail, item, instead="")
+            item.take("unparsed")
+            continue
         if not across and item.name == "cross_spread":
             detail = f'"{item.written}" is between two exchanges: name them'
             reading.refuse("unsupported", detail, item, did_you_mean=("spread",), instead="spread")
             item.take("unparsed")
+            continue
+        points = [i for i in reading.items[at + 1 :] if i.written in ("bps", "basis points")]
+        if points and not across:
+            item.kind, item.name = "field", "spread_bps"
+            lead = reading.free(reading.items.index(points[0]) - 1)
+            points[0].take("field", "spread_bps")
+            if lead is not None and lead.is_key("over"):
+                lead.take("filler")
             continue
         name = "cross_exchange_spread" if across else "spread"
         draft.derived.append(name)
@@ -184,7 +228,7 @@ def spreads(reading: Reading, draft: Draft) -> None:
 def chains(reading: Reading, draft: Draft) -> None:
     """Read `solana transfers` and `transfers on solana`: the asset is the chain."""
     for at, item in list(reading.every("field")):
-        if item.name not in _CHAIN_WORDS:
+        if item.name not in CHAIN_WORDS:
             continue
         before = reading.free(reading.skip(at - 1, over=("mark",), step=-1))
         on = reading.free(at + 1)
@@ -201,6 +245,36 @@ def chains(reading: Reading, draft: Draft) -> None:
                 break
 
 
+def only_fields(reading: Reading, draft: Draft) -> None:
+    """Read `close only`, `just the high and low`, `price, nothing else`."""
+    for at, item in list(reading.every("key")):
+        if not item.is_key("only"):
+            continue
+        ends = item.written.endswith(("else", "more"))
+        shows = at + 1 < len(reading.items) and reading.items[at + 1].written in _SHOWING
+        if draft.filters and shows:  # `only show trades if the price is above 60k`
+            item.take("condition")
+        elif ends or _is_about_fields(reading, at):
+            draft.only = True
+            item.take("field", "only")
+
+
+def _is_about_fields(reading: Reading, at: int) -> bool:
+    """Whether `only` here is about the field before or behind it, and not about a place."""
+    items, ahead, behind = reading.items, at + 1, at - 1
+    while ahead < len(items) and items[ahead].kind in {"filler", "symbol", "maybe", "swap"}:
+        ahead += 1
+    while behind >= 0 and items[behind].kind == "filler":
+        behind -= 1
+    if ahead < len(items) and is_field(items[ahead]):
+        return True
+    about = ahead < len(items) and (
+        items[ahead].kind in {"venue", "provider"}
+        or items[ahead].is_key("from", "by", "about", "containing", "accounts")
+    )
+    return not about and behind >= 0 and is_field(items[behind])
+
+
 def fields(reading: Reading, draft: Draft) -> None:
     """Read every field word and every source's name."""
     for at, item in list(reading.every("field", "source", "agg")):
@@ -208,6 +282,8 @@ def fields(reading: Reading, draft: Draft) -> None:
             draft.aggregates.append(AGGREGATES.get(item.name, item.name))
             item.take("field", draft.aggregates[-1])
             continue
+        if item.written == "imbalance":
+            _say_of_what(reading, draft, item)
         if item.kind == "source":
             named = reading.vocabulary.families[item.name].named
             draft.asked += [Asked(word, at, item.name) for word in named]
@@ -215,6 +291,7 @@ def fields(reading: Reading, draft: Draft) -> None:
             continue
         draft.asked += [Asked(word, at) for word in item.name.split()]
         item.take("field", item.name)
+    _refuse_contradiction(reading, draft)
     draft.asked = [  # what a condition looks at is needed, wanted or not
         asked
         for asked in draft.asked
@@ -222,5 +299,27 @@ def fields(reading: Reading, draft: Draft) -> None:
     ]
 
 
-BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth)
-AFTER_VENUES: tuple[Rule, ...] = (raw_events, every_event, spreads, chains, fields)
+def _say_of_what(reading: Reading, draft: Draft, item: Item) -> None:
+    """Decide what `imbalance` is of: the order book where there is one, else the quotes."""
+    if any(asked.word == "orderbook" for asked in draft.asked) or any(
+        each.kind == "field" and each.name == "orderbook" for each in reading.items
+    ):
+        item.name = "book_imbalance"
+    else:
+        draft.assumed.append("imbalance=of quotes, their best bid and ask")
+
+
+def _refuse_contradiction(reading: Reading, draft: Draft) -> None:
+    """Refuse `price but not price`."""
+    for asked in draft.asked:
+        item = reading.items[asked.place]
+        if asked.word in draft.unwanted and item.role == "field" and item.name == asked.word:
+            detail = f'"{item.written}" is asked for, and left out'
+            reading.refuse("not_understood", detail, item)
+            return
+
+
+BEFORE_VENUES: tuple[Rule, ...] = (accounts, queries, about, order_book_depth, bare_depth)
+AFTER_VENUES: tuple[Rule, ...] = (
+    only_fields, raw_events, every_event, spreads, chains, fields,
+)  # fmt: skip

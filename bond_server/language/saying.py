@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from bond_core.errors import RequestError
+from bond_core.plugin.specs import Channel
 from bond_core.spec.conditions.parse import parse_condition
 from bond_core.spec.conditions.tree import Binary, Call, Constant, Name, Node, Unary
 from bond_core.spec.duration import format_duration, parse_duration_ms
@@ -18,6 +19,7 @@ from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import AlertSpec, SourceSpec, StreamOptions, StreamSpec
 from bond_server.language.compile import MAX_LENGTH, understand
 from bond_server.language.durations import plain
+from bond_server.language.exact import phrase_of
 from bond_server.language.families import EVENT_TYPES
 from bond_server.language.items import Symbol
 from bond_server.language.plan import Plan
@@ -26,7 +28,7 @@ from bond_server.language.sources import PlannedSource, distinct
 from bond_server.language.vocabulary import Vocabulary
 
 _SOURCE_KEYS = {
-    "name": "name", "fallback": "fallback", "mapping": "mapping",
+    "name": "name", "mapping": "mapping",
     "lateness_ms": "lateness_sec", "stale_ms": "stale_sec",
 }  # fmt: skip
 _SPEC_KEYS = {"late": "late", "corrections_ms": "corrections_sec", "fill": "fill", "sinks": "sinks"}
@@ -109,7 +111,7 @@ def _plan_of(spec: StreamSpec, options: StreamOptions, vocabulary: Vocabulary) -
         symbols=spec.symbols, names=names,
         traded=tuple(s for s, name in names.items() if name in heard) or tuple(names),
         sources=sources, words=words, fields=spec.fields, computed=(),
-        whole=spec.fields is None and bool(markets),
+        whole=spec.fields is None and bool(markets), narrow=_is_narrow(sources, fields, vocabulary),
         interval_sec=None if counted and not is_timed else spec.interval_ms / 1000,
         timeframes=(*(timed if is_timed else ()), *counted), aggregates=(),
         window_sec=None if spec.window_ms is None else spec.window_ms / 1000,
@@ -153,7 +155,7 @@ def _source(
     words: list[str] = []
     channels = vocabulary.channels_of(source.type, family, ()) or known.channels
     for channel in channels:
-        is_wanted = channel.default if spec.fields is None else set(channel.fields) <= fields
+        is_wanted = channel.default if spec.fields is None else _is_asked(channel, fields)
         if is_wanted:
             words += [next(iter(channel.words.values()))] if channel.words else known.named
     if source.event_types:
@@ -163,10 +165,30 @@ def _source(
         type=source.type, family=family, words=distinct(words),
         symbols=source.symbols or _default_symbols(spec, family, vocabulary),
         exchanges=source.exchanges, exclude_exchanges=source.exclude_exchanges,
+        fallback=source.fallback,
         chain=source.chain, event_types=source.event_types, accounts=source.accounts,
         query=source.query, url=source.url,
         interval_sec=None if source.interval_ms is None else source.interval_ms / 1000,
     )  # fmt: skip
+
+
+def _is_asked(channel: Channel, fields: set[str]) -> bool:
+    """Whether a feed's fields are wanted: all of them, or some that can be said one by one."""
+    wanted = fields & set(channel.fields)
+    return bool(wanted) and (
+        wanted == set(channel.fields) or all(phrase_of(field) for field in wanted)
+    )
+
+
+def _is_narrow(sources: Iterable[PlannedSource], fields: set[str], vocabulary: Vocabulary) -> bool:
+    brought = {
+        field
+        for source in sources
+        for channel in vocabulary.channels_of(source.type, source.family, source.words)
+        for field in channel.fields
+    }
+    quoted = "spread" not in fields or {"bid_avg", "ask_avg"} <= fields
+    return bool(fields) and not (brought <= fields and quoted)
 
 
 def _default_symbols(spec: StreamSpec, family: str, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from bond_core.model.mentions import Phrases
-from bond_server.language.comparisons import CONDITION_FIELDS, SPREADS
+from bond_server.language.compared import CONDITION_FIELDS, SPREADS
 from bond_server.language.durations import written
-from bond_server.language.families import CHAINS
+from bond_server.language.exact import phrase_of
+from bond_server.language.families import CHAINS, SUMS
 from bond_server.language.items import Symbol
 from bond_server.language.plan import TRADED, Plan
 from bond_server.language.sources import PlannedSource, is_about_assets
@@ -76,6 +77,8 @@ def _phrases(
 
 def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
     words = list(source.words)
+    if plan.narrow:
+        return _single_fields(plan, source, vocabulary)
     phrases: list[str] = []
     if plan.whole:
         phrases.append("market data")
@@ -93,9 +96,37 @@ def _market_words(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> 
         phrases.append("tick by tick")
     deep = {} if plan.depth is None else {"orderbook": f"top {plan.depth} levels orderbook"}
     spelt = [deep.get(word) or vocabulary.spelling(word) for word in words]
-    if plan.aggregates and spelt:
-        spelt[0] = " ".join([*(_AGGREGATES[a] for a in plan.aggregates), spelt[0]])
+    for aggregate in reversed(plan.aggregates):
+        at = _aggregated(words, aggregate)
+        if at is not None:
+            spelt[at] = f"{_AGGREGATES[aggregate]} {spelt[at]}"
     return [*spelt, *phrases]
+
+
+def _aggregated(words: Sequence[str], aggregate: str) -> int | None:
+    """Return the place of the word that an aggregate is of."""
+    if aggregate == "sum":
+        return next((at for at, word in enumerate(words) if word in SUMS), None)
+    if "price" in words:
+        return words.index("price")
+    return 0 if aggregate == "avg" and words else None
+
+
+def _single_fields(plan: Plan, source: PlannedSource, vocabulary: Vocabulary) -> list[str]:
+    """Return the names of the fields that are wanted of feeds that bring more."""
+    phrases: list[str] = []
+    for word in source.words:
+        for channel in vocabulary.channels_of(source.type, source.family, [word]):
+            named = [(f, phrase_of(f)) for f in channel.fields]
+            deep = word == "orderbook" and plan.depth is not None
+            whole = f"top {plan.depth} levels orderbook" if deep else vocabulary.spelling(word)
+            phrases += [p or whole for f, p in named if f in (plan.fields or ())]
+        if vocabulary.is_computed(word):
+            phrases.append(vocabulary.spelling(word))
+    if plan.derived:
+        phrases.append("spread")
+    found = list(dict.fromkeys((*phrases, *_bars(plan.timeframes))))
+    return [f"only {found[0]}", *found[1:]] if found else []
 
 
 def _bars(timeframes: Iterable[str]) -> list[str]:
@@ -135,6 +166,8 @@ def _where(sources: Iterable[PlannedSource]) -> list[str]:
     for source in sources:
         if source.exchanges:
             parts["on " + ", ".join(source.exchanges)] = None
+        if source.fallback:
+            parts["fallback " + ", ".join(source.fallback)] = None
         if source.exclude_exchanges:
             parts["except " + ", ".join(source.exclude_exchanges)] = None
     providers = [s.type for s in sources if s.type != s.family]
@@ -181,7 +214,8 @@ def condition(given: Mapping[str, object], words: Sequence[str], vocabulary: Voc
         field, *(w for w in words for _, c in vocabulary.carriers(w) if c.fields == (field,)),
     ]  # fmt: skip
     word = next((w for w in words if w in candidates), candidates[0])
-    word = "spread" if field in SPREADS else vocabulary.spelling(word)
+    single = phrase_of(field) if field.startswith("price_") and word == field else None
+    word = single or ("spread" if field in SPREADS else vocabulary.spelling(word))
     window = f" in {written(_number(given['window_sec']))}" if "window_sec" in given else ""
     if op == "abs>" or "change" in given:
         verb = "moves" if op == "abs>" else "drops" if op == "<" else "rises"

@@ -25,6 +25,7 @@ class PlannedSource:
     symbols: tuple[str, ...] = ()
     exchanges: tuple[str, ...] = ()
     exclude_exchanges: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()
     chain: str | None = None
     event_types: tuple[str, ...] = ()
     accounts: tuple[str, ...] = ()
@@ -86,7 +87,10 @@ def _market_sources(
 
 def _at_venues(draft: Draft, base: PlannedSource) -> PlannedSource:
     venues = tuple(v for v in distinct(draft.venues) if v not in draft.excluded)
-    return attrs.evolve(base, exchanges=venues, exclude_exchanges=distinct(draft.excluded))
+    return attrs.evolve(
+        base, exchanges=venues, exclude_exchanges=distinct(draft.excluded),
+        fallback=distinct(draft.fallback),
+    )  # fmt: skip
 
 
 def is_about_assets(family: Family) -> bool:

@@ -35,6 +35,7 @@ def _source(source: PlannedSource) -> dict[str, object]:
         "symbols": list(source.symbols),
         "exchanges": list(source.exchanges),
         "exclude_exchanges": list(source.exclude_exchanges),
+        "fallback": list(source.fallback),
         "chain": source.chain,
         "event_types": list(source.event_types),
         "accounts": list(source.accounts),

@@ -12,6 +12,7 @@ from bond_server.language.comparisons import UNDECIDED
 from bond_server.language.draft import AskedAlert, Draft, Threshold
 from bond_server.language.durations import plain, written
 from bond_server.language.items import Item, Reading, Symbol
+from bond_server.language.words import OF_CLOSE
 
 Names = Mapping[Symbol, str]
 
@@ -147,7 +148,30 @@ def _condition(
         reading.warn("defaulted_window", f"a change within {written(window)}", item)
         condition["window_sec"] = plain(window)
     _check_window(reading, draft, threshold, condition, interval_s)
+    if reading.items[threshold.at].written in OF_CLOSE:
+        _check_close(reading, draft, threshold, interval_s)
     return condition
+
+
+def _check_close(
+    reading: Reading, draft: Draft, threshold: Threshold, interval_s: float | None
+) -> None:
+    """Refuse `closes below` where nothing says what closes: the records that are looked at."""
+    first, last = reading.items[threshold.at], reading.items[threshold.last]
+    every = None if interval_s is None else written(interval_s)
+    if not (draft.intervals or draft.timeframes):
+        detail = f'"{first.written}" is about the end of a bar: say how long one is, as in every 1h'
+        said = reading.folded.text[last.start : last.end]
+        edit = last.start, last.end, f"{said} every 1h"
+    elif draft.timeframes and list(draft.timeframes) != [every]:
+        detail = (
+            f"a condition looks at the stream's own records, every {every}, and not at its bars of "
+            f"{', '.join(draft.timeframes)}"
+        )
+        edit = None
+    else:
+        return
+    reading.refuse("unsupported", detail, first, last, edit=edit)
 
 
 def _check_window(

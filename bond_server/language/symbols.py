@@ -58,6 +58,9 @@ def read_pair(atoms: Sequence[Atom], at: int, known: Vocabulary) -> tuple[Symbol
         return None
     base, end = first
     second = _separated(atoms, end, "/-_")
+    colon = _separated(atoms, end, ":")
+    if second is None and colon is not None and colon[0].upper() in QUOTES:
+        second = colon if _is_ticker(base, known) and colon[0].isupper() else None
     if second is None:
         return _joined_pair(atoms, base, end, known)
     sign = atoms[end].text
@@ -108,17 +111,20 @@ def _split(name: str, known: Vocabulary) -> tuple[str, str] | None:
     upper = name.upper()
     if upper in known.assets.by_ticker or name.lower() in known.lexicon.words:
         return None
-    for quote in QUOTES:
-        base = upper.removesuffix(quote)
-        if base == upper or len(base) < 2:
-            continue
-        if base in known.assets.by_ticker or (quote in STABLE_QUOTES and name.isupper()):
+    parts = [(upper.removesuffix(quote), quote) for quote in QUOTES if upper.endswith(quote)]
+    parts = [(base, quote) for base, quote in parts if len(base) > 1]
+    for base, quote in parts:
+        shown = base if name.isupper() else base.lower()
+        if _ticker_of(shown, known) in known.assets.by_ticker:
             return base, quote
-    return None
+    new = ((base, quote) for base, quote in parts if quote in STABLE_QUOTES and name.isupper())
+    return next(new, None)
 
 
 def _is_pair(base: str, quote: str, sign: str, known: Vocabulary) -> bool:
     has_quote = quote.upper() in QUOTES
+    if sign == "/" and has_quote and base.upper() in QUOTES and base.upper() != quote.upper():
+        return True  # `USDT/USD`
     if sign == "/":
         shown = base.isupper() and quote.isupper() and quote.isalpha() and len(base) > 1
         is_known = _is_coin(base, known) and _is_coin(quote, known)

@@ -12,6 +12,7 @@ from bond_core.model.assets import Assets, bundled_assets
 from bond_core.plugin.catalog import Catalog
 from bond_core.plugin.specs import AggregatorSpec, Channel, ConnectorSpec
 from bond_server.language import families as bundle
+from bond_server.language import refused_words as refused
 from bond_server.language import words as closed
 from bond_server.language.durations import ADVERBS, UNITS
 from bond_server.language.families import Family
@@ -22,6 +23,10 @@ from bond_server.language.nearest import Misspellings
 _CORRECTED: tuple[Kind, ...] = (
     "field", "symbol", "bars", "swap", "agg", "key", "unit", "source", "compare",
 )  # fmt: skip
+
+
+_CLEARER = {"imbalance": "quote imbalance"}
+"""How a word is written that says too little by itself."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -97,6 +102,8 @@ class Vocabulary:
 
     def spelling(self, word: str) -> str:
         """Return the phrase that asks for a field word, as a sentence writes it."""
+        if word in _CLEARER:
+            return _CLEARER[word]
         plain = word.replace("_", " ")
         for phrase in (plain, word):
             entry = self.lexicon.single.get(phrase)
@@ -215,7 +222,7 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
     assets = vocabulary.assets
     return [
         # The grammar's own words come first: no plugin's word may take `every` away.
-        ("bars", _same(closed.BARS)),
+        ("bars", _same((*closed.BARS, *closed.CHARTS))),
         ("compare", closed.COMPARISONS),
         ("key", keys),
         ("change", closed.CHANGES),
@@ -226,16 +233,17 @@ def _groups(vocabulary: Vocabulary) -> list[tuple[Kind, Mapping[str, str]]]:
         ("field", {w: " ".join(words) for w, words in bundle.COMBINED.items()}),
         *(("field", words) for words in channel_words),
         *(("field", _phrased(spec.words)) for spec in vocabulary.computed),
+        ("ambiguous_field", {phrase: phrase for phrase in refused.AMBIGUOUS_FIELDS}),
         ("source", {name: family.type for family in families for name in family.names}),
-        ("order", _same(closed.ORDERS)),
-        ("order_before_asset", _same(closed.ORDERS_BEFORE_ASSET)),
-        ("foreign_verb", _same(tuple(closed.FOREIGN_VERBS))),
-        ("foreign_noun", _same(tuple(closed.FOREIGN_NOUNS))),
-        ("foreign", _same(closed.FOREIGN)),
-        ("unsupported", closed.UNSUPPORTED),
+        ("order", _same(refused.ORDERS)),
+        ("order_before_asset", _same(refused.ORDERS_BEFORE_ASSET)),
+        ("foreign_verb", _same(tuple(refused.FOREIGN_VERBS))),
+        ("foreign_noun", _same(tuple(refused.FOREIGN_NOUNS))),
+        ("foreign", _same(refused.FOREIGN)),
+        ("unsupported", refused.UNSUPPORTED),
         ("venue", vocabulary.venues),
         ("provider", vocabulary.providers),
-        ("foreign_source", _same(closed.UNKNOWN_SOURCES)),
+        ("foreign_source", _same(refused.UNKNOWN_SOURCES)),
         ("ambiguous", {name: name for name in assets.ambiguous}),
         ("symbol", assets.by_name),
         ("currency", closed.CURRENCIES),

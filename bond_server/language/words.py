@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import product
 
-
-def _phrases(text: str) -> tuple[str, ...]:
-    return tuple(phrase.strip() for phrase in text.split("|"))
-
+from bond_server.language.phrases import phrases_of
+from bond_server.language.refused_words import TELLING
 
 _DOWN = (
     "drop drops dropped dump dumps crash crashes fall falls dip dips sink sinks slip slips "
@@ -20,6 +18,7 @@ _DOWN = (
 )
 _UP = "rise rises climb climbs jump jumps spike spikes surge surges rally rallies"
 _ABOUT = "moves move changes change swings swing fluctuates"
+_THROUGH = ("through", "thru")
 _EITHER = "go goes cross crosses break breaks move moves get gets trade trades"
 
 
@@ -40,16 +39,19 @@ UNDIRECTED = (
 
 
 def _crossings() -> dict[str, tuple[str, ...]]:
-    down = product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath"))
-    above = product((_UP + " " + _EITHER).split(), ("above",))
-    over = product((_UP + " go goes cross crosses break breaks").split(), ("over", "past"))
+    down = (
+        *product((_DOWN + " " + _EITHER).split(), ("below", "under", "beneath")),
+        *product(_DOWN.split(), _THROUGH),
+    )
+    up = (
+        *product((_UP + " " + _EITHER).split(), ("above",)),
+        *product((_UP + " go goes cross crosses break breaks").split(), ("over", "past")),
+        *product((_UP + " breaks break").split(), _THROUGH),
+    )
     return {
         "crosses_below": tuple(" ".join(pair) for pair in down),
-        "crosses_above": (
-            *(" ".join(pair) for pair in (*above, *over)),
-            *UNDIRECTED,
-        ),
-    }  # fmt: skip
+        "crosses_above": (*(" ".join(pair) for pair in up), *UNDIRECTED),
+    }
 
 
 _TURNS = ("turns", "turn", "goes", "go", "becomes", "become", "flips", "flip", "gets", "get")
@@ -61,7 +63,23 @@ OF_ZERO: Mapping[str, tuple[str, ...]] = {
     ">": ("is positive", "are positive", "stays positive"),
 }
 
-COMPARISONS: Mapping[str, str] = {
+_PLACES = {">": ("above", "over"), "<": ("below", "under", "beneath")}
+
+
+def _placed(*verbs: str) -> dict[str, str]:
+    """Return `stays above` and the like with what they compare."""
+    return {f"{verb} {place}": op for op, at in _PLACES.items() for verb in verbs for place in at}
+
+
+# Comparisons of the last price of a window: `closes below`.
+OF_CLOSE: Mapping[str, str] = {
+    phrase: op
+    for phrase, op in _placed("close", "closes", "closing", "closed", "closed back").items()
+    if phrase != "close over"  # `the close over the last minute`
+}
+_STAYS = _placed("stays", "stay", "remains", "remain", "sits", "sit", "is still", "keeps")
+
+COMPARISONS: Mapping[str, str] = {**OF_CLOSE, **_STAYS} | {
     phrase: op
     for op, phrases in {
         ">": "above|greater than|more than|higher than|bigger than|larger than|exceeds|exceed|"
@@ -73,7 +91,7 @@ COMPARISONS: Mapping[str, str] = {
         "<=": "at most|no more than|not more than|<=|not above",
         "==": "equals|equal to|equal|==|=|exactly",
     }.items()
-    for phrase in _phrases(phrases)
+    for phrase in phrases_of(phrases)
 } | {
     phrase: op
     for phrases in (_crossings(), OF_ZERO)
@@ -82,7 +100,7 @@ COMPARISONS: Mapping[str, str] = {
 }  # fmt: skip
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    key: _phrases(phrases)
+    key: phrases_of(phrases)
     for key, phrases in {
         "every": "every|each|per|every single|once every|once per|once each|once a|one per|"
                  "one every|at every|updated every|refreshed every|sampled every",
@@ -93,7 +111,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "thrice": "thrice|three times",
         "hertz": "hz|hertz",
         "cadence": "interval|intervals|update|updates|refresh|resolution|frequency|cadence|"
-                   "window|windows|granularity|sampling|snapshots|increments|buckets|steps|rate",
+                   "window|windows|granularity|timeframe|timeframes|time frame|tf|"
+                   "sampling|snapshots|increments|buckets|steps|rate",
         "for": "for|during|stop after|and stop after|lasting|ending after|ends after|end after|"
                "finish after|quit after|duration|duration of|with a duration of|time limit",
         "next": "next|coming|following",
@@ -103,11 +122,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "replay": "replay|replayed|replaying|replay from|backfill|rewind|play back|"
                   "catch up on|catch up",
         "ago": "ago",
+        "since": "since|starting|beginning|starting from|beginning from|start from",
         "past": "historical|historic|history|yesterday|last night|this morning|recording|"
                 "recordings|recorded|prerecorded",
-        "only": "only|but only|just|and only",
+        "only": "only|but only|just|and only|nothing else|and nothing else|but nothing else|"
+                "nothing more|and nothing more",
         "when": "when|if|where|whenever|while|only when|only if|only where|only while|"
-                "but only when|but only if|but only where|filtered by|filter|as long as|provided",
+                "but only when|but only if|but only where|as soon as|filtered by|"
+                "filter|as long as|provided",
         "alert": "alert|alerts|alert me|alert me when|alert me if|alert when|alert if|notify|"
                  "notify me|notify me when|notify me if|notify when|notify if|warn|warn me|"
                  "warn me when|warn me if|tell me when|tell me if|ping|ping when|ping if|ping me|"
@@ -119,7 +141,14 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                    "but never|never on|never from|besides|aside from|save for|barring|instead of|"
                    "rather than|apart from|ignoring|omit|omitting|skip|skipping|leave out|and no|"
                    "and not|"
-                   "with no|but no|not from|not on|nothing from|don't include|do not include",
+                   "with no|but no|not from|not on|nothing from|don't include|do not include|"
+                   "don't show|don't send|don't give me|don't give|don't want|i don't want|"
+                   "don't need|i don't need|do not show|do not send|do not want|not including|"
+                   "not counting|no need for|not interested in|without any|leaving out|"
+                   "and without|but without|don't add|do not add|never include|never show",
+        "fallback": "fallback|fallbacks|as fallback|as a fallback|as the fallback|as backup|"
+                    "as a backup|backup|fall back to|falling back to|fall back on|"
+                    "with fallback to|failover to|fail over to|as failover|as a failover",
         "but": "but",
         "all": "all|any|every exchange|each exchange|anywhere|everywhere",
         "exchanges": "exchange|exchanges|venue|venues",
@@ -142,7 +171,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
                "all ticks|individual trades|tick level|tick stream|as they happen|as they come|"
                "as it happens|as it comes",
         "spread": "spread|spreads|bid ask spread|bid/ask spread",
-        "cross_spread": "arbitrage|price difference|price gap|gap|difference|premium",
+        "cross_spread": "arbitrage|price difference|price gap|gap|difference|premium|compare|"
+                        "compared|comparing|comparison",
         "between": "between|across",
         "spot": "spot|spot market",
         "or": "or|nor",
@@ -163,27 +193,52 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 # Words of more than one use, and those that only lead to others: harmless when left over.
 SOFT = frozenset({
-    "every", "other", "times", "once", "twice", "cadence", "for", "next", "last", "over", "in",
-    "only", "but", "all", "exchanges", "from", "by", "against", "about", "accounts", "top",
-    "levels", "between", "spot", "or", "both", "per_symbol", "rolling",
+    "every", "cadence", "for", "next", "last", "over", "in", "only", "but", "all", "exchanges",
+    "from", "by", "against", "about", "accounts",
+    "between", "spot", "or", "both", "per_symbol",
 })  # fmt: skip
 
+
 # Right as they are, though near to a word of ours.
-NO_MISSPELLINGS = frozenset(
-    _phrases(
-        "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
-        "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
-        "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides"
+NO_MISSPELLINGS = (
+    frozenset(
+        phrases_of(
+            "whale|whales|flows|inflows|outflows|wick|wicks|leverage|liquidity|prize|prizes|listing|"
+            "trader|traders|locks|black|clock|bread|line|lines|customer|customers|relay|reply|white|"
+            "retweets|retweet|reposts|whole|were|warm|finding|founding|transform|lever|side|sides|"
+            "dropping|falling|rising|moving|hitting|crossing|text|must|says|used|part|test|word|late|later|call|calls|files|task|tasks|lost|main|"
+            "round|slow|fast|faster|stale|scale|date|means|ears|ours|yours|host|hosts|hook|hold|fold|"
+            "hint|draw|lock|computed|different|filler|logs|took|cost|costs|ticket|tickets|feature|"
+            "features|bind|abort|timer|ring|kill|kills|ways|provide|provides|apply|lies|fits|deadline|"
+            "searched|ordinary|cast|grows|beat|wall|wins|standing|race|wide|wider|translation|quite|"
+            "cover|chat|chats|clone|speak|jitter|stopping|bias|ordinal|pick|picks|lack|trick|norm|"
+            "ground|saving|closest|closer|nice|quota|miss|coding|east|west|north|star|stars|ball|"
+            "injection|rotation|fate|training|paste|sick|balance|balances|balanced|bother|tens|"
+            "fifties|rare|rarely|staying|sale|sales|transition|solution|tricks|inter|lean|rust|ship|"
+            "hover|frequent|prime|repeating|cats|forth|stating|boring|mild|kids|glow|toss|ride|leak|"
+            "leaks|tour|hate|dark|light|excerpts|fetch|catch|watch|execution|integral|torn|iron|"
+            "slowest|fastest|biggest|deployment|compiled|whatever|wherever|others|been|seek|read|send|"
+            "meant|trace|tilt|notation|handle|passed|reached|touched|inverted|reverse|internal|"
+            "synthetic|coverage|stack|excluded|replaced|moved|staked|stake|stakes|minor|miner|miners|"
+            "short|shorts|longs|sort|sorts|store|stores|story|score|scores|shape|share|shares|shift"
+        )
     )
+    | TELLING
 )
 
-SWAP = _phrases(
+SWAP = phrases_of(
     "perp|perps|perpetual|perpetuals|swap|swaps|perpetual swap|perpetual swaps|future|futures|"
     "perpetual futures|perpetual future"
 )
-BARS = _phrases(
+BARS = phrases_of(
     "candle|candles|candlestick|candlesticks|bar|bars|ohlc|ohlcv|klines|kline|ohlc bars|"
     "ohlcv bars|ohlcv candles|ohlc candles|ohlcv data"
+)
+# A picture of bars: what it is made of is streamed.
+CHARTS = phrases_of(
+    "chart|charts|graph|candle chart|candles chart|candlestick chart|candlesticks chart|"
+    "bar chart|bars chart|ohlc chart|ohlcv chart|chart candles|charts candles|price chart|"
+    "chart data"
 )
 AGGREGATES: Mapping[str, str] = {
     word: name
@@ -193,7 +248,7 @@ AGGREGATES: Mapping[str, str] = {
         "min": "min|minimum|lowest|low|lows",
         "sum": "sum|total|cumulative",
     }.items()
-    for word in _phrases(words)
+    for word in phrases_of(words)
 }
 _TWICE = 100.0
 # Changes that say by how many percent.
@@ -204,7 +259,7 @@ MULTIPLES: Mapping[str, float] = {
         ("triples|triple|tripled|has tripled", 200.0),
         ("halves|halve|halved|has halved", 50.0),
     )
-    for word in _phrases(words)
+    for word in phrases_of(words)
 }
 CHANGES: Mapping[str, str] = {
     word: op
@@ -216,7 +271,7 @@ CHANGES: Mapping[str, str] = {
         ">": "|".join(f"{verb}{rest}" for verb in (_UP + " gains gain pumps pump").split()
                       for rest in ("", " by", " more than", " by more than", " by at least")),
     }.items()
-    for word in _phrases(words)
+    for word in phrases_of(words)
 } | {
     f"{verb} {way}{rest}": op
     for op, way in ((">", "up"), ("<", "down"))
@@ -238,51 +293,12 @@ CURRENCIES: Mapping[str, str] = {
         "TRY": "turkish lira|lira",
         "AUD": "aud|australian dollars",
     }.items()
-    for word in _phrases(words)
+    for word in phrases_of(words)
 }
-JOINS = _phrases("and|n|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-")
-UNKNOWN_SOURCES = _phrases(
-    "reddit|subreddit|wallstreetbets|telegram|discord|facebook|instagram|tiktok|youtube|"
-    "stocktwits|bloomberg|reuters|linkedin|mastodon|bluesky|farcaster|twitch|weibo|wechat|"
-    "whatsapp|4chan|medium|substack|threads|yahoo|yahoo finance|tradingview|coingecko|"
-    "coinmarketcap|refinitiv|weather|github|dune|glassnode"
+JOINS = phrases_of(
+    "and|n|&|plus|with|+|,|as well as|along with|together with|alongside|&&|also|/|-"
 )
-UNSUPPORTED: Mapping[str, str] = {
-    phrase: instead
-    for phrases, instead in (
-        ("sentiment|social sentiment|twitter sentiment|mood|sentiment analysis", "tweets"),
-        ("implied volatility|iv|options|option chain|options chain|greeks|gamma|options flow",
-         "price"),
-        (("market cap|market capitalization|marketcap|dominance|fear and greed|"
-          "fear and greed index|fear & greed index|tvl|supply|circulating supply"), "price"),
-        ("forecast|forecasts|prediction|predictions|predict|backtest|backtesting", "price"),
-        (("rsi|macd|ema|sma|bollinger|bollinger bands|stochastic|atr|indicators|indicator|"
-          "standard deviation|stddev|correlation|percentile|dollar bars|"
-          "verified|retweets|retweet|reposts|likes|quarterly|quarterly futures|dated futures|"
-          "microprice|gas price|gas prices|gas fee|gas fees|mempool|hashrate|hash rate|"
-          "whale|whales|whale alerts|large trades|big trades|block trades|"
-          "renko|heikin ashi|z-score|long short ratio|long/short ratio|ratio"), "price"),
-    )
-    for phrase in _phrases(phrases)
-}  # fmt: skip
-# What asks Bond to do something other than listen.
-ORDERS = _phrases(
-    "buy|sell|go long|go short|place an order|place order|market order|limit order|stop loss|"
-    "take profit|close my|liquidate my|withdraw|deposit|short sell|trade for me|"
-    "open a position|close a position|close position|open position|my position|my positions|"
-    "stop order|transfer my|cancel my"
-)
-ORDERS_BEFORE_ASSET = _phrases("long|short|order|close|stake|convert")
-FOREIGN_VERBS = frozenset({"ignore", "disregard", "forget", "override", "bypass"})
-FOREIGN_NOUNS = frozenset({
-    "instruction", "instructions", "prompt", "prompts", "rule", "rules", "guidelines",
-})  # fmt: skip
-FOREIGN = _phrases(
-    "system prompt|system message|developer message|act as|you are now|pretend to be|jailbreak|"
-    "print your|reveal your|api key|api keys|secret key|environment variables|write a poem|"
-    "tell me a joke|your password|shell command|run command|drop table|delete from|select *"
-)
-FILLER = _phrases(
+FILLER = phrases_of(
     "a|an|the|of|please|pleas|plese|plase|pls|plz|can|could|would|will|shall|may|i|we|you|me|"
     "my|us|our|your|want|wants|need|needs|like|i'd like|i'd|i'm|id|give|gimme|show|get|fetch|"
     "stream|streams|listen|watch|monitor|track|follow|display|print|send|start|create|make|"
@@ -292,15 +308,19 @@ FILLER = _phrases(
     "how often|how|people|users are|number|count|counts|then|so|too|some|also|let's|lets|"
     "what|what's|whats|which|who|do|does|did|go|coin|coins|token|tokens|crypto|cryptos|"
     "cryptocurrency|cryptocurrencies|market|pair|pairs|symbol|symbols|stock|stocks|share|"
-    "shares|equity|equities|etf|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
+    "shares|equity|equities|etf|etfs|ticker symbol|out|up|mentions|mention|comments|talk|talking|"
     "saying|posting|one|event|events|message|messages|record|records|simultaneously|combined|"
     "together|aligned|time aligned|as|bond|ekko|continuously|constantly|streaming|new|value of|"
     "rn|atm|at the moment|right away|everybody|everyone|anybody|anyone|somebody|someone|asap|"
     "go live|then go live|and go live|going live|go on live|continue live|then continue live|"
     "then live|starting now|from now on|for me|thank|much|very|any|there|here|have|has|had|"
-    "hows|how's|doing|going|know|see|looking for|look at|happening|activity|the same|same|time|"
+    "at the same time|in the same record|on the same clock|okay|ok|uh|um|uhm|erm|hmm|well|terms|"
+    "hows|how's|doing|going|know|see|looking for|look at|happening|activity|time|"
     "information|info|figures|numbers|stats|report|reports|reporting|dashboard|bot|"
-    "subscribe to|subscribe|since|starting|beginning|pull|grab|put|bring|deliver|push|pushed|"
+    "subscribe to|subscribe|subscribing|keep track of|keep an eye on|keep me posted on|keep|love|"
+    "i'd love|closely|side by side|a lot|favourite|favorite|"
+    "tracking|watching|monitoring|showing|following along|"
+    "refreshed|pull|grab|put|bring|deliver|push|pushed|"
     "delivered|to|into|either|either of them|either one|"
     "one of them|any of them|per window|per record|per bar|in the window|in a window|"
     "in each window|field|fields|continue|onwards|onward|hit me with|use|run|stay|gm|gn|"

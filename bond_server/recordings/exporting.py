@@ -23,6 +23,7 @@ import msgspec
 from bond_core.errors import NotInstalledError
 from bond_core.model.event import EVENT_CLASSES, Event
 from bond_core.runtime.tape.told import BATCHES
+from bond_core.wire.times import parse_iso
 from bond_server.recordings.header import RecordingError
 from bond_server.recordings.recording import Recording
 
@@ -272,7 +273,7 @@ def _parquet_value(value: Any, kind: Type) -> Any:
     if value is None:
         return None
     if kind == "time":
-        return value if isinstance(value, int) else _ns_of(value)
+        return value if isinstance(value, int) else parse_iso(value)
     if kind == "number":
         return float(value)
     if kind == "json" or isinstance(value, (Mapping, list)):
@@ -285,10 +286,3 @@ def _iso(ns: int) -> str:
     seconds, rest = divmod(ns, 1_000_000_000)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{rest:09}Z"
-
-
-def _ns_of(text: str) -> int:
-    """Return ISO 8601 with `Z`, as fine as ns, in ns since 1970."""
-    whole, _, fraction = text.removesuffix("Z").partition(".")
-    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
-    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import attrs
@@ -29,7 +30,8 @@ from bond_core.spec.read import read_spec
 from bond_core.spec.stream_spec import StreamOptions
 from bond_server.compiling import Compiled
 from bond_server.recordings.header import Header, RecordingError, as_recorded, versions
-from bond_server.recordings.recording import Recording
+from bond_server.recordings.recording import Block, Recording
+from bond_server.recordings.rereading import Rereading
 
 LABEL = b',"replayed":true}'
 """What a replayed record ends with, in place of its brace."""
@@ -143,19 +145,22 @@ class Player:
         log: Where the records go.
         clock: The real one.
         speed: Recorded seconds a second; None for as fast as it goes.
+        rereads: Whether the messages are read again; else the recorded events are played.
 
     Attributes:
         pipeline: What runs.
         log: Where the records enter: says whether they are those of the recorded run.
         events: How many events were told.
         read_bytes: How much of the file was played.
+        rereading: What reads the messages again; None where the events are played.
     """
 
     def __init__(
         self, recording: Recording, bound: BoundStream, *, feeds: Feeds, log: EventLog,
-        clock: Clock, speed: float | None,
+        clock: Clock, speed: float | None, rereads: bool = False,
     ) -> None:  # fmt: skip
         self.recording = recording
+        self.rereading = Rereading(recording, bound) if rereads else None
         self.log = Labelling(log)
         self.events = 0
         self.read_bytes = 0
@@ -178,30 +183,41 @@ class Player:
         """
         engine = self.pipeline.engine
         await self.pipeline.publisher.open()
-        for block in self.recording.blocks():
-            if block.records is not None:
-                self.log.expect(*block.records)
-            self.read_bytes = block.read_bytes
-            self.events += block.events
-            self.pipeline.events_in += block.events
-            for call in block.calls:
-                what, args = call
-                if what in BATCHES:  # nearly always
-                    if args[1]:
-                        self._clock.reach(args[1][-1].recv_ts)
-                    getattr(engine, what)(*args)
-                elif what == "take":
-                    await self.pipeline.publish_closed()
-                    yield
-                else:
-                    if what == "on_tick":
-                        await self._until(args[0])
-                    self._tell(call)
-            await asyncio.sleep(0)
+        async with aclosing(self._blocks()) as blocks:
+            async for calls, block in blocks:
+                if block.records is not None:
+                    self.log.expect(*block.records)
+                self.read_bytes = block.read_bytes
+                self.events += block.events
+                self.pipeline.events_in += block.events
+                for call in calls:
+                    what, args = call
+                    if what in BATCHES:  # nearly always
+                        if args[1]:
+                            self._clock.reach(args[1][-1].recv_ts)
+                        getattr(engine, what)(*args)
+                    elif what == "take":
+                        await self.pipeline.publish_closed()
+                        yield
+                    else:
+                        if what == "on_tick":
+                            await self._until(args[0])
+                        self._tell(call)
+                await asyncio.sleep(0)
         if not engine.is_finished:  # it was cut off: what is open is partial
             engine.finish(self._clock.now_ns())
         await self.pipeline.publish_closed()
         yield
+
+    async def _blocks(self) -> AsyncGenerator[tuple[Sequence[Call], Block]]:
+        """Yield what is told in each block's time."""
+        if self.rereading is None:
+            for block in self.recording.blocks():
+                yield block.calls, block
+            return
+        async with aclosing(self.rereading.calls()) as calls:
+            async for each in calls:
+                yield each
 
     def _tell(self, call: Call) -> None:
         pipeline, (what, args) = self.pipeline, call
@@ -230,8 +246,12 @@ class Player:
         if wait_s > 0:
             await self._real.sleep(wait_s)
 
-    def said(self) -> str:
-        """Return in a line how the records compare with those of the recorded run."""
+    def said(self) -> list[str]:
+        """Return in some lines how it went: what was read again, and how the records compare."""
+        read = [] if self.rereading is None else self.rereading.said()
+        return [*read, self._compared()]
+
+    def _compared(self) -> str:
         log = self.log
         if log.differ is not None:
             now = ", ".join(f"{name} {version}" for name, version in versions().items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from bond_core.runtime.tape.blocks import BlockReader
-from bond_core.runtime.tape.told import Call, TapeReader
+from bond_core.runtime.tape.told import BATCHES, Call, TapeReader
 from bond_server.recordings.header import Header, RecordingError, read_header
 
 
@@ -20,16 +20,22 @@ class Block:
 
     Attributes:
         calls: What the engine was told, in order.
-        events: How many events are among it.
+        events: How many events are among it, fetched ones included.
         records: How many records the recorded stream had published, and their digest; None
             where the block doesn't say.
         read_bytes: How much of the file is read with it.
+        said: The lines of it that tell what venues said, in order.
     """
 
     calls: tuple[Call, ...]
     events: int
     records: tuple[int, str] | None
     read_bytes: int
+    said: tuple[Mapping[str, Any], ...] = ()
+
+
+SAID = ("opened", "frame", "bytes", "closed")
+"""The keys of lines that tell of connections and messages."""
 
 
 @attrs.define
@@ -75,23 +81,9 @@ class Recording:
         if self.cut_off is None and not self.is_ended:
             self.cut_off = "its recorder didn't come to its end"
 
-    def lines(self) -> Iterator[dict[str, Any]]:
-        """Yield all lines but the header, decoded.
-
-        Raises:
-            RecordingError: It can't be read.
-        """
-        reader = BlockReader(self.path)
-        try:
-            for number, lines in enumerate(reader):
-                if number:
-                    yield from _decoded(lines, self.name, number)
-        except OSError as error:
-            raise RecordingError(f"{self.path} can't be read: {error.strerror}") from None
-        self.cut_off = reader.torn
-
     def _block(self, lines: bytes, tape: TapeReader, read_bytes: int, number: int) -> Block:
         calls: list[Call] = []
+        said: list[Mapping[str, Any]] = []
         records = None
         for line in _decoded(lines, self.name, number):
             try:
@@ -102,8 +94,13 @@ class Recording:
                 detail = f"block {number} of {self.name} makes no sense ({_said(error)})"
                 raise RecordingError(detail) from None
             self.is_ended |= "end" in line
-        events = sum(len(args[1]) for what, args in calls if what == "on_events")
-        return Block(calls=tuple(calls), events=events, records=records, read_bytes=read_bytes)
+            if not line.keys().isdisjoint(SAID):
+                said.append(line)
+        events = sum(len(args[1]) for what, args in calls if what in BATCHES)
+        return Block(
+            calls=tuple(calls), events=events, records=records, read_bytes=read_bytes,
+            said=tuple(said),
+        )  # fmt: skip
 
 
 def open_recording(path: Path) -> Recording:

@@ -111,7 +111,7 @@ class ReplayBond(Bond):
         async with aclosing(player.play()) as played:
             async for _ in played:
                 pass
-        self._logger.info("%s is played: %s", self.recording.name, player.said())
+        self._logger.info("%s is played: %s", self.recording.name, "; ".join(player.said()))
         if self.recording.cut_off is not None:
             self._logger.warning("%s: %s", self.recording.name, self.recording.cut_off)
         # By another task: completing ends this one.
@@ -124,6 +124,7 @@ class ReplayBond(Bond):
 async def replayed(
     path: Path | str, *, speed: float | None = None, clock: Clock | None = None,
     catalog: Catalog | None = None, told: Callable[[Player], None] = lambda _: None,
+    rereads: bool = False,
 ) -> AsyncGenerator[bytes]:  # fmt: skip
     """Yield the records of a recording, each as the bytes of its JSON.
 
@@ -133,6 +134,7 @@ async def replayed(
         clock: The real one.
         catalog: What is installed; None loads it.
         told: Called with what plays, whenever records have come.
+        rereads: Whether venues' messages are read again; else the recorded events are played.
 
     Raises:
         RecordingError: The file can't be played; BondError: a plugin that it needs isn't here.
@@ -143,7 +145,9 @@ async def replayed(
     chance = random.Random()  # noqa: S311 -- nothing is drawn
     feeds = Feeds(clock=clock, chance=chance, simulators=Simulators(clock=clock))
     log = _Taken()
-    player = Player(recording, compiled.bound, feeds=feeds, log=log, clock=clock, speed=speed)
+    player = Player(
+        recording, compiled.bound, feeds=feeds, log=log, clock=clock, speed=speed, rereads=rereads
+    )
     async with aclosing(player.play()) as played:
         async for _ in played:
             for data in log.take():

@@ -156,7 +156,7 @@ def test_what_differs_from_the_recorded_run_is_told(tmp_path, monkeypatch):
     _, player = asyncio.run(played(path))
 
     assert player.log.differ is not None
-    assert "they are not those of the recorded run" in player.said()
+    assert "they are not those of the recorded run" in player.said()[-1]
 
 
 def _as_if_other(compare: Any) -> Any:

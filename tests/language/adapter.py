@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bond_core.errors import RequestError
+from bond_core.spec.read import read_spec
 from bond_server.language.compile import Understanding
 
 PROVIDERS = {"alpaca", "polygon", "finnhub", "ibkr"}
+EVER_ASSUMED = ("quote=", "exchanges=", "provider=", "interval=", "replay=")
 DERIVED = {"spread": "spread", "venue_spread": "cross_exchange_spread"}
 FIELDS = {"price_avg": "price", "volume_sum": "volume", "bid_avg": "bid", "ask_avg": "ask"}
 
@@ -47,6 +49,10 @@ def meaning(found: Understanding) -> dict[str, Any]:
         "twitter_accounts": _one(sources, "accounts"),
         "twitter_query": _one(sources, "query"),
         "custom_url": _one(sources, "url"),
+        "fallback": [e for s in sources for e in s.get("fallback", ())],
+        "spec_fields": list(spec.get("fields", ())),
+        "filter_text": read_spec(spec)[0].filter if "filter" in spec else None,
+        "assumed": [note for note in found.assumed if not note.startswith(EVER_ASSUMED)],
         "warnings": [w.code for w in found.warnings],
     }
 

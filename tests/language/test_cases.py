@@ -34,7 +34,7 @@ def files(given: str | None) -> list[Path]:
     if given is not None:
         return [Path(given)]
     recordings = os.environ.get("BOND_RECORDINGS", ROOT.parent / "shared" / "data" / "recordings")
-    return [HERE / "corpus.jsonl", Path(recordings).parent / "nl-cases.jsonl"]
+    return [*sorted(HERE.glob("corpus*.jsonl")), Path(recordings).parent / "nl-cases.jsonl"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -16,6 +16,10 @@ from bond_server.language.vocabulary import bundled
 from tests.language.test_language_corpus import corpus
 
 VOCABULARY = bundled()
+SINGLE = (
+    "price_avg", "price_open", "price_high", "price_low", "price_close", "vwap", "volume_sum",
+    "trades", "bid_avg", "ask_avg",
+)  # fmt: skip
 TRADES = ["price_avg", "price_open", "price_high", "price_low", "price_close", "vwap",
           "volume_sum", "trades"]  # fmt: skip
 QUOTES = ["bid_avg", "ask_avg"]
@@ -188,8 +192,8 @@ def test_what_a_sentence_became_can_be_said(text):
             "/spec/alerts/0/recover",
         ),
         ({"sources": [{"type": "ccxt", "lateness_sec": 2}]}, "/spec/sources/0/lateness_sec"),
-        ({"sources": [{"type": "ccxt", "fallback": ["okx"]}]}, "/spec/sources/0/fallback"),
-        ({"fields": ["price_close"]}, "/spec/fields"),
+        ({"sources": [{"type": "ccxt", "stale_sec": 30}]}, "/spec/sources/0/stale_sec"),
+        ({"fields": ["asks"]}, "/spec/fields"),
     ],
 )  # fmt: skip
 def test_what_english_has_no_words_for_is_named(more, pointer):
@@ -199,3 +203,19 @@ def test_what_english_has_no_words_for_is_named(more, pointer):
 
     assert said.sentence is None
     assert pointer in said.unsayable, json.dumps(said.unsayable)
+
+
+@settings(max_examples=150)
+@given(
+    st.sets(st.sampled_from(sorted(SINGLE)), min_size=1),
+    st.sampled_from([{}, {"timeframes": ["5s"]}, {"window_sec": 60}]),
+)
+def test_parts_of_feeds_can_be_said(fields, more):
+    """Any choice of single fields has a sentence, which becomes the same fields again."""
+    given_spec = {"sources": [{"type": "ccxt"}], "symbols": ["BTC/USDT"], "interval_sec": 5}
+    spec, options = read_spec({**given_spec, "fields": sorted(fields), **more})
+
+    said = say(spec, options, VOCABULARY)
+
+    assert said.sentence is not None, said.unsayable
+    assert set(understand(said.sentence, VOCABULARY).spec["fields"]) == fields

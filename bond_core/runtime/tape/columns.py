@@ -54,7 +54,7 @@ def columns_of(kind: str, events: Sequence[Event]) -> Columns:
     written = {}
     for name, column in zip(names, values(events), strict=True):
         if name in _CHECKED:
-            written[name] = {"d": [column[0], *map(sub, column[1:], column)]}
+            written[name] = _differences(column)
         elif name in _OFTEN_ONE and _are_one(column):
             written[name] = {"same": [column[0], len(column)]}
         else:
@@ -169,6 +169,10 @@ def _floats(column: list[float]) -> Any:
 def _ints(column: list[int]) -> Any:
     if set(map(type, column)) != {int}:  # differences would make numbers of truth values
         return None
+    return _differences(column)
+
+
+def _differences(column: list[int]) -> Any:
     return {"d": [column[0], *map(sub, column[1:], column)]}
 
 

@@ -1,6 +1,7 @@
 """Keep what venues say, as it came and when: a way out that notes what passes through it.
 
-    {"opened": [3, 1700000000000000000, "alpaca", "wss://stream.example.com/v2"]}   connection 3
+    {"opened": [3, 1700000000000000000, "alpaca", "wss://stream.example.com/v2", "alpaca"]}
+                                                    connection 3, of which connector and origin
     {"frame": [3, 1700000000100000000, "{…}"]}      a text message of it, and when it was received
     {"bytes": [3, 1700000000100000000, "…"]}        a binary one, in base64
     {"closed": [3, 1700000000900000000]}
@@ -59,14 +60,14 @@ class Frames:
 
     def way_out(
         self, spec: ConnectorSpec, *, simulated_at: str | None, clock: Clock,
-        sdks: Mapping[str, Any],
+        sdks: Mapping[str, Any], name: str,
     ) -> WayOut:  # fmt: skip
         """See WaysOut."""
         out = Outside(
             self._egress, own=spec.hosts, simulated_at=simulated_at, clock=clock, sdks=sdks,
             requests_per_min=spec.capabilities.requests_per_min,
         )  # fmt: skip
-        return _Noting(out, self, spec.name)
+        return _Noting(out, self, spec.name, name)
 
     @property
     def waiting(self) -> int:
@@ -79,13 +80,12 @@ class Frames:
         # The text of a frame stands in a line escaped; what is hidden is known in that form, too.
         return b"".join(self.hide(_encoded(line)).encode() + b"\n" for line in noted)
 
-    def opened(self, connector: str, url: str) -> int:
+    def opened(self, connector: str, url: str, origin: str) -> int:
         """Note a connection; return its number."""
         self._connections += 1
-        self._noted.append(
-            {"opened": [self._connections, self._clock.now_ns(), connector, without_tokens(url)]}
-        )
-        return self._connections
+        number, now_ns = self._connections, self._clock.now_ns()
+        self._noted.append({"opened": [number, now_ns, connector, without_tokens(url), origin]})
+        return number
 
     def closed(self, connection: int) -> None:
         """Note that a connection is over."""
@@ -126,15 +126,19 @@ def without_tokens(url: str) -> str:
 class _Noting:
     """One connector's way out. See WayOut."""
 
-    def __init__(self, out: WayOut, frames: Frames, connector: str) -> None:
+    def __init__(self, out: WayOut, frames: Frames, connector: str, origin: str) -> None:
         self._out = out
         self._frames = frames
         self._connector = connector
+        self._origin = origin
         self.sdk = out.sdk
 
     def noting(self, url: str) -> Note:
         """See Context."""
-        return partial(self._frames.frame, self._frames.opened(self._connector, url))
+        return partial(self._frames.frame, self._opened(url))
+
+    def _opened(self, url: str) -> int:
+        return self._frames.opened(self._connector, url, self._origin)
 
     async def get_json(self, url: str, **asked: Any) -> Any:
         """See Context."""
@@ -158,7 +162,7 @@ class _Noting:
     async def ws(self, url: str, **asked: Any) -> AsyncIterator[WebSocket]:
         """See Context."""
         async with self._out.ws(url, **asked) as socket:
-            connection = self._frames.opened(self._connector, url)
+            connection = self._opened(url)
             try:
                 yield _Heard(socket, self._frames, connection)
             finally:

@@ -63,26 +63,27 @@ class Tape:
             UnkeptError: Something in it can't be written.
         """
         noted, self.noted = self.noted, []
-        batches: dict[tuple[str, str], list[Sequence[Event]]] = {}
-        numbers: dict[tuple[str, str], int] = {}
+        found: dict[tuple[str, str], tuple[int, list[Sequence[Event]]]] = {}
         told: list[Any] = []
+        tell = told.append
         for method, args in noted:
             name = method.__name__
             if name in BATCHES:
                 source, events = args
-                key = name, source
-                if key not in numbers:
-                    numbers[key], batches[key] = len(numbers), []
-                told.append(numbers[key])
-                batches[key].append(events)
+                its = found.get((name, source))
+                if its is None:
+                    its = found[name, source] = len(found), []
+                tell(its[0])
+                its[1].append(events)
             elif name in TOLD:
-                told.append([name, *map(_written, args)])
+                tell([name, *map(_written, args)])
             elif name == "sees":  # the clock, as a stream that isn't due at once is shown it
-                told.append(["on_tick", args[0]])
+                tell(["on_tick", args[0]])
         if not told:
             return b""
+        batches = {key: its for key, (_, its) in found.items()}
         lines = [_events_line(batches), _encode({"told": told}), b""]
-        self.events += sum(len(events) for each in batches.values() for events in each)
+        self.events += sum(sum(map(len, its)) for its in batches.values())
         return b"\n".join(lines)
 
 

@@ -12,7 +12,7 @@ while it keeps going wrong. Its other symbols, and trades and quotes, go on mean
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,8 @@ CHANNEL = "book"
 SNAPSHOT_LEVELS = 1000
 MOST_BUFFERED = 5000
 """So many updates are kept while a snapshot is on its way; older ones are let go."""
+
+FetchBook = Callable[[str, int], Awaitable[Mapping[str, Any]]]
 
 _ATTEMPTS = 6
 _CALM_NS = 60 * NS
@@ -71,6 +73,7 @@ class Books:
         emit: Takes an event of the channel `book`.
         again: Has the venue send a symbol's book anew: unsubscribes and subscribes.
         tasks: Owns what fetches snapshots and waits.
+        fetch_book: Asks the venue for a symbol's book, with so many levels a side, over HTTP.
     """
 
     ctx: Context
@@ -80,6 +83,7 @@ class Books:
     again: Callable[[str], None]
     tasks: asyncio.TaskGroup
     markets: Markets
+    fetch_book: FetchBook
     _kept: dict[str, Keeping] = attrs.field(factory=dict)
     _numbers: dict[str, int] = attrs.field(factory=dict)  # of the newest message, by address
 
@@ -225,7 +229,7 @@ class Books:
 
         for attempt in range(_ATTEMPTS):
             try:
-                found = await self.exchange.fetch_order_book(symbol, SNAPSHOT_LEVELS)
+                found = await self.fetch_book(symbol, SNAPSHOT_LEVELS)
             except ccxt.OperationFailed as error:
                 if self._kept.get(symbol) is keeping:
                     why = f"no snapshot of the book: {type(error).__name__}"
@@ -261,8 +265,9 @@ class Books:
 
 
 def open_books(
-    ctx: Context, tap: Tap, again: Callable[[str, str], None], tasks: asyncio.TaskGroup
-) -> Books | None:
+    ctx: Context, tap: Tap, again: Callable[[str, str], None], tasks: asyncio.TaskGroup,
+    fetch_book: FetchBook,
+) -> Books | None:  # fmt: skip
     """Return what keeps the books of a session; None where we have no reading of its venue.
 
     Args:
@@ -270,6 +275,7 @@ def open_books(
         tap: Takes the events.
         again: Unsubscribes from a channel of a symbol, and subscribes again.
         tasks: See Books.
+        fetch_book: See Books.
     """
     wire = BOOK_WIRES.get(tap.venue.id)
     if wire is None:
@@ -277,5 +283,5 @@ def open_books(
     wire.prepare(tap.exchange)
     return Books(
         ctx=ctx, exchange=tap.exchange, wire=wire, emit=partial(tap.take, CHANNEL),
-        again=partial(again, CHANNEL), tasks=tasks, markets=tap.markets,
+        again=partial(again, CHANNEL), tasks=tasks, markets=tap.markets, fetch_book=fetch_book,
     )  # fmt: skip

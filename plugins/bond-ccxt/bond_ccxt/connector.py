@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -24,9 +24,10 @@ from bond_ccxt.exchange import Session, open_session
 from bond_ccxt.listing import Listing
 from bond_ccxt.parse import read_book
 from bond_ccxt.polling import poll_open_interest
+from bond_ccxt.rereading import ASKED, Notes, read_again
 from bond_ccxt.symbols import why_no_swap, why_not
 from bond_ccxt.tap import Tap
-from bond_core.plugin import Context, Hole, Page, Retryable, Subscription
+from bond_core.plugin import Context, Hole, Message, Page, Retryable, Subscription
 
 _Group = tuple[str, tuple[str, ...]]
 """A channel, and the symbols of it that one call of ccxt watches."""
@@ -55,8 +56,9 @@ class CcxtConnector:
             self._open = session, tap
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_broken(tap))
-                watches = Watches(ctx, session, self.listing, tap, tasks)
-                tap.books = open_books(ctx, tap, watches.again, tasks)
+                notes = Notes(session.exchange, ctx.noting(ASKED))
+                watches = Watches(ctx, session, self.listing, tap, tasks, notes)
+                tap.books = open_books(ctx, tap, watches.again, tasks, notes.fetch_book)
                 await watches.follow()
         except BaseExceptionGroup as errors:
             raise translate(_first(errors), self.config.venue) from errors
@@ -68,6 +70,10 @@ class CcxtConnector:
         finally:
             self._open = None
             await session.close()
+
+    async def reread(self, ctx: Context, messages: AsyncIterator[Message]) -> None:
+        """Read recorded messages again; see bond_core.plugin.Rereads."""
+        await read_again(ctx, self.config, self.listing, messages)
 
     async def backfill(self, ctx: Context, hole: Hole) -> Page:
         """Fetch trades that were missed, through the session that listens.
@@ -97,6 +103,7 @@ class Watches:
     listing: Listing
     tap: Tap
     tasks: asyncio.TaskGroup
+    notes: Notes
     _running: dict[_Group, list[asyncio.Task[None]]] = attrs.field(factory=dict)
     _requests: int = 1_000_000  # far from the numbers ccxt gives its own
 
@@ -110,6 +117,7 @@ class Watches:
             await self.listing.renew(
                 self.session.exchange, self.ctx.clock, [s.symbol for s in new], self.ctx.log
             )
+            self.notes.markets(s.symbol for s in new)
             self._start(new)
             known = wanted
 

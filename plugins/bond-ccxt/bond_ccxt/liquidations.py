@@ -8,14 +8,14 @@ are left out: their sizes are contracts, and can't be summed with base units.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, cast
 
 import attrs
 
 from bond_ccxt.connector import CcxtConnector
 from bond_core.model.instrument import base_asset
-from bond_core.plugin import Context, Event, Liquidation, Subscription
+from bond_core.plugin import Context, Event, Liquidation, Message, Subscription
 
 
 class LiquidationsConnector(CcxtConnector):
@@ -25,6 +25,10 @@ class LiquidationsConnector(CcxtConnector):
         """Listen until cancelled; raises as CcxtConnector does."""
         markets = _Bases(ctx, self.listing)
         await super().run(cast("Context", markets))
+
+    async def reread(self, ctx: Context, messages: AsyncIterator[Message]) -> None:
+        """See CcxtConnector."""
+        await super().reread(cast("Context", _Bases(ctx, self.listing)), messages)
 
 
 @attrs.define(eq=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import multiprocessing
 import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from ipaddress import ip_network
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +20,7 @@ import attrs
 import httpx
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from bond_core.aggregators import plugin as builtin
 from bond_core.model.event import Trade
@@ -109,9 +111,10 @@ def relay_process(there: Connection, venue: str) -> None:
     """Hand on each frame, to the one client there is."""
 
     async def relay(socket: ServerConnection) -> None:
-        async with connect(venue, compression=None, proxy=None) as upstream:
-            async for message in upstream:
-                await socket.send(message)
+        with suppress(ConnectionClosed):  # whoever listened has left
+            async with connect(venue, compression=None, proxy=None) as upstream:
+                async for message in upstream:
+                    await socket.send(message)
 
     async def main() -> None:
         async with serve(relay, "127.0.0.1", 0, compression=None) as server:
@@ -155,6 +158,8 @@ ACME = ConnectorSpec(
 
 def bond_process(there: Connection, venue: str) -> None:
     """Serve a raw stream of the venue, as `bond serve` would."""
+    # When it ends the venue goes on for a moment, and it would tell of trades that nobody wants.
+    logging.getLogger("bond.connector").setLevel(logging.ERROR)
 
     async def main() -> None:
         rows = [

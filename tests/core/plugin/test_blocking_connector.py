@@ -114,7 +114,7 @@ async def listening(cls, monkeypatch, *symbols):
     library, clock = Library(), ManualClock(START_NS)
     monkeypatch.setattr("bond_core.runtime.supervisor.load_class", lambda _: cls)
 
-    def ways_out(spec, *, simulated_at, clock, sdks):
+    def ways_out(spec, *, simulated_at, clock, sdks, name):
         return Outside(
             Egress(), own=(), simulated_at=None, clock=clock, sdks={"vendor:Client": library}
         )

@@ -24,7 +24,7 @@ _MS = 1_000_000
 
 def batch(*ms: int) -> RawBatch:
     """Return items that were heard then."""
-    return RawBatch([(each, b'"n":%d}' % each) for each in ms], ms[-1] * _MS)
+    return RawBatch([(each, b'"n":%d}' % each) for each in ms])
 
 
 async def in_log(log: MemoryLog) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ def test_all_that_is_said_is_kept_with_its_time_and_nothing_that_logs_in():
     clock = ManualClock(5)
     frames = Frames(clock)
     frames.hide = Hiding(Config())
-    out = _Noting(Out(), frames, "acme")
+    out = _Noting(Out(), frames, "acme", "acme x")
 
     async def hear() -> None:
         url = f"wss://me:{quote(SECRET, safe='')}@acme.test/v1?token=abcdefgh&x=1"
@@ -75,7 +75,7 @@ def test_all_that_is_said_is_kept_with_its_time_and_nothing_that_logs_in():
     assert SECRET not in text
     assert json.dumps(SECRET)[1:-1] not in text
     assert "abcdefgh" not in text
-    assert lines[0] == {"opened": [1, 5, "acme", "wss://***@acme.test/v1?token=***&x=1"]}
+    assert lines[0] == {"opened": [1, 5, "acme", "wss://***@acme.test/v1?token=***&x=1", "acme x"]}
     assert lines[1] == {"frame": [1, 5, '{"hello": "***"}']}
     assert lines[2]["bytes"][:2] == [1, 1_000_000_005]
     assert base64.b64decode(lines[2]["bytes"][2]) == b"\xff***\x00"
