@@ -38,6 +38,7 @@ from bond_server.routes import (
     tokens,
     websocket,
 )
+from bond_server.routes.connections import Asking, Socket
 from bond_server.routes.options import options_handlers
 from bond_server.routes.plugin_examples import WithPluginExamples
 from bond_server.service import Service
@@ -133,6 +134,8 @@ def create_app(
             "parts": _always(parts),
         },
         guards=[check_scope],
+        request_class=Asking,
+        websocket_class=Socket,
         exception_handlers={
             BondError: answer_bond_error,
             HTTPException: answer_http_error,

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 
 RECORDINGS = "BOND_RECORDINGS"
-LENGTHS = ("BOND_FAULT_ROUNDS", "BOND_SOAK_MINUTES")
-"""How long long tests take: what nox hands them."""
+OF_LONG_TESTS = ("BOND_FAULT_ROUNDS", "BOND_FAULT_SEED", "BOND_SOAK_MINUTES")
+"""How long they take, which nox hands them, and what chance begins with."""
 ROOT = Path(__file__).parent.parent
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -19,7 +19,7 @@ settings.register_profile("bond", deadline=None)
 settings.load_profile("bond")
 
 for name in [name for name in os.environ if name.startswith(("BOND_", "EKKO_", "DEEPSEEK_"))]:
-    if name not in (RECORDINGS, *LENGTHS):
+    if name not in (RECORDINGS, *OF_LONG_TESTS):
         del os.environ[name]
 
 # A shell that runs something in the background has it ignore Ctrl-C, and so all that it starts.

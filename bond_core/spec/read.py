@@ -147,6 +147,8 @@ _COMES_OF = {
     "corrections_sec": {"corrections_sec", "late", "interval_sec"},
     "fields": {"fields"},
     "derived": {"derived"},
+    "alerts": {"alerts"},
+    "sinks": {"sinks"},
 }
 """By the key of a contradiction, the keys it comes of."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bond_core.log.event_log import Entry
+from bond_core.log.offset import Offset
 
 _FIN_TEXT = 0x81
 _CACHED_BYTES = 1024 * 1024
@@ -45,7 +46,8 @@ def event(entry: Entry) -> bytes:
 class FrameCache:
     """Frames beside their entries: what one reader had framed the next finds done.
 
-    Keeps the newest, up to `max_bytes` of them.
+    Keeps the newest, up to `max_bytes` of them. With each frame it keeps an entry, which its ring
+    may have let go long ago: so whoever has the ring says what is to be forgotten.
     """
 
     def __init__(self, frame: Callable[[Entry], bytes], *, max_bytes: int = _CACHED_BYTES) -> None:
@@ -68,3 +70,18 @@ class FrameCache:
             oldest = next(iter(self._frames))
             self._bytes -= len(self._frames.pop(oldest)[1])
         return frame
+
+    def forget(self, before: Offset) -> None:
+        """Let go of what was framed first, as far as it is older than a position.
+
+        What was framed late, for a reader that is behind, goes when all framed earlier has gone:
+        so nothing stays for longer than twice as long as the ring keeps it.
+        """
+        frames = self._frames
+        while frames:
+            oldest = next(iter(frames))
+            entry, frame = frames[oldest]
+            if entry.offset >= before:
+                return
+            del frames[oldest]
+            self._bytes -= len(frame)

@@ -119,6 +119,7 @@ class Channel:
     def framed(self, speech: Speech, form: Form, entries: Sequence[Entry]) -> Any:
         """Return one write of entries, each framed once for all clients of its kind."""
         if self.clients < 2:
+            self._caches.clear()
             if len(entries) == 1:  # one stream for each client costs little more than one for all
                 return form.join((form.one(speech.record(entries[0])),))
             return form.join([form.one(speech.record(entry)) for entry in entries])
@@ -151,8 +152,16 @@ class Channel:
                 counts.sent += len(entries) * clients
                 counts.sent_bytes += size * clients
                 writes.append((group, self.framed(speech, form, entries)))
+            self._forget_frames()
         if self.position < self._tail.top:
             self._on_append()
+
+    def _forget_frames(self) -> None:
+        """Keep frames of what the ring keeps only."""
+        oldest = self._tail.oldest
+        if oldest is not None:
+            for cache in self._caches.values():
+                cache.forget(oldest.offset)
 
     def let_in(self) -> None:
         """Take in those who stood ahead, where the live ones have come; see to the end."""

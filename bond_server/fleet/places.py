@@ -10,10 +10,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError
 
 from bond_core.log.offset import parse_offset
 from bond_core.runtime.places import Place
+from bond_server.redis_log.connect import LOST
 from bond_server.redis_log.heeding import heeding_cancellation
 from bond_server.redis_log.keys import keys_of
 
@@ -49,5 +49,5 @@ class RedisPlaces:
         try:
             with heeding_cancellation():
                 return await self._redis.execute_command(*words)
-        except RedisError as error:
+        except LOST as error:
             raise OSError(0, f"Redis did not answer: {type(error).__name__}: {error}") from error

@@ -15,7 +15,6 @@ import attrs
 import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisError
 
 from bond_core.errors import LimitError, LogUnavailableError
 from bond_core.log.offset import START, Offset
@@ -29,6 +28,7 @@ from bond_server.fleet.keys import (
     WORKERS,
     project_key,
 )
+from bond_server.redis_log.connect import LOST
 from bond_server.redis_log.heeding import heeding_cancellation
 from bond_server.redis_log.keys import keys_of
 from bond_server.redis_log.message import offset_of
@@ -227,7 +227,7 @@ class Shared:
         try:
             with heeding_cancellation():
                 return await self._redis.execute_command(*words)
-        except (RedisError, OSError) as error:
+        except LOST as error:
             detail = f"Redis did not answer: {type(error).__name__}: {error}"
             raise LogUnavailableError(detail) from error
 

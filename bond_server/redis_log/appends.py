@@ -8,15 +8,17 @@ each.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import Offset
+from bond_server.redis_log.connect import LOST
 from bond_server.redis_log.keys import StreamKeys
 from bond_server.redis_log.packet import Append, Packet, grouped, packet
 from bond_server.redis_log.scripts import Scripts
@@ -30,6 +32,8 @@ _TURNS = 32
 
 _IN_VAIN = 2
 """So many turns that bring nothing end it: a stream takes two, one to close and one to append."""
+
+_log = logging.getLogger("bond.redis")
 
 
 class Appends:
@@ -66,6 +70,9 @@ class Appends:
                 waiting, self._waiting = self._waiting, []
                 try:
                     await self._send(waiting)
+                except Exception as error:  # noqa: BLE001 -- a bug for some must not end it for all
+                    _log.exception("an append to %d streams failed", len(waiting))
+                    _refuse((done for *_, done in waiting), _unavailable(error))
                 except BaseException:
                     self._waiting += waiting
                     raise
@@ -92,7 +99,7 @@ class Appends:
         packets = [packet(group, self._publish) for group in groups]
         try:
             replies = await self._run_scripts(packets)
-        except (RedisError, OSError) as error:
+        except LOST as error:
             replies = [error] * len(packets)
         for each, reply in zip(packets, replies, strict=True):
             if isinstance(reply, Exception):

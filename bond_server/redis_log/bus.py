@@ -15,10 +15,10 @@ from typing import Any, Never
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.exceptions import RedisError
 
 from bond_core.clock import Clock
 from bond_core.log.event_log import Entry
+from bond_server.redis_log.connect import LOST
 from bond_server.redis_log.heeding import heeding_cancellation
 from bond_server.redis_log.message import read_message
 from bond_server.redis_log.stopping import stopped
@@ -26,6 +26,9 @@ from bond_server.redis_log.stopping import stopped
 _POLL_S = 1.0
 _AGAIN_S = 0.2
 _IDLE_S = 0.05
+
+_LOST = (*LOST, AttributeError)
+"""Some subscribe while another task reads, and drops what is lost: redis-py then writes to None."""
 
 Heard = Sequence[Entry] | None
 """An append's entries; nothing in it: read the log; None: the stream is gone."""
@@ -68,8 +71,10 @@ class Bus:
             await self._wanted.wait()
             try:
                 await self._listen()
-            except (RedisError, OSError) as error:
+            except _LOST as error:
                 self._log.warning("lost the connection that tells of appends: %s", error)
+            except Exception:  # noqa: BLE001 -- a bug must not leave everybody deaf, unheard
+                self._log.exception("listening for appends failed; it begins again")
             finally:
                 await self._drop()
             self._tell_all(())
@@ -132,12 +137,12 @@ class Bus:
     async def _subscribe(self, channel: str) -> None:
         self._wanted.set()
         if self._pubsub is not None:
-            with suppress(RedisError, OSError):  # `run` comes back, and subscribes to all
+            with suppress(*_LOST):  # `run` comes back, and subscribes to all
                 await self._command("subscribe", channel)
 
     async def _unsubscribe(self, channel: str) -> None:
         if self._pubsub is not None:
-            with suppress(RedisError, OSError):
+            with suppress(*_LOST):
                 await self._command("unsubscribe", channel)
 
     async def _command(self, name: str, *channels: str) -> None:
@@ -148,5 +153,5 @@ class Bus:
     async def _drop(self) -> None:
         pubsub, self._pubsub = self._pubsub, None
         if pubsub is not None:
-            with suppress(RedisError, OSError):
+            with suppress(*_LOST):
                 await pubsub.aclose()

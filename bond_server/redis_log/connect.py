@@ -14,6 +14,10 @@ from redis.exceptions import RedisError
 
 from bond_core.errors import LogUnavailableError
 
+LOST = (RedisError, OSError, RuntimeError)
+"""What is raised where there is no answer. RuntimeError is uvloop's, of a write to a connection
+that has broken in this very moment; redis-py knows the OSErrors of asyncio, and lets it through."""
+
 # Who asks decides what to do about a failure: it knows what it asked for.
 _OPTIONS: dict[str, Any] = {
     "protocol": 2,
@@ -33,7 +37,7 @@ async def connected(url: str) -> AsyncGenerator[Redis | RedisCluster, None]:
     one: Redis = Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
     try:
         about = await one.info("cluster")
-    except (RedisError, OSError) as error:
+    except LOST as error:
         await one.aclose()
         kwargs = one.connection_pool.connection_kwargs
         where = kwargs.get("path") or f"{kwargs.get('host')}:{kwargs.get('port')}"

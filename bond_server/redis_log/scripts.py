@@ -9,9 +9,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from bond_core.errors import LogUnavailableError
+from bond_server.redis_log.connect import LOST
 from bond_server.redis_log.heeding import heeding_cancellation
 
 
@@ -50,10 +51,11 @@ class Scripts:
             with heeding_cancellation():
                 try:
                     return await self._redis.execute_command(*call)
-                except NoScriptError:
+                except NoScriptError as error:
+                    error.with_traceback(None)  # of frames that hold it: a cycle of 4 KB each
                     await self.load()
                     return await self._redis.execute_command(*call)
-        except (RedisError, OSError) as error:
+        except LOST as error:
             detail = f"Redis did not answer: {type(error).__name__}: {error}"
             raise LogUnavailableError(detail) from error
 

@@ -32,14 +32,14 @@ class Wire:
         one if it breaks: only what may be repeated goes here.
 
         Raises:
-            RedisError: The server can't be reached, or refuses us.
+            RedisError, RuntimeError: The server can't be reached, or refuses us; see `LOST`.
             OSError: It can't be reached, or does not answer in time.
         """
         async with asyncio.timeout(_WITHIN_S):
             if self._connection.is_connected:
                 try:
                     return await self._sent(calls)
-                except LostError:
+                except (LostError, RuntimeError):  # the latter is uvloop's, of a write
                     pass
             return await self._sent(calls)
 
@@ -57,7 +57,7 @@ class Wire:
         try:
             return await self._connection.read_response()
         except ResponseError as error:
-            return error
+            return error.with_traceback(None)  # that leads back here: a cycle for each
 
     async def close(self) -> None:
         """Close the connection; the next trip opens it again."""

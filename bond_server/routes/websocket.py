@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 from litestar import WebSocket, get, websocket
+from litestar.connection.base import empty_receive, empty_send
 from litestar.exceptions import WebSocketDisconnect
 
 from bond_core.clock import NS, Clock
@@ -76,6 +77,9 @@ async def stream_socket(
     except Exception:  # noqa: BLE001 -- whatever it is, the client is told
         _log.exception("the session of a client of stream %s failed", stream_id[:40])
         await _close(socket, INTERNAL)
+    finally:
+        # The framework's lead back to the socket, which so would stay until a look for cycles.
+        socket.receive, socket.send = empty_receive, empty_send
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bond_server.redis_log.log import redis_log
-from tests.fleet.fleets import owner_of, truth_of, until
+from tests.fleet.fleets import hurry, owner_of, truth_of, until
 from tests.server.journal import Got, check
 from tests.server.programs import bond_serve
 from tests.server.running import SECRET, SPEC
@@ -29,6 +29,9 @@ PATIENT_S = "20"
 
 ROUNDS = int(os.environ.get("BOND_FAULT_ROUNDS", "2"))
 """How often a long test repeats its fault."""
+
+SEED = os.environ.get("BOND_FAULT_SEED", "1")
+"""What chance begins with: the same does the same again, another strikes at other moments."""
 
 
 class Fleet:
@@ -56,8 +59,11 @@ class Fleet:
         return program
 
     async def owner(self, stream_id):
-        """Return the worker that owns a stream."""
-        return self.workers.get(await self.owner_id(stream_id))
+        """Return the worker that owns a stream; while it moves, for a moment nobody does."""
+        async with asyncio.timeout(LONG_S * hurry()):
+            while (pid := await self.owner_id(stream_id)) not in self.workers:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        return self.workers[pid]
 
     async def owner_id(self, stream_id):
         """Return the process id of the worker that owns a stream."""

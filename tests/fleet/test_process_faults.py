@@ -24,6 +24,7 @@ from tests.fleet.processes import (
     LONG_S,
     PATIENT_S,
     ROUNDS,
+    SEED,
     SIMPLE,
     Client,
     a_spec,
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 async def kill_owners(tmp_path, port, times, number, lease_s):
     """Kill the owner again and again; return how long each time nobody owned the stream."""
-    took_s, chance = [], random.Random(number)
+    took_s, chance = [], random.Random(f"{SEED} {number}")
     roles, variables = ("api", "broker", "worker"), {"BOND_HAND_OVER_SECONDS": PATIENT_S}
     async with processes(tmp_path, port, *roles, lease_s=lease_s, **variables) as (
         fleet,
@@ -89,7 +90,8 @@ def test_f2_an_owner_told_to_end(tmp_path, redis_port, times):
     """
     Handed over within 1.5 s; no window is missing, one each time is partial; clients stay.
 
-    A machine with more to do than it has cores for may take longer over it, and loses none.
+    A machine with more to do than it has cores for may take longer over it, and loses none. Of
+    what takes seconds a window each second may be partial: the next owner began within it.
     """
     took_s, truth, client = asyncio.run(
         kill_owners(tmp_path, redis_port, times, signal.SIGTERM, LONG_S)
@@ -97,12 +99,12 @@ def test_f2_an_owner_told_to_end(tmp_path, redis_port, times):
 
     assert truth.lost == 0
     assert client.got.gaps == []
-    assert client.partial.count(True) <= 1 + times
+    partial = client.partial.count(True) - 1
+    tell(f"F2: handed over within {max(took_s):.2f} s in {times} SIGTERMs; {partial} windows "
+         f"partial, {truth.lost} lost")  # fmt: skip
+    assert partial <= sum(max(1, int(seconds)) for seconds in took_s)
     assert max(took_s) <= 1.5 * hurry()
     assert client.got.codes == []
-    tell(
-        f"F2: handed over within {max(took_s):.2f} s in {times} SIGTERMs, {truth.lost} windows lost"
-    )
 
 
 def test_a_worker_that_stands_by_leaves_no_hole(tmp_path, redis_port):

@@ -24,7 +24,7 @@ from bond_core.errors import LogUnavailableError
 from bond_core.log.offset import START, parse_offset
 from bond_server.redis_log.log import redis_log
 from tests.fleet.fleets import hurry, truth_in, until
-from tests.fleet.processes import Client, a_spec, processes, tell
+from tests.fleet.processes import SEED, Client, a_spec, processes, tell
 from tests.fleet.test_redis_faults_of_a_fleet import KEPT
 from tests.log.servers import free_ports, redis_server
 from tests.server.programs import create
@@ -105,7 +105,7 @@ def slope_mib_per_h(samples):
 
 async def soak(folder, server, seen):
     """Run a fleet with clients and faults; return the clients and the collectors."""
-    chance = random.Random(29)
+    chance = random.Random(SEED)
     async with processes(
         folder, server.port, "api", "broker", "worker", "worker", BOND_RING_SECONDS="60"
     ) as (fleet, (api, broker, *_)):
@@ -115,7 +115,7 @@ async def soak(folder, server, seen):
         async with AsyncExitStack() as stack:
             for work in (
                 *(one.run() for one in collectors),
-                *(comes_and_goes(c, random.Random(n)) for n, c in enumerate(clients)),
+                *(comes_and_goes(c, random.Random(f"{SEED} {n}")) for n, c in enumerate(clients)),
             ):
                 task = asyncio.create_task(work)
                 stack.push_async_callback(asyncio.gather, task, return_exceptions=True)

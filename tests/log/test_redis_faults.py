@@ -7,11 +7,13 @@ by a tail and a cursor, as every client of a server does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import ExitStack, asynccontextmanager, suppress
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis
+from redis.exceptions import NoScriptError
 
 from bond_core.errors import LogUnavailableError
 from bond_core.log.cursor import Cursor
@@ -213,6 +215,79 @@ def test_a_server_that_forgot_the_scripts(redis_url):
             return await log.read("forgetful", START)
 
     assert [str(e.offset) for e in asyncio.run(go()).entries] == ["1-0", "2-0", "3-0"]
+
+
+def test_scripts_that_were_forgotten_leave_nothing_to_be_looked_for(redis_url):
+    """
+    What the server says of them is let go at once: cycles are looked for too seldom.
+    """
+
+    def refusals():
+        return sum(type(one) is NoScriptError for one in gc.get_objects())
+
+    async def go():
+        async with redis_log(redis_url) as log, Redis.from_url(redis_url) as admin:
+            for _ in range(5):
+                await admin.script_flush()
+                await log.read("forgetful", START)
+            return refusals()
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert asyncio.run(go()) == refusals() == 0
+    finally:
+        gc.enable()
+
+
+def breaking(monkeypatch):
+    """Have connections break as soon as they are there, as many as are in the list returned."""
+    connect, to_break = Connection._connect, []
+
+    async def connect_and_break(self):
+        await connect(self)
+        if to_break:
+            to_break.pop()
+            self._writer.transport.abort()
+
+    monkeypatch.setattr(Connection, "_connect", connect_and_break)
+    return to_break
+
+
+def test_connections_that_break_before_anything_was_written(monkeypatch, redis_url):
+    """
+    On uvloop that is no OSError; all who append, read and listen come back all the same.
+    """
+    uvloop = pytest.importorskip("uvloop")
+    to_break = breaking(monkeypatch)
+
+    async def run():
+        async with (
+            asyncio.timeout(30),
+            Redis.from_url(redis_url) as admin,
+            redis_log(redis_url) as log,
+        ):
+            await admin.ping()
+            await log.open_stream("broken", KEEP)
+            tail = Tail(log, "broken", KEEP)
+            following = asyncio.create_task(tail.run())
+            for n in range(1, 4):
+                to_break.extend([True] * 3)
+                await admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                await admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                while True:
+                    try:
+                        await log.append("broken", [(Offset(n, 0), b"x")])
+                        break
+                    except LogUnavailableError:
+                        await asyncio.sleep(0.02)
+                while tail.top != Offset(n, 0):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            assert len(to_break) < 9
+            following.cancel()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
 
 
 def test_an_address_where_nothing_is():

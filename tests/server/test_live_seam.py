@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from bond_core.clock import SystemClock, settle
 from bond_core.log.cursor import Cursor
-from bond_core.log.event_log import Retention
+from bond_core.log.event_log import Entry, Retention
 from bond_core.log.memory import MemoryLog
 from bond_core.log.offset import START, Offset
 from bond_core.log.tail import Tail
@@ -53,15 +54,16 @@ class Line:
 class Stream:
     """A log with a tail, and clients of it."""
 
-    def __init__(self):
+    def __init__(self, retention=Retention()):  # noqa: B008 -- frozen
         self.log = MemoryLog()
-        self.tail = Tail(self.log, "s", Retention())
+        self.retention = retention
+        self.tail = Tail(self.log, "s", retention)
         stream = SimpleNamespace(stream_id="s", tail=self.tail, wrote=lambda _: None)
         self.channel = Channel(Hub(SystemClock()), stream, Delivered())
         self.count = 0
 
     async def __aenter__(self):
-        await self.log.open_stream("s", Retention())
+        await self.log.open_stream("s", self.retention)
         await self.tail.load()
         self._following = asyncio.create_task(self.tail.run())
         await settle()
@@ -141,5 +143,32 @@ def test_whatever_happens_each_record_comes_once(steps):
                 line.resume()
             await settle()
             assert [line.sent for line in lines] == [stream.all] * len(lines)
+
+    asyncio.run(run())
+
+
+def test_what_was_written_to_many_is_kept_no_longer_than_for_one():
+    """
+    Records are framed once for all who get them; with the ring's last one of a record, all of
+    it is gone, also for who began to read later.
+    """
+    kept = 10
+
+    async def run():
+        async with Stream(Retention(seconds=kept / 1000, windows=kept)) as stream:
+            others = sum(type(one) is Entry for one in gc.get_objects())
+            lines = [stream.comes() for _ in range(2)]
+            for _ in range(20 * kept):
+                await stream.append()
+                await settle()
+            lines.append(stream.comes())
+            await settle()
+            for _ in range(2 * kept):
+                await stream.append()
+                await settle()
+            gc.collect()
+            entries = sum(type(one) is Entry for one in gc.get_objects())
+            assert entries - others <= stream.tail.entries + 1
+            assert [line.sent for line in lines[:2]] == [stream.all] * 2
 
     asyncio.run(run())

@@ -4,6 +4,8 @@ import asyncio
 import gc
 
 import pytest
+from litestar._parsers import parse_query_string
+from websockets.exceptions import ConnectionClosed
 
 from bond_core.clock import NS, ManualClock
 from bond_core.log.event_log import Retention
@@ -201,6 +203,7 @@ EACH_HAS_ONE = {
     "HttpProtocol",
     "DirectLine",
     "Client",
+    "ScopeState",  # and the framework's own: by it hangs all that a connection brought
 }
 
 
@@ -209,7 +212,7 @@ def kept_by_connections():
     return sum(type(each).__name__ in EACH_HAS_ONE for each in gc.get_objects())
 
 
-@pytest.mark.parametrize("way", ["websocket", "sse"])
+@pytest.mark.parametrize("way", ["websocket", "refused", "sse", "rest"])
 def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, way):
     """
     What it had is let go at once: a server looks for garbage too seldom to wait for that.
@@ -219,6 +222,13 @@ def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, 
         if way == "websocket":
             async with server.socket(created, after="0-0") as socket:
                 await socket.recv()
+        elif way == "refused":
+            async with server.socket(created | {"access_token": "none"}) as socket:
+                with pytest.raises(ConnectionClosed):
+                    await socket.recv()
+        elif way == "rest":
+            assert (await server.http.get("/v1/streams")).status_code == 200
+            assert (await server.http.get("/v1/streams/none")).status_code == 404
         else:
             query = {"token": created["access_token"], "after": "0-0"}
             path = f"/v1/streams/{created['stream_id']}/events"
@@ -244,3 +254,23 @@ def test_a_connection_that_is_over_leaves_nothing_to_be_looked_for(monkeypatch, 
                 gc.enable()
 
     asyncio.run(run())
+
+
+def test_no_query_is_remembered(monkeypatch):
+    """
+    Tokens are in queries, and anybody may send any: the framework's cache of them stays empty.
+    """
+
+    async def scenario(server, created):
+        remembered = parse_query_string.cache_info().currsize
+        for n in range(3):
+            async with server.socket(created, after=f"{n}-0"):
+                pass
+            async with server.socket(created | {"access_token": f"bad{n}"}) as socket:
+                await closing(socket)
+            for path in ("", f"/{created['stream_id']}/events", "/none"):
+                query = {"token": f"none{n}", "from": str(n)}
+                await server.http.get(f"/v1/streams{path}", params=query)
+        assert parse_query_string.cache_info().currsize == remembered
+
+    on_a_server(monkeypatch, scenario)

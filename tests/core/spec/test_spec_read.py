@@ -252,6 +252,17 @@ def test_what_can_be_wrong(changes, expected):
     assert wrong(**changes) == expected
 
 
+@pytest.mark.parametrize(
+    ("key", "item"), [("sinks", {"type": "webhook"}), ("alerts", {"when": "price_avg > 1"})]
+)
+def test_too_many_of_something_beside_another_mistake(key, item):
+    """
+    Both are told.
+    """
+    told = wrong(interval_sec="x", **{key: [item] * 40})
+    assert set(told) == {"/spec/interval_sec", f"/spec/{key}"}
+
+
 @pytest.mark.parametrize("data", [None, [], "x", 3, {}])
 def test_a_spec_is_an_object_with_sources(data):
     """Anything else is refused, with an example."""
