@@ -399,7 +399,7 @@ def test_health_says_how_tws_does(kit, serving):
     async def go():
         async with kit.tws(per_s=50.0) as tws, serving(tws) as server:
             idle = await server.health()
-            async with server.stream(f"{AAPL}?limit=5") as client:
+            async with server.stream(AAPL) as client:
                 await client.next("tick")
                 live = await server.health()
             about = (await server.http.get("/")).json()
