@@ -20,7 +20,7 @@ from bond_server.cli.show import (
     show_all,
 )
 from bond_server.plugin_choice import plugins_of
-from bond_server.process import tune_for_serving
+from bond_server.process import tune_for_playing
 from bond_server.recordings.player import Player
 from bond_server.recordings.recording import open_recording
 from bond_server.recordings.replaying import replayed
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _replay(args: argparse.Namespace, show: Show, at: float | None) -> None:
-    tune_for_serving()
+    tune_for_playing()
     telling = _Telling(is_shown=sys.stderr.isatty() and show.table is None)
     records = replayed(
         args.file, speed=at, catalog=Catalog.loaded(plugins_of(os.environ)), told=telling.far,

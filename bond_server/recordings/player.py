@@ -103,7 +103,8 @@ class TapeClock:
 
     def reach(self, at_ns: int) -> None:
         """Show a time, unless it is past."""
-        self.shown_ns = max(self.shown_ns, at_ns)
+        if at_ns > self.shown_ns:  # noqa: PLR1730 -- it is asked for each batch
+            self.shown_ns = at_ns
 
 
 def compiled_from(header: Header, catalog: Catalog, name: str) -> Compiled:

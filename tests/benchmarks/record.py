@@ -29,7 +29,7 @@ from bond_core.runtime.tape.told import Call, Tape
 from bond_core.windows.engine import WindowEngine
 from bond_server.compiling import compile_request
 from bond_server.language.vocabulary import vocabulary_of
-from bond_server.process import tune_for_serving
+from bond_server.process import tune_for_playing, tune_for_serving
 from bond_server.recordings.header import header_line, header_of
 from bond_server.recordings.player import compiled_from
 from bond_server.recordings.recorder import BLOCK_OF
@@ -61,7 +61,6 @@ def run(case: str | None = None) -> Iterable[Figure]:
     compiled = compile_request(request, catalog, vocabulary_of(catalog), Defaults())
     calls = list(_calls())
     thresholds = gc.get_threshold()
-    tune_for_serving()  # as the commands do
     events = sum(len(args[1]) for what, args in calls if what == "on_events")
     with tempfile.TemporaryDirectory(prefix="bond-bench-") as name:
         folder = Path(name)
@@ -69,15 +68,20 @@ def run(case: str | None = None) -> Iterable[Figure]:
             compiled, stream_id="bench", text=None, started_ns=START_NS, has_frames=False,
             plugins=(),
         )  # fmt: skip
-        ways: dict[str, Callable[[], Any]] = {}
         plan = compiled_from(header, catalog, "bench").bound.plan
+        taken: dict[str, list[float]] = {}
         if case in (None, "record"):
-            ways["record"] = lambda: _record(calls, plan, header_line(header), folder)
+            tune_for_serving()  # as `bond record` does
+            taken |= _rounds({"record": lambda: _record(calls, plan, header_line(header), folder)})
         if case in (None, "replay"):
+            tune_for_playing()  # as `bond replay` does
             _record(calls, plan, header_line(header), folder)
-            ways["bare"] = lambda: _bare(calls, plan)
-            ways["replay"] = lambda: asyncio.run(_replay(folder / "tape.gz", events))
-        taken = _rounds(ways)
+            taken |= _rounds(
+                {
+                    "bare": lambda: _bare(calls, plan),
+                    "replay": lambda: asyncio.run(_replay(folder / "tape.gz", events)),
+                }
+            )
     gc.unfreeze()
     gc.set_threshold(*thresholds)
     if "record" in taken:
