@@ -16,7 +16,6 @@ import attrs
 
 from bond_core.model.event import Event
 from bond_core.model.record import Notice, SourceReport
-from bond_core.windows.coverage import share
 
 if TYPE_CHECKING:
     from bond_core.windows.symbol_state import SymbolState
@@ -87,8 +86,7 @@ def revised_reports(
             coverage=0.0, count=None,
         )  # fmt: skip
         count = (report.count or 0) + n
-        live_ns = state.coverage.live_ns(start_ns, end_ns)
-        coverage = max(report.coverage, share(live_ns, end_ns - start_ns, count=count))
+        coverage = max(report.coverage, state.coverage.share(start_ns, end_ns, count=count))
         reports[plan.name] = attrs.evolve(
             report,
             count=count if coverage else None,

@@ -86,8 +86,7 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield "        if a.newest < ts < c.until:"
     yield from (f"            {line}" for line in _counted(plan, _as_newest))
     yield "            a.newest = ts"
-    if plan.own is not None:
-        yield from (f"            {line}" for line in _own(plan.own, _as_newest))
+    yield from (f"            {line}" for line in _own(plan.own, _as_newest))
     yield "            if ts > max_ts:"
     yield "                max_ts = ts"
     yield "            continue"
@@ -99,8 +98,7 @@ def _run(plan: KindPlan) -> Iterator[str]:
     yield from (f"        {line}" for line in _counted(plan, _in_order))
     yield "        if ts > a.newest:"
     yield "            a.newest = ts"
-    if plan.own is not None:
-        yield from (f"        {line}" for line in _own(plan.own, _in_order))
+    yield from (f"        {line}" for line in _own(plan.own, _in_order))
     yield "        if ts > max_ts:"
     yield "            max_ts = ts"
     yield "            if ts >= source.fire_at:"
@@ -127,8 +125,10 @@ def _counted(plan: KindPlan, ends: Ends) -> Iterator[str]:
     yield from _steps(plan, ends)
 
 
-def _own(plan: KindPlan, ends: Ends) -> Iterator[str]:
-    """Write what an event does to the part of its pane that is its source's alone."""
+def _own(plan: KindPlan | None, ends: Ends) -> Iterator[str]:
+    """Write what an event does to the part of its pane that is its source's alone, if any is."""
+    if plan is None:
+        return
     yield "a = c.own"
     yield "a.n += 1"
     yield from _steps(plan, ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -222,27 +222,22 @@ class StreamState:
             for state in source.states.values():
                 if n := state.close(start_ns, keeps=self.plan.late == "update"):
                     counts[id(state.windows)] = counts.get(id(state.windows), 0) + n
-        closed: dict[str, dict[str | None, Any]] = {}
-        for (symbol, kind), windows in self.open_windows.items():
-            if windows.open and (pane := windows.close(start_ns, counts.get(id(windows), 0))):
-                closed.setdefault(kind, {})[symbol] = pane
-        return closed
+        return self._closed(lambda w: w.close(start_ns, counts.get(id(w), 0)) if w.open else None)
 
     def close_larger(self, timeframe: int, end_ns: int) -> Closed:
         """Close the window of a larger timeframe, of every symbol and kind."""
         start_ns = end_ns - self.plan.timeframes_ns[timeframe]
-        closed: dict[str, dict[str | None, Any]] = {}
-        for (symbol, kind), windows in self.open_windows.items():
-            if (window := windows.close_larger(timeframe, start_ns, end_ns)) is not None:
-                closed.setdefault(kind, {})[symbol] = window
-        return closed
+        return self._closed(lambda w: w.close_larger(timeframe, start_ns, end_ns))
 
     def closed_before(self, start_ns: int, end_ns: int) -> Closed:
         """Return a window that was closed already, of every symbol and kind that had an event."""
+        return self._closed(lambda w: w.kept.window(start_ns, end_ns) if w.kept else None)
+
+    def _closed(self, of: Callable[[OpenWindows], Any]) -> Closed:
+        """Return a window of every symbol and kind that had an event; `of` gives each, or None."""
         closed: dict[str, dict[str | None, Any]] = {}
         for (symbol, kind), windows in self.open_windows.items():
-            kept = windows.kept
-            if kept is not None and (window := kept.window(start_ns, end_ns)) is not None:
+            if (window := of(windows)) is not None:
                 closed.setdefault(kind, {})[symbol] = window
         return closed
 
