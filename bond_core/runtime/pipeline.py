@@ -268,16 +268,19 @@ class Pipeline:
 
     def tell(self, told: Callable[..., None], *what: object) -> None:
         """Have the engine told, when it is this stream's turn."""
-        if (left_out_ns := self._quiet.end()) is not None:
-            self._inbox.append((self.engine.on_tick, (left_out_ns,)))
-        self._inbox.append((told, what))
-        self._stirred.set()
+        self._put(self._quiet.end(), told, what)
 
     def tell_events(self, name: str, events: Sequence[Event]) -> None:
         """Have the engine told of a source's events, when it is this stream's turn."""
-        if (left_out_ns := self._quiet.heard()) is not None:
+        self._put(self._quiet.heard(), self.engine.on_events, (name, events))
+
+    def _put(
+        self, left_out_ns: int | None, told: Callable[..., None], what: tuple[object, ...]
+    ) -> None:
+        """Leave in the inbox what is told, behind the newest tick that was left out."""
+        if left_out_ns is not None:
             self._inbox.append((self.engine.on_tick, (left_out_ns,)))
-        self._inbox.append((self.engine.on_events, (name, events)))
+        self._inbox.append((told, what))
         self._stirred.set()
 
     def take_in(self) -> None:
