@@ -12,6 +12,9 @@ import attrs
 from bond_core.model.event import EVENT_CLASSES, Event
 from bond_core.runtime.tape.told import Call
 
+TIMES = ("ts", "recv_ts")
+"""What may differ by when something was heard."""
+
 
 class Alike:
     """Compares what one source's messages give now with what was told of them.
@@ -52,4 +55,4 @@ class Alike:
 @functools.cache
 def _values(kind: str) -> Callable[[Event], Any]:
     names = (field.name for field in attrs.fields(EVENT_CLASSES[kind]))
-    return attrgetter(*(name for name in names if name not in ("ts", "recv_ts")))
+    return attrgetter(*(name for name in names if name not in TIMES))

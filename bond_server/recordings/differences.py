@@ -11,12 +11,10 @@ from bond_core.model.event import Event
 from bond_core.runtime.binding import BoundSource
 from bond_core.runtime.tape.told import Call
 from bond_core.wire.times import iso
-from bond_server.recordings.alike import Alike
+from bond_server.recordings.alike import TIMES, Alike
 
 MOST_SHOWN = 10
 """So many are shown; all are counted."""
-
-_LEFT_OUT = ("ts", "recv_ts")
 
 
 @attrs.define
@@ -110,7 +108,7 @@ def _named(event: Event) -> str:
 def _changes(now: Event, then: Event) -> str:
     names = (field.name for field in attrs.fields(type(now)))
     found = [name for name in names if getattr(now, name) != getattr(then, name)]
-    told = [name for name in found if name not in _LEFT_OUT] or found
+    told = [name for name in found if name not in TIMES] or found
     return ", ".join(
         f"{n} is {_short(getattr(now, n))}, was {_short(getattr(then, n))}" for n in told
     )
