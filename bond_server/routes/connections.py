@@ -13,27 +13,27 @@ from litestar import Request, WebSocket
 from litestar.datastructures import MultiDict
 
 
-class Asking(Request[Any, Any, Any]):
+class _OwnQuery:
+    """What reads its query by itself, each time anew."""
+
+    __slots__ = ()
+
+    scope: Any
+
+    @property
+    def query_params(self) -> MultiDict[Any]:
+        """Return the query's names and values."""
+        text = self.scope["query_string"].decode("latin-1")
+        return MultiDict(parse_qsl(text, keep_blank_values=True))
+
+
+class Asking(_OwnQuery, Request[Any, Any, Any]):
     """A request over HTTP."""
 
     __slots__ = ()
 
-    @property
-    def query_params(self) -> MultiDict[Any]:
-        """Read the query, each time anew."""
-        return _query_of(self.scope)
 
-
-class Socket(WebSocket[Any, Any, Any]):
+class Socket(_OwnQuery, WebSocket[Any, Any, Any]):
     """A WebSocket."""
 
     __slots__ = ()
-
-    @property
-    def query_params(self) -> MultiDict[Any]:
-        """Read the query, each time anew."""
-        return _query_of(self.scope)
-
-
-def _query_of(scope: Any) -> MultiDict[Any]:
-    return MultiDict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))

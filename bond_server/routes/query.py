@@ -6,9 +6,9 @@ A misspelt `after` would quietly mean "from now on", and what was missed would n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from bond_core.errors import Problem, RequestError
+from bond_core.structuring import nearest
 
 LISTENING = ("token", "ticket", "from", "after", "epoch")
 """What both ways to listen read."""
@@ -27,7 +27,7 @@ def check_query(given: Iterable[str], known: Iterable[str]) -> None:
         Problem(
             detail=f"this address reads {', '.join(names)}, and nothing else",
             text=name[:_LONGEST],
-            did_you_mean=tuple(get_close_matches(name[:_LONGEST], names, n=1)),
+            did_you_mean=nearest(name, names, 1),
         )
         for name in given
         if name not in names

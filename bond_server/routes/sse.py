@@ -71,11 +71,11 @@ async def stream_events(
     Those who stand in for a browser's EventSource send `lastEventId` in the query.
     """
     admission = access.admit(request, stream_id)
-    check_query(request.query_params, (*LISTENING, _LAST_ID))
+    query = request.query_params
+    check_query(query, (*LISTENING, _LAST_ID))
     stream = await bond.look(stream_id)
     if stream is None:
         raise UnknownStreamError(stream_id)
-    query = request.query_params
     last_id = request.headers.get("last-event-id") or query.get(_LAST_ID)
     async with access.replays:
         start = await find_start(
