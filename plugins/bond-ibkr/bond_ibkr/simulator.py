@@ -11,14 +11,14 @@ a TWS.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 
 import attrs
 
 from bond_core.clock import NS, Clock
 from bond_core.plugin import structure
+from bond_core.testing.played import Played, meanwhile
 from bond_ibkr.market import LISTED, Instrument, Market, Print
 from bond_ibkr.tws_client import TICK_NUMBERS, Client, Line, Refused
 
@@ -47,7 +47,7 @@ class Options:
     ahead_s: int = 0
 
 
-class TwsSimulator:
+class TwsSimulator(Played):
     """A TWS, serving while it is entered.
 
     Attributes:
@@ -74,37 +74,21 @@ class TwsSimulator:
         self._refusals: list[Refused] = []
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
-        self._playing: asyncio.Task[None] | None = None
-
-    @property
-    def url(self) -> str:
-        """The base address. RuntimeError: it does not serve yet."""
-        if self._server is None:
-            raise RuntimeError("the simulator serves inside `async with` only")
-        return f"tcp://127.0.0.1:{self.port}"
 
     @property
     def time_s(self) -> int:
         """What time it tells, in seconds."""
         return self.clock.now_ns() // NS + self.options.ahead_s
 
-    async def __aenter__(self) -> Self:
-        """Serve on a free port of 127.0.0.1, and start the market."""
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[str, None]:
+        """See Played."""
         await self.start()
-        self._playing = asyncio.create_task(self._play(), name="simulated TWS")
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop serving, and end every connection."""
-        if self._playing is not None:
-            self._playing.cancel()
-            await asyncio.gather(self._playing, return_exceptions=True)
-        await self.stop()
+        try:
+            async with meanwhile(self._play(), "simulated TWS"):
+                yield f"tcp://127.0.0.1:{self.port}"
+        finally:
+            await self.stop()
 
     # What a test does
 
