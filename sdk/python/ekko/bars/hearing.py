@@ -8,7 +8,7 @@ from a server     two streams: bars, and the same trades in raw mode
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import attrs
@@ -131,11 +131,7 @@ async def hear_here(
     async with stream as heard:
         listener.on_windows(spec["symbols"], heard.so_far)
         opened()
-        async for record in with_gaps(heard.records):
-            if isinstance(record, Gap):
-                listener.on_lost(f"bars are lost: {record.notices[0]['detail']}")
-            else:
-                listener.on_record(record)
+        await _tell_records(with_gaps(heard.records), listener)
 
 
 async def hear_from_server(
@@ -165,12 +161,16 @@ Told = dict[tuple[str, str], tuple[str, str | None]]
 """By source and symbol, the status and reason that were told last."""
 
 
-async def _records(events: Events, listener: Listener) -> None:
-    async for record in events:
+async def _tell_records(records: AsyncIterable[Mapping[str, Any]], listener: Listener) -> None:
+    async for record in records:
         if isinstance(record, Gap):
             listener.on_lost(f"bars are lost: {record.notices[0]['detail']}")
         else:
             listener.on_record(record)
+
+
+async def _records(events: Events, listener: Listener) -> None:
+    await _tell_records(events, listener)
     raise StreamError("of bars", "the server ended it")
 
 
